@@ -1,0 +1,57 @@
+// A call on its way through the machine, and what comes back.
+
+import type { Change, Seen } from "./change.js";
+import type { OpsError } from "./errors.js";
+import type { JsonObject } from "./json.js";
+import type { AwsReader } from "./ports.js";
+import type { Tool } from "./tool.js";
+
+/** What the edge knows of a call. */
+export interface CallContext {
+  readonly signal?: AbortSignal;
+  readonly client: string;
+  progress(message: string, done?: number, total?: number): void;
+}
+
+export interface Call {
+  /** As the client wrote it. */
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+  readonly context: CallContext;
+  readonly at: Date;
+  /** Set by `lookup`: the canonical name and the tool. */
+  readonly tool?: { readonly name: string; readonly tool: Tool };
+  /** Set by `validate`. */
+  readonly input?: JsonObject;
+  /** Set by `locate`: AWS for the account and region of this call. */
+  readonly aws?: AwsReader;
+}
+
+/** Something read earlier in this session that is known to be outdated. */
+export interface StaleNotice {
+  readonly what: string;
+  readonly youSaw: JsonObject;
+  readonly now?: JsonObject;
+  readonly since: string;
+  readonly readAgainWith: { readonly tool: string; readonly arguments: JsonObject };
+}
+
+/** Facts for StateSync: which tool's policy speaks, and whether AWS changed. */
+export interface SyncFacts {
+  readonly tool: string;
+  readonly outcome: "applied" | "unknown";
+  readonly account: string;
+  readonly region: string;
+}
+
+export type Outcome = (
+  | { readonly status: "ok"; readonly data: JsonObject; readonly seen?: readonly Seen[]; readonly complete?: boolean }
+  | { readonly status: "planned"; readonly data: JsonObject; readonly change: Change; readonly token: string }
+  | { readonly status: "refused"; readonly error: OpsError }
+  | { readonly status: "failed"; readonly error: OpsError; readonly applied: "no" | "maybe" }
+) & {
+  readonly sync?: SyncFacts;
+  readonly staleNotices?: readonly StaleNotice[];
+  readonly account?: string;
+  readonly region?: string;
+};

@@ -1,0 +1,212 @@
+// The vocabulary of change: what a resource is, what a plan says, what is remembered of it. Plain data, serialisable.
+
+import { digest, type Json, type JsonObject } from "./json.js";
+
+/** A resource of one account and region. `type` is the CloudFormation type name. */
+export interface ResourceRef {
+  readonly account: string;
+  /** `global` for services without regions. */
+  readonly region: string;
+  readonly type: string;
+  /** What AWS calls it; empty in a plan whose create has not been answered yet. */
+  readonly id: string;
+}
+
+/** `account/region/type/id`: the key of a resource everywhere. The id stands last because it may contain `/` and `|`. */
+export const ridOf = (ref: ResourceRef): string => `${ref.account}/${ref.region}/${ref.type}/${ref.id}`;
+
+export function parseRid(rid: string): ResourceRef {
+  const [account = "", region = "", type = "", ...id] = rid.split("/");
+  return { account, region, type, id: id.join("/") };
+}
+
+/** Which reader produced a content. Contents of different readers are never compared. */
+export type ReaderName = "service" | "cloudcontrol";
+
+/** `r<seq>-<8 hex>`: proof of having seen a content of a resource; seq = last commit touching it, 0 if none. */
+export type Revision = string;
+
+export const revisionOf = (seq: number, content: JsonObject): Revision => `r${seq}-${digest(content).slice(0, 8)}`;
+
+/** What a read showed of one resource. */
+export interface Seen {
+  readonly ref: ResourceRef;
+  readonly reader: ReaderName;
+  readonly content: JsonObject;
+  /** Pointers of the parts shown, when the answer left parts of the content out. Absent: all was shown. */
+  readonly shown?: readonly string[];
+}
+
+export type StepKind = "create" | "update" | "delete" | "action";
+
+/** One call to AWS as data. Built by tools, run by the executor only. */
+export interface ChangeStep {
+  readonly service: string;
+  readonly operation: string;
+  readonly input: JsonObject;
+  readonly ref: ResourceRef;
+  readonly reader: ReaderName;
+  readonly kind: StepKind;
+  /** Live content the step was planned from; null where the resource does not exist yet. */
+  readonly before: JsonObject | null;
+  /** Content expected afterwards, as far as the plan can know it; null for a delete. */
+  readonly after: JsonObject | null;
+  /** Pointers into `before` the step depends on or changes. `""` = all of it. */
+  readonly touches: readonly string[];
+  /** What the user declared: the part of `after` that drift calls declared. */
+  readonly desired?: JsonObject;
+}
+
+/** What a plan tool answers: nothing has happened yet. */
+export interface Proposal {
+  readonly summary: string;
+  readonly steps: readonly ChangeStep[];
+  readonly warnings: readonly string[];
+  /** Set when the plan is a rollback: the execution token of the state it goes back to. */
+  readonly rolledBackTo?: string;
+  /** Facts about the plan in a shape of the tool's own, shown beside the difference. */
+  readonly facts?: JsonObject;
+}
+
+export type RiskLevel = "low" | "medium" | "high" | "critical";
+
+export interface Risk {
+  readonly level: RiskLevel;
+  readonly because: readonly string[];
+}
+
+/** Who asks: the AWS identity as STS names it, and the session of this server it came through. */
+export interface Caller {
+  readonly arn: string;
+  readonly session: string;
+}
+
+export type ChangeState = "planned" | "applying" | "applied" | "failed" | "unknown" | "cancelled";
+
+/** A proposal under a token. `expired` is not a state: it is `planned` after `expiresAt`. */
+export interface Change extends Proposal {
+  readonly id: string;
+  readonly tool: string;
+  readonly intent: string;
+  readonly explanation: string;
+  readonly caller: Caller;
+  readonly account: string;
+  readonly region: string;
+  /** Covers tool, account, region and every step (secrets by fingerprint): see `planDigest`. */
+  readonly planDigest: string;
+  /** Digest of the live contents the plan was made from, in step order. */
+  readonly liveDigest: string;
+  readonly risk: Risk;
+  readonly tokenSha256: string;
+  /** The token in clear, once it is spent and therefore only a name. */
+  readonly token?: string;
+  readonly plannedAt: string;
+  readonly expiresAt: string;
+  readonly state: ChangeState;
+  readonly because?: string;
+  readonly operationIds: readonly string[];
+}
+
+/** The digest a token is bound to: what will be done, where, to what. */
+export const planDigest = (plan: Pick<Change, "tool" | "account" | "region" | "steps">): string =>
+  digest({ tool: plan.tool, account: plan.account, region: plan.region, steps: plan.steps });
+
+/** The digest of the world the plan was made from. */
+export const liveDigest = (steps: readonly ChangeStep[]): string =>
+  digest(steps.map((step) => [ridOf(step.ref), step.reader, step.before]));
+
+export type OperationState = "open" | "succeeded" | "failed" | "unknown" | "parked";
+
+/** Who owns an open operation: enough to tell a living owner from a dead one without comparing clocks. */
+export interface Owner {
+  readonly host: string;
+  readonly bootId: string;
+  readonly pid: number;
+  readonly pidStart: string;
+  readonly session: string;
+}
+
+/** One AWS call of a change, from intent to outcome. */
+export interface Operation {
+  readonly id: string;
+  readonly changeId: string;
+  readonly step: number;
+  readonly clientToken: string;
+  readonly owner: Owner;
+  readonly intentAt: string;
+  /** Until when the identical call may be sent again after a crash. */
+  readonly resendUntil: string;
+  readonly state: OperationState;
+  readonly requestToken?: string;
+  readonly awsRequestId?: string;
+  readonly error?: OperationError;
+  readonly because?: string;
+  readonly settledAt?: string;
+}
+
+export interface OperationError {
+  readonly code: string;
+  readonly message: string;
+  readonly awsCode?: string;
+}
+
+/** One entry of a resource's history: who did what, why, from what, to what. */
+export interface LineageEntry {
+  readonly seq: number;
+  readonly executionToken: string;
+  readonly changeId: string;
+  readonly operationId: string;
+  readonly tool: string;
+  readonly operation: StepKind | "import" | "accept";
+  readonly outcome: "succeeded" | "failed" | "unknown";
+  readonly timestamp: string;
+  readonly user: string;
+  readonly awsSession: string;
+  readonly before: JsonObject | null;
+  readonly after: JsonObject | null;
+  readonly desired?: JsonObject;
+  readonly patch?: readonly Json[];
+  readonly explanation: string;
+  readonly intent: string;
+  readonly rolledBackTo?: string;
+  readonly error?: OperationError;
+}
+
+export type DriftStatus = "IN_SYNC" | "MODIFIED" | "DELETED" | "NOT_CHECKED" | "UNKNOWN" | "BUSY";
+
+/** A resource the state knows. `properties` is the baseline: what AWS held when we last settled it. */
+export interface ManagedResource {
+  readonly rid: string;
+  readonly ref: ResourceRef;
+  readonly alias: string;
+  readonly reader: ReaderName;
+  readonly properties: JsonObject | null;
+  readonly desired: JsonObject;
+  readonly deleted: boolean;
+  readonly createdAt: string;
+  readonly baselineAt: string;
+  /** Seq of the last commit touching it. */
+  readonly revisionSeq: number;
+  readonly lineage: readonly LineageEntry[];
+  readonly drift: {
+    readonly status: DriftStatus;
+    readonly lastChecked: string | null;
+    readonly severity: string | null;
+    readonly details: Json;
+  };
+}
+
+/** The fold of all commits: everything this store knows, at one sequence number. */
+export interface State {
+  readonly store: string;
+  readonly seq: number;
+  /** sha256 of the newest commit's bytes; of `store.id` at seq 0. */
+  readonly head: string;
+  readonly created: string;
+  readonly updated: string;
+  readonly resources: ReadonlyMap<string, ManagedResource>;
+  readonly changes: ReadonlyMap<string, Change>;
+  /** sha256 of an execution token → change id. */
+  readonly tokens: ReadonlyMap<string, string>;
+  readonly operations: ReadonlyMap<string, Operation>;
+}

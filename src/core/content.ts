@@ -1,0 +1,88 @@
+// What our own readers say of AWS resources: one schema a resource, for the tools that answer it and the readers that build it.
+
+import { z } from "zod";
+
+const Tags = z.record(z.string(), z.string());
+
+export const Instance = z.object({
+  instanceId: z.string(),
+  name: z.string().optional(),
+  state: z.string().describe("pending, running, shutting-down, terminated, stopping or stopped"),
+  instanceType: z.string(),
+  imageId: z.string().optional(),
+  availabilityZone: z.string().optional(),
+  subnetId: z.string().optional(),
+  vpcId: z.string().optional(),
+  privateIp: z.string().optional(),
+  publicIp: z.string().optional(),
+  securityGroups: z.array(z.string()),
+  autoScalingGroup: z.string().optional(),
+  launchedAt: z.string().optional(),
+  tags: Tags,
+});
+export type Instance = z.infer<typeof Instance>;
+
+export const Rule = z.object({
+  ruleId: z.string(),
+  direction: z.enum(["ingress", "egress"]),
+  protocol: z.string().describe("tcp, udp, icmp, icmpv6, -1 for all, or a protocol number"),
+  fromPort: z.number().optional(),
+  toPort: z.number().optional(),
+  peer: z.string().describe("a CIDR block, a security group id or a prefix list id"),
+  description: z.string().optional(),
+});
+export type Rule = z.infer<typeof Rule>;
+
+export const SecurityGroup = z.object({
+  groupId: z.string(),
+  groupName: z.string(),
+  description: z.string(),
+  vpcId: z.string().optional(),
+  rules: z.array(Rule),
+  tags: Tags,
+});
+export type SecurityGroup = z.infer<typeof SecurityGroup>;
+
+export const Region = z.object({
+  region: z.string(),
+  optIn: z.string().describe("opt-in-not-required, opted-in or not-opted-in"),
+});
+export type Region = z.infer<typeof Region>;
+
+/** What hangs on a security group or an instance, so that a plan can say what it would hit. */
+export interface InstanceDependants {
+  readonly terminationProtection: boolean;
+  readonly volumes: readonly { volumeId: string; deleteOnTermination: boolean }[];
+  readonly elasticIps: readonly string[];
+}
+
+export interface GroupUser {
+  readonly networkInterfaceId: string;
+  readonly instanceId?: string;
+  readonly description?: string;
+}
+
+/** The resource types with a reader of their own; every other type is read through Cloud Control. */
+export interface Contents {
+  "AWS::EC2::Instance": Instance;
+  "AWS::EC2::SecurityGroup": SecurityGroup;
+}
+
+/** A resource type's rules, trimmed to what plans and comparisons need. Pointers use `*` for array indices. */
+export interface ResourceSchema {
+  readonly type: string;
+  /** Where it was read: AWS's registry now, or the table shipped with this version. */
+  readonly source: "registry" | "built-in" | "none";
+  readonly primaryIdentifier: readonly string[];
+  readonly readOnly: readonly string[];
+  readonly writeOnly: readonly string[];
+  readonly createOnly: readonly string[];
+  readonly required: readonly string[];
+  /** Arrays whose order means nothing. */
+  readonly unordered: readonly string[];
+  readonly tags?: { readonly property: string; readonly shape: "list" | "map" };
+  /** Property name → type and one line of description. */
+  readonly properties: Readonly<Record<string, { readonly type: string; readonly description?: string }>>;
+  /** Fields that ListResources needs in its resource model. */
+  readonly listRequires: readonly string[];
+}

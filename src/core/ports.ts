@@ -1,0 +1,175 @@
+// Every effect, as an interface. Tools hold readers only; the gate alone holds the writer.
+
+import type { Caller, Change, ChangeStep, ReaderName, ResourceRef, Revision, Seen, State } from "./change.js";
+import type { Contents, GroupUser, InstanceDependants, Region, ResourceSchema } from "./content.js";
+import type { JsonObject } from "./json.js";
+
+export interface Clock {
+  now(): Date;
+  /** Resolves after `ms`, or rejects with the signal's reason. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Ids {
+  uuid(): string;
+  /** Random bytes from the system's generator. */
+  bytes(count: number): Uint8Array;
+}
+
+export type Log = (
+  level: "debug" | "info" | "warn" | "error",
+  message: string,
+  facts?: Readonly<Record<string, unknown>>,
+) => void;
+
+export interface Identity {
+  readonly account: string;
+  readonly arn: string;
+  readonly credentialSource: string;
+  readonly credentialExpiry?: string;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** AWS's own token for the next page. */
+  readonly next?: string;
+}
+
+export interface ListQuery {
+  readonly ids?: readonly string[];
+  /** AWS filters: name → values. */
+  readonly filters?: Readonly<Record<string, readonly string[]>>;
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+/**
+ * Live AWS for one account and region. Every method throws an OpsError when AWS cannot say; `null` means that AWS
+ * says the resource does not exist, and nothing else ever does.
+ */
+export interface AwsReader {
+  readonly account: string;
+  readonly region: string;
+  readonly identity: Identity;
+  get<T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null>;
+  list<T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>>;
+  regions(): Promise<readonly Region[]>;
+  dependants(instanceId: string): Promise<InstanceDependants>;
+  groupUsers(groupId: string): Promise<readonly GroupUser[]>;
+  resource(type: string, id: string): Promise<JsonObject | null>;
+  resources(
+    type: string,
+    model: JsonObject | undefined,
+    cursor?: string,
+  ): Promise<Page<{ id: string; properties: JsonObject }>>;
+  schema(type: string): Promise<ResourceSchema>;
+  /** The content of a resource by the reader that is asked for: what guards, drift and read-backs compare. */
+  content(ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null>;
+  /** Asks AWS whether the step would be accepted (EC2 DryRun); returns where the service has no such question. */
+  preflight(step: ChangeStep): Promise<void>;
+}
+
+/** What AWS answered to a write. */
+export interface Sent {
+  /** Cloud Control's handle of work in progress. Absent: the call itself was the work. */
+  readonly requestToken?: string;
+  readonly awsRequestId?: string;
+  /** What the call made or changed, as AWS names it. */
+  readonly identifiers: readonly string[];
+}
+
+export interface Progress {
+  readonly status: "pending" | "succeeded" | "failed";
+  readonly identifier?: string;
+  readonly awsCode?: string;
+  readonly message?: string;
+  readonly retryAfterMs?: number;
+}
+
+/** How a call may be sent a second time: by AWS's own token, because its target is a state, or not at all. */
+export type Idempotency = "token" | "natural" | "none";
+
+/**
+ * The sole writer. `send` throws an OpsError: code `outcome_unknown` when AWS may have acted, every other code when it
+ * has not.
+ */
+export interface AwsWriter {
+  idempotency(step: ChangeStep): Idempotency;
+  send(
+    step: ChangeStep,
+    op: { readonly id: string; readonly clientToken: string },
+    signal?: AbortSignal,
+  ): Promise<Sent>;
+  poll(step: ChangeStep, requestToken: string): Promise<Progress>;
+  /** What an operation of this id made, found by its mark in AWS; `null` where the service bears no mark. */
+  find(step: ChangeStep, op: { readonly id: string; readonly clientToken: string }): Promise<readonly string[] | null>;
+}
+
+/** AWS as a whole: readers and the writer for the account and region of a call. Opens no connection before first use. */
+export interface Aws {
+  /** The configured region, if any. */
+  defaultRegion(): Promise<string | undefined>;
+  reader(region: string): Promise<AwsReader>;
+  writer(region: string): AwsWriter;
+  close(): void;
+}
+
+/** What this session has been shown. */
+export interface Ledger {
+  /** What a revision showed, or null if this server never handed it out or has dropped it. */
+  seen(revision: Revision): SeenRecord | null;
+}
+
+export interface SeenRecord extends Seen {
+  readonly revision: Revision;
+  readonly observedAt: string;
+}
+
+/** Everything a tool may hold. There is no writer in it. */
+export interface ReadPorts {
+  readonly aws: AwsReader;
+  readonly state: State;
+  readonly ledger: Ledger;
+  readonly now: Date;
+  readonly caller: Caller;
+  readonly mode: Mode;
+  progress(message: string, done?: number, total?: number): void;
+}
+
+export interface Mode {
+  readonly sandbox: boolean;
+  readonly allowWrites: boolean;
+  readonly stateDir: string;
+  readonly version: string;
+  readonly defaultRegion?: string;
+}
+
+/** A plan tool also gets what the caller's `basedOn` showed, already checked against live on the resource it names. */
+export interface PlanPorts extends ReadPorts {
+  readonly basedOn?: SeenRecord;
+}
+
+/** The gate as `changes.*` and `state.*` tools see it. */
+export interface GatePorts extends ReadPorts {
+  apply(executionToken: string): Promise<ApplyReport>;
+  cancel(changeId: string): Promise<Change>;
+  recordDrift(reports: readonly DriftObservation[]): Promise<void>;
+}
+
+export interface DriftObservation {
+  readonly rid: string;
+  readonly status: ManagedDriftStatus;
+  readonly severity: string | null;
+  readonly details: JsonObject | null;
+}
+export type ManagedDriftStatus = "IN_SYNC" | "MODIFIED" | "DELETED" | "NOT_CHECKED" | "UNKNOWN" | "BUSY";
+
+/** What became of an applied change. */
+export interface ApplyReport {
+  readonly change: Change;
+  readonly outcome: "applied" | "unknown" | "in_progress";
+  /** True when the token had been spent before: nothing was sent now. */
+  readonly repeated: boolean;
+  readonly notes: readonly string[];
+  readonly resources: readonly (Seen & { readonly outcome: string })[];
+}

@@ -1,0 +1,84 @@
+// The typed shapes a tool file fills in. A shape returns what it was given; the kind decides what a tool may hold.
+
+import type { z } from "zod";
+import type { Proposal, Seen } from "./change.js";
+import type { JsonObject } from "./json.js";
+import type { GatePorts, PlanPorts, ReadPorts } from "./ports.js";
+
+type Fields = z.ZodObject;
+
+interface Described<I extends Fields> {
+  readonly title: string;
+  /** Purpose, when to use it instead of its neighbour, limits. At most 600 characters, static. */
+  readonly description: string;
+  readonly input: I;
+  /** Where the tool looks: `region` tools take the common `region` input and need credentials. */
+  readonly scope: "region" | "none";
+}
+
+export interface ReadResult {
+  readonly data: JsonObject;
+  /** What the answer shows of single resources; the ledger and the revisions come from it. */
+  readonly seen?: readonly Seen[];
+  /** True when `seen` is the whole answer to a question, so that what is missing from it next time has gone. */
+  readonly complete?: boolean;
+}
+
+export interface ReadTool<I extends Fields = Fields> extends Described<I> {
+  readonly kind: "read";
+  readonly output: Fields;
+  /** Whether the answer holds text that others wrote in AWS. */
+  readonly foreignText: boolean;
+  run(input: z.infer<I>, ports: ReadPorts): Promise<ReadResult>;
+}
+
+export interface PlanTool<I extends Fields = Fields> extends Described<I> {
+  readonly kind: "plan";
+  /** `required`: the plan replaces or removes, so the caller proves with `basedOn` what it saw of the resource. */
+  readonly basedOn: "required" | "none";
+  propose(input: z.infer<I>, ports: PlanPorts): Promise<Proposal>;
+}
+
+/** Tools about changes themselves: they hold the gate, and still no writer. */
+export interface GateTool<I extends Fields = Fields> extends Described<I> {
+  readonly kind: "gate";
+  /** The one tool that lets AWS change is marked; it is registered only where writes are allowed. */
+  readonly changesAws: boolean;
+  readonly output: Fields;
+  readonly foreignText: boolean;
+  run(input: z.infer<I>, ports: GatePorts): Promise<ReadResult>;
+}
+
+/** Tools about tools. They are answered by the catalogue, which knows all of them. */
+export interface MetaTool<I extends Fields = Fields> extends Described<I> {
+  readonly kind: "meta";
+  readonly output: Fields;
+  readonly meta: "search" | "run";
+}
+
+export type Tool = ReadTool | PlanTool | GateTool | MetaTool;
+
+// biome-ignore lint/suspicious/noExplicitAny: the one erased alias: a tool's input type is its own affair
+type Erased = any;
+
+export const read = <I extends Fields>(tool: Omit<ReadTool<I>, "kind">): ReadTool =>
+  ({ kind: "read", ...tool }) as Erased;
+export const plan = <I extends Fields>(tool: Omit<PlanTool<I>, "kind">): PlanTool =>
+  ({ kind: "plan", ...tool }) as Erased;
+export const gate = <I extends Fields>(tool: Omit<GateTool<I>, "kind">): GateTool =>
+  ({ kind: "gate", ...tool }) as Erased;
+export const meta = <I extends Fields>(tool: Omit<MetaTool<I>, "kind">): MetaTool =>
+  ({ kind: "meta", ...tool }) as Erased;
+
+export interface Domain {
+  readonly name: string;
+  readonly tools: Readonly<Record<string, Tool>>;
+  /** Names of the tools listed directly by default; the others are reached through tools.search and tools.run. */
+  readonly listed: readonly string[];
+}
+
+export const domain = (name: string, tools: Domain["tools"], listed: readonly string[]): Domain => ({
+  name,
+  tools,
+  listed,
+});
