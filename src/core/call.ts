@@ -1,5 +1,6 @@
 // A call on its way through the machine, and what comes back.
 
+import type { z } from "zod";
 import type { Change, Seen } from "./change.js";
 import type { OpsError } from "./errors.js";
 import type { JsonObject } from "./json.js";
@@ -13,14 +14,22 @@ export interface CallContext {
   progress(message: string, done?: number, total?: number): void;
 }
 
+/** A tool under its canonical name, with the schema its calls are checked against. */
+export interface CallEntry {
+  readonly name: string;
+  readonly domain: string;
+  readonly tool: Tool;
+  readonly input: z.ZodObject;
+}
+
 export interface Call {
   /** As the client wrote it. */
   readonly name: string;
   readonly arguments: Readonly<Record<string, unknown>>;
   readonly context: CallContext;
   readonly at: Date;
-  /** Set by `lookup`: the canonical name and the tool. */
-  readonly tool?: { readonly name: string; readonly tool: Tool };
+  /** Set by `lookup`. */
+  readonly entry?: CallEntry;
   /** Set by `validate`. */
   readonly input?: JsonObject;
   /** Set by `locate`: AWS for the account and region of this call. */

@@ -57,9 +57,14 @@ export interface ChangeStep {
   readonly desired?: JsonObject;
 }
 
-/** What a plan tool answers: nothing has happened yet. */
+/** What a plan was judged from: a live content, and the paths of it the judgement rests on. */
+export type Basis = Pick<ChangeStep, "ref" | "reader" | "before" | "touches">;
+
+/** What a plan tool answers: nothing has happened yet. No steps: nothing needs to be done, and `summary` says why. */
 export interface Proposal {
   readonly summary: string;
+  /** Given where the judgement rests on more than the steps touch, also when there are no steps. */
+  readonly basis?: readonly Basis[];
   readonly steps: readonly ChangeStep[];
   readonly warnings: readonly string[];
   /** Set when the plan is a rollback: the execution token of the state it goes back to. */
@@ -79,6 +84,14 @@ export interface Risk {
 export interface Caller {
   readonly arn: string;
   readonly session: string;
+}
+
+/** A human's yes to exactly this plan, given outside the model. */
+export interface Approval {
+  readonly by: string;
+  readonly channel: "elicitation" | "terminal";
+  readonly at: string;
+  readonly validUntil: string;
 }
 
 export type ChangeState = "planned" | "applying" | "applied" | "failed" | "unknown" | "cancelled";
@@ -104,6 +117,7 @@ export interface Change extends Proposal {
   readonly expiresAt: string;
   readonly state: ChangeState;
   readonly because?: string;
+  readonly approval?: Approval;
   readonly operationIds: readonly string[];
 }
 
@@ -125,6 +139,9 @@ export interface Owner {
   readonly pidStart: string;
   readonly session: string;
 }
+
+/** Whether the process behind an owner still runs. Only `dead` allows a takeover. */
+export type Liveness = (owner: Owner) => "alive" | "dead" | "unknown";
 
 /** One AWS call of a change, from intent to outcome. */
 export interface Operation {
@@ -170,9 +187,20 @@ export interface LineageEntry {
   readonly intent: string;
   readonly rolledBackTo?: string;
   readonly error?: OperationError;
+  /** What security checks said of it; the seed's `checkov_results`. */
+  readonly policyResults?: Json;
 }
 
 export type DriftStatus = "IN_SYNC" | "MODIFIED" | "DELETED" | "NOT_CHECKED" | "UNKNOWN" | "BUSY";
+
+/** A rule under which one kind of drift of one resource is not reported. `path` is a pointer; `*` stands for one segment. */
+export interface DriftIgnore {
+  readonly path: string;
+  readonly reason: string;
+  readonly by: string;
+  readonly since: string;
+  readonly until?: string;
+}
 
 /** A resource the state knows. `properties` is the baseline: what AWS held when we last settled it. */
 export interface ManagedResource {
@@ -194,6 +222,9 @@ export interface ManagedResource {
     readonly severity: string | null;
     readonly details: Json;
   };
+  readonly ignores?: readonly DriftIgnore[];
+  /** Declared dependencies, by alias. */
+  readonly dependsOn?: readonly string[];
 }
 
 /** The fold of all commits: everything this store knows, at one sequence number. */

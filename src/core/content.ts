@@ -1,6 +1,7 @@
 // What our own readers say of AWS resources: one schema a resource, for the tools that answer it and the readers that build it.
 
 import { z } from "zod";
+import type { JsonObject } from "./json.js";
 
 const Tags = z.record(z.string(), z.string());
 
@@ -85,4 +86,24 @@ export interface ResourceSchema {
   readonly properties: Readonly<Record<string, { readonly type: string; readonly description?: string }>>;
   /** Fields that ListResources needs in its resource model. */
   readonly listRequires: readonly string[];
+}
+
+/** Pointers into a content that AWS moves by itself: part of what a revision covers, never drift. */
+const VOLATILE: Readonly<Record<string, readonly string[]>> = {
+  "AWS::EC2::Instance": ["/state", "/publicIp", "/privateIp", "/launchedAt"],
+};
+
+export const volatileOf = (type: string): readonly string[] => VOLATILE[type] ?? [];
+
+/** Whether AWS still lists a resource that is already on its way out. */
+export const isGone = (type: string, content: JsonObject | null): boolean =>
+  content === null ||
+  (type === "AWS::EC2::Instance" && (content.state === "terminated" || content.state === "shutting-down"));
+
+/** A rule in a few characters, from validated parts only: `tcp/22 from 10.0.0.0/8`. */
+export function showRule(rule: Omit<Rule, "ruleId">): string {
+  const one = rule.fromPort === rule.toPort ? rule.fromPort : `${rule.fromPort}-${rule.toPort}`;
+  const traffic =
+    rule.protocol === "-1" ? "all traffic" : `${rule.protocol}/${rule.fromPort === undefined ? "all" : one}`;
+  return `${traffic} ${rule.direction === "ingress" ? "from" : "to"} ${rule.peer}`;
 }

@@ -215,7 +215,7 @@ function put(doc: Json, segments: string[], value: Json | undefined, how: "add" 
 }
 
 const SECRET_NAME =
-  /pass(word|phrase|wd)?$|secret(string|value|key)?$|private_?key|^(auth|access|api)_?(token|key)$|credential|connection_?string|user_?data/i;
+  /pass(word|phrase|wd)?$|secret(string|value|key)?$|private_?key|^(auth|access|api)_?(token|key)$|credentials?$|connection_?string|user_?data/i;
 
 /** Whether a property of this name is taken for a secret wherever no schema says otherwise. */
 export const looksSecret = (name: string): boolean => SECRET_NAME.test(name);

@@ -2,6 +2,7 @@
 
 import type { Caller, Change, ChangeStep, ReaderName, ResourceRef, Revision, Seen, State } from "./change.js";
 import type { Contents, GroupUser, InstanceDependants, Region, ResourceSchema } from "./content.js";
+import type { ErrorCode } from "./errors.js";
 import type { JsonObject } from "./json.js";
 
 export interface Clock {
@@ -81,6 +82,8 @@ export interface Sent {
 export interface Progress {
   readonly status: "pending" | "succeeded" | "failed";
   readonly identifier?: string;
+  /** Of a failure: our code for it. `aws_failed` and `outcome_unknown` say that something may have been done. */
+  readonly code?: ErrorCode;
   readonly awsCode?: string;
   readonly message?: string;
   readonly retryAfterMs?: number;
@@ -133,6 +136,8 @@ export interface ReadPorts {
   readonly now: Date;
   readonly caller: Caller;
   readonly mode: Mode;
+  /** The revision under which this answer shows a content. */
+  revision(seen: Seen): Revision;
   progress(message: string, done?: number, total?: number): void;
 }
 
@@ -144,15 +149,19 @@ export interface Mode {
   readonly defaultRegion?: string;
 }
 
-/** A plan tool also gets what the caller's `basedOn` showed, already checked against live on the resource it names. */
+/** A plan tool also gets what the caller's `basedOn` showed, by resource key (`ridOf`). */
 export interface PlanPorts extends ReadPorts {
-  readonly basedOn?: SeenRecord;
+  readonly basedOn: ReadonlyMap<string, SeenRecord>;
 }
 
 /** The gate as `changes.*` and `state.*` tools see it. */
 export interface GatePorts extends ReadPorts {
   apply(executionToken: string): Promise<ApplyReport>;
   cancel(changeId: string): Promise<Change>;
+  /** A change as it stands, after asking AWS about any operation of it that is still running. */
+  follow(changeId: string): Promise<{ readonly change: Change; readonly state: State }>;
+  /** Live content, where "does not exist" is believed only when AWS says it twice, five seconds apart. */
+  confirmed(ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null>;
   recordDrift(reports: readonly DriftObservation[]): Promise<void>;
 }
 

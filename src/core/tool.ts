@@ -34,8 +34,8 @@ export interface ReadTool<I extends Fields = Fields> extends Described<I> {
 
 export interface PlanTool<I extends Fields = Fields> extends Described<I> {
   readonly kind: "plan";
-  /** `required`: the plan replaces or removes, so the caller proves with `basedOn` what it saw of the resource. */
-  readonly basedOn: "required" | "none";
+  /** The plan replaces or removes: with `basedOn` the caller proves what it saw of the one resource, or of each of many. */
+  readonly basedOn: "one" | "many" | "none";
   propose(input: z.infer<I>, ports: PlanPorts): Promise<Proposal>;
 }
 

@@ -1,0 +1,121 @@
+// The one door to AWS: a call by service and operation. The SDK and the sandbox stand behind it; every failure that
+// leaves it is an OpsError. What readers are given cannot name, and would not pass on, an operation that changes AWS.
+
+import type {
+  GetResourceInput,
+  GetResourceOutput,
+  GetResourceRequestStatusInput,
+  GetResourceRequestStatusOutput,
+  ListResourcesInput,
+  ListResourcesOutput,
+} from "@aws-sdk/client-cloudcontrol";
+import type { DescribeTypeInput, DescribeTypeOutput } from "@aws-sdk/client-cloudformation";
+import type {
+  DescribeAddressesRequest,
+  DescribeAddressesResult,
+  DescribeInstanceAttributeRequest,
+  DescribeInstancesRequest,
+  DescribeInstancesResult,
+  DescribeNetworkInterfacesRequest,
+  DescribeNetworkInterfacesResult,
+  DescribeRegionsRequest,
+  DescribeRegionsResult,
+  DescribeSecurityGroupRulesRequest,
+  DescribeSecurityGroupRulesResult,
+  DescribeSecurityGroupsRequest,
+  DescribeSecurityGroupsResult,
+  InstanceAttribute,
+} from "@aws-sdk/client-ec2";
+import type { GetCallerIdentityRequest, GetCallerIdentityResponse } from "@aws-sdk/client-sts";
+import { OpsError } from "../core/errors.js";
+import type { Log } from "../core/ports.js";
+import { opsError } from "./errors.js";
+
+export const SERVICES = ["ec2", "sts", "cloudcontrol", "cloudformation"] as const;
+export type Service = (typeof SERVICES)[number];
+
+/** `"service:Operation"` → what goes in, what comes out. */
+export interface ReadOperations {
+  "ec2:DescribeInstances": [DescribeInstancesRequest, DescribeInstancesResult];
+  "ec2:DescribeInstanceAttribute": [DescribeInstanceAttributeRequest, InstanceAttribute];
+  "ec2:DescribeAddresses": [DescribeAddressesRequest, DescribeAddressesResult];
+  "ec2:DescribeNetworkInterfaces": [DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResult];
+  "ec2:DescribeSecurityGroups": [DescribeSecurityGroupsRequest, DescribeSecurityGroupsResult];
+  "ec2:DescribeSecurityGroupRules": [DescribeSecurityGroupRulesRequest, DescribeSecurityGroupRulesResult];
+  "ec2:DescribeRegions": [DescribeRegionsRequest, DescribeRegionsResult];
+  "sts:GetCallerIdentity": [GetCallerIdentityRequest, GetCallerIdentityResponse];
+  "cloudcontrol:GetResource": [GetResourceInput, GetResourceOutput];
+  "cloudcontrol:ListResources": [ListResourcesInput, ListResourcesOutput];
+  "cloudcontrol:GetResourceRequestStatus": [GetResourceRequestStatusInput, GetResourceRequestStatusOutput];
+  "cloudformation:DescribeType": [DescribeTypeInput, DescribeTypeOutput];
+}
+
+/** Every answer may carry the id AWS's support asks for. */
+export interface Answered {
+  readonly $metadata?: { readonly requestId?: string };
+}
+
+type OperationOf<M, S extends Service> = Extract<keyof M, `${S}:${string}`> extends `${S}:${infer O}` ? O : never;
+type Entry<M, S extends Service, O extends string> = `${S}:${O}` extends keyof M ? M[`${S}:${O}`] : never;
+type InputOf<E> = E extends [infer I, unknown] ? I : never;
+type OutputOf<E> = E extends [unknown, infer O] ? O & Answered : never;
+
+export interface Api<M = ReadOperations> {
+  call<S extends Service, O extends OperationOf<M, S>>(
+    service: S,
+    operation: O,
+    input: InputOf<Entry<M, S, O>>,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<OutputOf<Entry<M, S, O>>>;
+}
+
+export interface RawCall {
+  readonly service: Service;
+  readonly operation: string;
+  readonly region: string;
+  readonly input: object;
+  readonly signal?: AbortSignal;
+}
+
+/** Carries a call to AWS or to the sandbox; throws what the SDK throws. */
+export type Transport = (call: RawCall) => Promise<unknown>;
+
+const READS = /^(Describe|Get|List)[A-Z]/;
+
+/** Whether a call can change nothing: it reads, or it only asks whether it would be accepted. */
+const harmless = (operation: string, input: object): boolean =>
+  READS.test(operation) || ("DryRun" in input && input.DryRun === true);
+
+export interface ApiOptions {
+  readonly region: string;
+  /** The command that renews this user's credentials; asked for only when they have failed. */
+  readonly login: () => Promise<string>;
+  readonly log: Log;
+  readonly onCredentialsRefused?: () => void;
+}
+
+export function apiOf<M>(transport: Transport, { region, login, log, onCredentialsRefused }: ApiOptions): Api<M> {
+  const call = async (service: Service, operation: string, input: object, options?: { signal?: AbortSignal }) => {
+    try {
+      log("debug", "calling AWS", { service, operation, region });
+      return await transport({ service, operation, region, input, ...options });
+    } catch (cause) {
+      const writes = !harmless(operation, input);
+      const error = await opsError(cause, { service, operation, region, writes, login });
+      if (error.code.startsWith("credentials_")) onCredentialsRefused?.();
+      log("debug", "AWS call failed", { service, operation, region, code: error.code, ...error.details });
+      throw error;
+    }
+  };
+  return { call } as unknown as Api<M>;
+}
+
+/** The part of an API that readers get. The types say so, and so does this at run time. */
+export function readOnly(api: Api): Api {
+  return {
+    call(service, operation, input, options) {
+      if (READS.test(operation)) return api.call(service, operation, input, options);
+      throw new OpsError("internal", `A reader tried to call ${service}:${operation}; nothing was sent.`);
+    },
+  };
+}

@@ -1,0 +1,181 @@
+// SDK clients: one per service and region, loaded and built at first use. The only file that makes them.
+
+import { OpsError } from "../core/errors.js";
+import type { Clock } from "../core/ports.js";
+import type { RawCall, Service, Transport } from "./api.js";
+import { LostAttempt, mayHaveActed } from "./errors.js";
+import { checkShape } from "./regions.js";
+
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+  readonly expiration?: Date;
+  readonly accountId?: string;
+  /** Where the SDK found them, in its own marks. */
+  readonly $source?: Readonly<Record<string, unknown>>;
+}
+
+export interface ClientOptions {
+  readonly profile?: string;
+  readonly roleArn?: string;
+  readonly sessionName: string;
+  readonly version: string;
+  readonly clock: Clock;
+  /** The region for assuming the role; the SDK's own answer otherwise. */
+  readonly homeRegion: () => Promise<string | undefined>;
+}
+
+export interface Clients {
+  readonly transport: Transport;
+  credentials(): Promise<Credentials>;
+  /** Forgets credentials and clients: the next call resolves both anew, so a login needs no restart. */
+  forget(): void;
+  close(): void;
+}
+
+interface Client {
+  send(command: object, options?: { abortSignal?: AbortSignal }): Promise<unknown>;
+  destroy(): void;
+}
+type ClientClass = new (config: object) => Client;
+type CommandClass = new (input: object) => { readonly middlewareStack: MiddlewareStack };
+type Handler = (args: object) => Promise<object>;
+interface MiddlewareStack {
+  add(middleware: (next: Handler) => Handler, options: object): void;
+}
+
+/** One import a service, so that a bundler can cut them apart and start-up loads none. */
+const MODULES: Readonly<Record<Service, { readonly client: string; load(): Promise<unknown> }>> = {
+  ec2: { client: "EC2Client", load: () => import("@aws-sdk/client-ec2") },
+  sts: { client: "STSClient", load: () => import("@aws-sdk/client-sts") },
+  cloudcontrol: { client: "CloudControlClient", load: () => import("@aws-sdk/client-cloudcontrol") },
+  cloudformation: { client: "CloudFormationClient", load: () => import("@aws-sdk/client-cloudformation") },
+};
+
+/** Cloud Control runs a handler behind every read, which takes longer than a plain call. */
+const REQUEST_HANDLER = { connectionTimeout: 5_000, requestTimeout: 60_000, throwOnRequestTimeout: true };
+const RENEW_BEFORE_MS = 5 * 60_000;
+
+function exported<T>(module: unknown, name: string): T {
+  const found = (module as Readonly<Record<string, T | undefined>>)[name];
+  if (found === undefined) throw new OpsError("internal", `The AWS SDK in use has no ${name}.`);
+  return found;
+}
+
+/** The SDK's chain, with the role on top of it; asked again shortly before what it gave expires. */
+function credentialProvider(options: ClientOptions): { get(): Promise<Credentials>; forget(): void } {
+  let chain: (() => Promise<Credentials>) | undefined;
+  let given: Promise<Credentials> | undefined;
+  const userAgent = { customUserAgent: [["aws-devops-mcp", options.version]] as [string, string][] };
+
+  async function build(): Promise<() => Promise<Credentials>> {
+    const { fromNodeProviderChain, fromTemporaryCredentials } = await import("@aws-sdk/credential-providers");
+    const region = await options.homeRegion();
+    const clientConfig = { ...userAgent, ...(region !== undefined && { region }) };
+    const base = fromNodeProviderChain({
+      ignoreCache: true,
+      clientConfig,
+      ...(options.profile !== undefined && { profile: options.profile }),
+    });
+    if (options.roleArn === undefined) return base;
+    return fromTemporaryCredentials({
+      masterCredentials: base,
+      params: { RoleArn: options.roleArn, RoleSessionName: options.sessionName },
+      clientConfig,
+    });
+  }
+
+  const forget = () => {
+    chain = undefined;
+    given = undefined;
+  };
+
+  async function get(): Promise<Credentials> {
+    given ??= (async () => {
+      chain ??= await build();
+      return chain();
+    })();
+    const pending = given;
+    try {
+      const credentials = await pending;
+      const expiry = credentials.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
+      if (expiry - options.clock.now().getTime() > RENEW_BEFORE_MS) return credentials;
+      if (given === pending) given = undefined;
+      return credentials;
+    } catch (cause) {
+      if (given === pending) forget();
+      throw cause;
+    }
+  }
+  return { get, forget };
+}
+
+export function awsClients(options: ClientOptions): Clients {
+  const credentials = credentialProvider(options);
+  const clients = new Map<string, Promise<Client>>();
+
+  async function build(service: Service, region: string): Promise<Client> {
+    const { client, load } = MODULES[service];
+    const Class = exported<ClientClass>(await load(), client);
+    return new Class({
+      region,
+      credentials: credentials.get,
+      customUserAgent: [["aws-devops-mcp", options.version]],
+      requestHandler: REQUEST_HANDLER,
+      ...(options.profile !== undefined && { profile: options.profile }),
+    });
+  }
+
+  function client(service: Service, region: string): Promise<Client> {
+    checkShape(region);
+    const key = `${service} ${region}`;
+    const existing = clients.get(key);
+    if (existing) return existing;
+    const made = build(service, region);
+    clients.set(key, made);
+    made.catch(() => clients.delete(key));
+    return made;
+  }
+
+  /**
+   * The SDK sends a call again by itself. The last attempt's refusal says nothing about an earlier one whose answer was
+   * lost, so every attempt is watched.
+   */
+  async function transport({ service, operation, region, input, signal }: RawCall): Promise<unknown> {
+    const Command = exported<CommandClass>(await MODULES[service].load(), `${operation}Command`);
+    const command = new Command(input);
+    let lost = false;
+    const watch = (next: Handler) => async (args: object) => {
+      try {
+        return await next(args);
+      } catch (cause) {
+        lost ||= mayHaveActed(cause);
+        throw cause;
+      }
+    };
+    command.middlewareStack.add(watch, { step: "finalizeRequest", priority: "low", name: "watchAttempts" });
+    const sender = await client(service, region);
+    try {
+      return await sender.send(command, { ...(signal && { abortSignal: signal }) });
+    } catch (cause) {
+      throw lost ? new LostAttempt(cause) : cause;
+    }
+  }
+
+  function close(): void {
+    for (const made of clients.values()) made.then((built) => built.destroy()).catch(() => {});
+    clients.clear();
+  }
+
+  return {
+    transport,
+    credentials: credentials.get,
+    forget() {
+      credentials.forget();
+      // Calls in flight keep their sockets: the clients are dropped, not destroyed.
+      clients.clear();
+    },
+    close,
+  };
+}

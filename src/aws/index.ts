@@ -1,0 +1,121 @@
+// AWS as the rest of the house sees it: readers and the writer for a region, real or sandboxed. Nothing is loaded,
+// resolved or opened before the first call.
+
+import { OpsError } from "../core/errors.js";
+import type { Aws, AwsReader, Clock, Log } from "../core/ports.js";
+import { type ApiOptions, apiOf, readOnly, type Transport } from "./api.js";
+import { awsClients, type Credentials } from "./clients.js";
+import { opsError } from "./errors.js";
+import { executor, preflight, type WholeApi } from "./executor.js";
+import { identityOf } from "./identity.js";
+import { defaultRegion, type Env, profileName, renewal } from "./profile.js";
+import { awsReader } from "./reader.js";
+import { regionCheck } from "./regions.js";
+import { sandboxTransport } from "./sandbox/api.js";
+import { SANDBOX_REGION, type WorldStore } from "./sandbox/world.js";
+import { schemas } from "./schema.js";
+
+export interface AwsOptions {
+  /** The environment the server was started in. Credentials and endpoints are read by the SDK itself. */
+  readonly env: Env;
+  readonly profile?: string;
+  readonly region?: string;
+  /** A role to assume before anything else. */
+  readonly roleArn?: string;
+  /** The name an assumed role's calls bear in CloudTrail: the same at every start, so that it can be searched for. */
+  readonly sessionName?: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Place {
+  readonly transport: Transport;
+  readonly credentials: () => Promise<Credentials>;
+  readonly roleArn?: string;
+  readonly region: () => Promise<string | undefined>;
+  readonly clock: Clock;
+  readonly api: Omit<ApiOptions, "region">;
+  close(): void;
+}
+
+/** STS answers in every region; this one is asked for names of regions when none is configured. */
+const ANY_REGION = "us-east-1";
+
+function awsOf(place: Place): Aws {
+  const whole = (region: string): WholeApi => apiOf(place.transport, { ...place.api, region }) as WholeApi;
+  const reading = (region: string) => readOnly(whole(region));
+  const check = regionCheck(async () => reading((await place.region()) ?? ANY_REGION));
+  const identity = identityOf(place.credentials, place.roleArn);
+  const schema = schemas(place.clock);
+
+  async function reader(region: string): Promise<AwsReader> {
+    await check(region);
+    const api = reading(region);
+    const call = { service: "sts", operation: "GetCallerIdentity", region, writes: false, login: place.api.login };
+    const who = await identity(api).catch(async (cause: unknown) => {
+      throw await opsError(cause, call);
+    });
+    return awsReader({
+      api,
+      region,
+      identity: who,
+      schema: (type) => schema(api, region, type),
+      preflight: (step) => preflight(whole(region), step),
+    });
+  }
+
+  return {
+    defaultRegion: place.region,
+    reader,
+    writer: (region) => executor(whole(region), place.clock),
+    close: place.close,
+  };
+}
+
+/** @example const aws = createAws({ env: process.env, version: "1.0.0", clock, log }); // opens nothing */
+export function createAws(options: AwsOptions): Aws {
+  const { env, region, roleArn, version, clock, log } = options;
+  const profile = profileName(options.profile, env);
+  const home = () => defaultRegion(region, profile, env);
+  const clients = awsClients({
+    sessionName: options.sessionName ?? "aws-devops-mcp",
+    version,
+    clock,
+    homeRegion: home,
+    ...(profile !== undefined && { profile }),
+    ...(roleArn !== undefined && { roleArn }),
+  });
+  return awsOf({
+    transport: clients.transport,
+    credentials: clients.credentials,
+    region: home,
+    clock,
+    api: { login: () => renewal(profile, env), log, onCredentialsRefused: clients.forget },
+    close: clients.close,
+    ...(roleArn !== undefined && { roleArn }),
+  });
+}
+
+export interface SandboxOptions {
+  readonly store: WorldStore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const SANDBOX_CREDENTIALS: Credentials = { accessKeyId: "sandbox", secretAccessKey: "", $source: { SANDBOX: true } };
+
+/** The same readers and writer on an account in memory: demo data, never AWS. Reads no credential and opens no connection. */
+export function createSandboxAws({ store, clock, log }: SandboxOptions): Aws {
+  return awsOf({
+    transport: sandboxTransport(store, clock),
+    credentials: async () => SANDBOX_CREDENTIALS,
+    region: async () => SANDBOX_REGION,
+    clock,
+    api: {
+      log,
+      login: () => Promise.reject(new OpsError("internal", "The sandbox has no credentials to renew.")),
+    },
+    close: () => {},
+  });
+}

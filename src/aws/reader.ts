@@ -1,0 +1,68 @@
+// Live AWS for one account and region, put together from the readers. It holds an API that passes reads on only.
+
+import type { ChangeStep, ReaderName, ResourceRef } from "../core/change.js";
+import type { Contents, ResourceSchema } from "../core/content.js";
+import { OpsError } from "../core/errors.js";
+import type { JsonObject } from "../core/json.js";
+import type { AwsReader, Identity, ListQuery, Page } from "../core/ports.js";
+import type { Api } from "./api.js";
+import { getResource, listResources } from "./control.js";
+import { dependantsOf, groupUsersOf, isOwnType, regionsOf, typeReaders } from "./readers.js";
+
+export interface ReaderParts {
+  readonly api: Api;
+  readonly region: string;
+  readonly identity: Identity;
+  readonly schema: (type: string) => Promise<ResourceSchema>;
+  readonly preflight: (step: ChangeStep) => Promise<void>;
+}
+
+export function awsReader({ api, region, identity, schema, preflight }: ReaderParts): AwsReader {
+  const types = typeReaders(api);
+  const get = <T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null> => types[type].get(id);
+
+  /** What another account or region holds under the same name is not this resource. */
+  function checkPlace(ref: ResourceRef): void {
+    if (ref.account !== identity.account) {
+      throw new OpsError(
+        "identity_mismatch",
+        "The resource belongs to another account than these credentials; it was not read.",
+        {
+          details: { account: identity.account, resourceAccount: ref.account },
+        },
+      );
+    }
+    if (ref.region !== region && ref.region !== "global") {
+      throw new OpsError(
+        "internal",
+        "A resource of another region was asked of this region's reader; it was not read.",
+        {
+          details: { region, resourceRegion: ref.region },
+        },
+      );
+    }
+  }
+
+  return {
+    account: identity.account,
+    region,
+    identity,
+    get,
+    list: <T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>> => types[type].list(query),
+    regions: () => regionsOf(api),
+    dependants: (instanceId) => dependantsOf(api, instanceId),
+    groupUsers: (groupId) => groupUsersOf(api, groupId),
+    resource: (type, id) => getResource(api, type, id),
+    resources: (type, model, cursor) => listResources(api, type, model, cursor),
+    schema,
+    async content(ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null> {
+      checkPlace(ref);
+      if (reader === "cloudcontrol") return getResource(api, ref.type, ref.id);
+      if (isOwnType(ref.type)) return get(ref.type, ref.id);
+      throw new OpsError("unsupported", "This resource type has no reader of its own; read it through Cloud Control.", {
+        details: { type: ref.type },
+      });
+    },
+    preflight,
+  };
+}

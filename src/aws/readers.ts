@@ -1,0 +1,164 @@
+// Type → reader: the resource types we read through their own service. `null` means that AWS says the resource does not
+// exist, in the words it uses for exactly that; every other failure is thrown.
+
+import type { Filter } from "@aws-sdk/client-ec2";
+import type { Contents, GroupUser, InstanceDependants, Region } from "../core/content.js";
+import { OpsError } from "../core/errors.js";
+import type { ListQuery, Page } from "../core/ports.js";
+import type { Api } from "./api.js";
+import { allPages } from "./pages.js";
+import { instanceOf, present, securityGroupOf } from "./shapes.js";
+
+export interface TypeReader<Content> {
+  get(id: string): Promise<Content | null>;
+  list(query: ListQuery): Promise<Page<Content>>;
+}
+export type TypeReaders = { readonly [T in keyof Contents]: TypeReader<Contents[T]> };
+
+/** AWS's words for "there is none of this id", by type. */
+const ABSENT: { readonly [T in keyof Contents]: ReadonlySet<string> } = {
+  "AWS::EC2::Instance": new Set(["InvalidInstanceID.NotFound"]),
+  "AWS::EC2::SecurityGroup": new Set([
+    "InvalidGroup.NotFound",
+    "InvalidGroupId.NotFound",
+    "InvalidSecurityGroupID.NotFound",
+  ]),
+};
+
+export const isOwnType = (type: string): type is keyof Contents => Object.hasOwn(ABSENT, type);
+
+async function unlessAbsent<T>(type: keyof Contents, read: () => Promise<T | undefined>): Promise<T | null> {
+  try {
+    return (await read()) ?? null;
+  } catch (error) {
+    if (error instanceof OpsError && ABSENT[type].has(String(error.details.awsCode))) return null;
+    throw error;
+  }
+}
+
+/** AWS's limits for a page of EC2 descriptions; for a filter's values. */
+const PAGE = { least: 5, most: 1000 };
+const FILTER_VALUES = 200;
+
+/**
+ * Ids go in as a filter: ids that no longer exist are then missing from the answer instead of failing all of it.
+ * A page may hold more than a `limit` below AWS's smallest page.
+ */
+function listInput(idFilter: string, { ids, filters = {}, limit, cursor }: ListQuery) {
+  if (ids && ids.length > FILTER_VALUES) {
+    throw new OpsError("validation_error", `At most ${FILTER_VALUES} ids can be read at once.`, { field: "ids" });
+  }
+  const all: Filter[] = [
+    ...(ids ? [{ Name: idFilter, Values: [...ids] }] : []),
+    ...Object.entries(filters).map(([Name, Values]) => ({ Name, Values: [...Values] })),
+  ];
+  return present<{ Filters?: Filter[]; MaxResults?: number; NextToken?: string }>({
+    Filters: all.length > 0 ? all : undefined,
+    MaxResults: limit === undefined ? PAGE.most : Math.min(Math.max(limit, PAGE.least), PAGE.most),
+    NextToken: cursor,
+  });
+}
+
+const page = <T>(items: T[], next: string | undefined): Page<T> => (next ? { items, next } : { items });
+
+function rulesOf(api: Api, groupIds: readonly string[]) {
+  const Filters: Filter[] = [{ Name: "group-id", Values: [...groupIds] }];
+  return allPages(
+    (NextToken) =>
+      api.call("ec2", "DescribeSecurityGroupRules", {
+        Filters,
+        MaxResults: PAGE.most,
+        ...(NextToken && { NextToken }),
+      }),
+    (output) => output.SecurityGroupRules,
+    (output) => output.NextToken,
+  );
+}
+
+const chunks = <T>(items: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size));
+
+export function typeReaders(api: Api): TypeReaders {
+  return {
+    "AWS::EC2::Instance": {
+      get: (id) =>
+        unlessAbsent("AWS::EC2::Instance", async () => {
+          const output = await api.call("ec2", "DescribeInstances", { InstanceIds: [id] });
+          const found = output.Reservations?.flatMap(({ Instances = [] }) => Instances)[0];
+          return found && instanceOf(found);
+        }),
+      async list(query) {
+        if (query.ids?.length === 0) return { items: [] };
+        const output = await api.call("ec2", "DescribeInstances", listInput("instance-id", query));
+        const found = (output.Reservations ?? []).flatMap(({ Instances = [] }) => Instances);
+        return page(found.map(instanceOf), output.NextToken);
+      },
+    },
+    "AWS::EC2::SecurityGroup": {
+      // Rules first: a group deleted between the two calls is then absent, and never a group without rules.
+      get: (id) =>
+        unlessAbsent("AWS::EC2::SecurityGroup", async () => {
+          const rules = await rulesOf(api, [id]);
+          const output = await api.call("ec2", "DescribeSecurityGroups", { GroupIds: [id] });
+          const found = output.SecurityGroups?.[0];
+          return found && securityGroupOf(found, rules);
+        }),
+      async list(query) {
+        if (query.ids?.length === 0) return { items: [] };
+        const output = await api.call("ec2", "DescribeSecurityGroups", listInput("group-id", query));
+        const groups = output.SecurityGroups ?? [];
+        const ids = groups.map(({ GroupId = "" }) => GroupId);
+        const rules = (await Promise.all(chunks(ids, FILTER_VALUES).map((some) => rulesOf(api, some)))).flat();
+        return page(
+          groups.map((group) => securityGroupOf(group, rules)),
+          output.NextToken,
+        );
+      },
+    },
+  };
+}
+
+export async function regionsOf(api: Api): Promise<Region[]> {
+  const output = await api.call("ec2", "DescribeRegions", { AllRegions: true });
+  return (output.Regions ?? [])
+    .map(({ RegionName = "", OptInStatus = "opt-in-not-required" }) => ({ region: RegionName, optIn: OptInStatus }))
+    .sort((a, b) => (a.region < b.region ? -1 : 1));
+}
+
+/** What goes with an instance, or stays behind, when it is terminated. */
+export async function dependantsOf(api: Api, instanceId: string): Promise<InstanceDependants> {
+  const [instances, protection, addresses] = await Promise.all([
+    api.call("ec2", "DescribeInstances", { InstanceIds: [instanceId] }),
+    api.call("ec2", "DescribeInstanceAttribute", { InstanceId: instanceId, Attribute: "disableApiTermination" }),
+    api.call("ec2", "DescribeAddresses", { Filters: [{ Name: "instance-id", Values: [instanceId] }] }),
+  ]);
+  const instance = instances.Reservations?.[0]?.Instances?.[0];
+  const volumes = (instance?.BlockDeviceMappings ?? []).flatMap(({ Ebs }) =>
+    Ebs?.VolumeId ? [{ volumeId: Ebs.VolumeId, deleteOnTermination: Ebs.DeleteOnTermination ?? false }] : [],
+  );
+  return {
+    terminationProtection: protection.DisableApiTermination?.Value ?? false,
+    volumes: volumes.sort((a, b) => (a.volumeId < b.volumeId ? -1 : 1)),
+    elasticIps: (addresses.Addresses ?? []).flatMap(({ PublicIp }) => (PublicIp ? [PublicIp] : [])).sort(),
+  };
+}
+
+/** Who stands behind a security group: the network interfaces that carry it. */
+export async function groupUsersOf(api: Api, groupId: string): Promise<GroupUser[]> {
+  const Filters: Filter[] = [{ Name: "group-id", Values: [groupId] }];
+  const interfaces = await allPages(
+    (NextToken) =>
+      api.call("ec2", "DescribeNetworkInterfaces", { Filters, MaxResults: PAGE.most, ...(NextToken && { NextToken }) }),
+    (output) => output.NetworkInterfaces,
+    (output) => output.NextToken,
+  );
+  return interfaces
+    .map(({ NetworkInterfaceId = "", Attachment, Description }) =>
+      present<GroupUser>({
+        networkInterfaceId: NetworkInterfaceId,
+        instanceId: Attachment?.InstanceId || undefined,
+        description: Description || undefined,
+      }),
+    )
+    .sort((a, b) => (a.networkInterfaceId < b.networkInterfaceId ? -1 : 1));
+}

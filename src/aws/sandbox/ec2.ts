@@ -1,0 +1,380 @@
+// The sandbox's EC2: instances with a life of their own, security groups rule by rule.
+
+import type { Instance, IpPermission, SecurityGroupRule } from "@aws-sdk/client-ec2";
+import { digest } from "../../core/json.js";
+import type { Answered, ReadOperations } from "../api.js";
+import type { WriteOperations } from "../executor.js";
+import { REGION_NAMES } from "../region-list.js";
+import { type Draft, type Handler, matches, newId, notInSandbox, paged, refusal, tagList } from "./draft.js";
+import { SANDBOX_ACCOUNT, type WorldGroup, type WorldInstance, type WorldRule } from "./world.js";
+
+type Operations = ReadOperations & WriteOperations;
+export type HandlersOf<Prefix extends string> = {
+  readonly [N in keyof Operations as N extends `${Prefix}:${string}` ? N : never]?: Handler<
+    Operations[N][0],
+    Operations[N][1] & Answered
+  >;
+};
+
+const FORWARD = { pending: "running", "shutting-down": "terminated" } as const;
+
+/** Time passes: whatever was on its way has arrived. A terminated instance has let go of everything. */
+function live(draft: Draft): WorldInstance[] {
+  const all = Object.values(draft.here.instances);
+  for (const instance of all) {
+    if (instance.state === "pending" || instance.state === "shutting-down") instance.state = FORWARD[instance.state];
+    if (instance.state !== "terminated") continue;
+    instance.groupIds = [];
+    delete instance.publicIp;
+    for (const [address, id] of Object.entries(draft.here.addresses)) {
+      if (id === instance.id) draft.here.addresses[address] = "";
+    }
+  }
+  return all;
+}
+
+const STATE_CODES = { pending: 0, running: 16, "shutting-down": 32, terminated: 48 } as const;
+const stateOf = (state: WorldInstance["state"]) => ({ Name: state, Code: STATE_CODES[state] });
+
+function instanceOut({ here }: Draft, it: WorldInstance): Instance {
+  const subnet = here.subnets[it.subnetId];
+  const gone = it.state === "terminated";
+  return {
+    InstanceId: it.id,
+    ImageId: it.imageId,
+    InstanceType: it.type as NonNullable<Instance["InstanceType"]>,
+    State: stateOf(it.state),
+    LaunchTime: new Date(it.launchedAt),
+    ...(subnet && { Placement: { AvailabilityZone: subnet.zone } }),
+    ...(subnet && !gone && { SubnetId: it.subnetId, VpcId: subnet.vpcId, PrivateIpAddress: it.privateIp }),
+    ...(it.publicIp !== undefined && { PublicIpAddress: it.publicIp }),
+    ...(it.clientToken !== "" && { ClientToken: it.clientToken }),
+    SecurityGroups: it.groupIds.map((id) => ({ GroupId: id, GroupName: here.groups[id]?.name ?? "" })),
+    BlockDeviceMappings: gone
+      ? []
+      : [{ DeviceName: "/dev/xvda", Ebs: { VolumeId: it.volumeId, DeleteOnTermination: true, Status: "attached" } }],
+    Tags: tagList(it.tags),
+  };
+}
+
+function theInstance({ here }: Draft, id = ""): WorldInstance {
+  const found = here.instances[id];
+  if (!found) throw refusal("InvalidInstanceID.NotFound", `The instance ID '${id}' does not exist`);
+  return found;
+}
+
+function theGroup({ here }: Draft, id = ""): WorldGroup {
+  const found = here.groups[id];
+  if (!found) throw refusal("InvalidGroup.NotFound", `The security group '${id}' does not exist`);
+  return found;
+}
+
+function theRule({ here }: Draft, groupId: string, egress: boolean, id = ""): WorldRule {
+  const found = here.rules[id];
+  if (!found || found.groupId !== groupId || found.egress !== egress) {
+    throw refusal("InvalidSecurityGroupRuleId.NotFound", `The security group rule ID '${id}' does not exist`);
+  }
+  return found;
+}
+
+const ruleOut = (rule: WorldRule): SecurityGroupRule => ({
+  SecurityGroupRuleId: rule.id,
+  GroupId: rule.groupId,
+  GroupOwnerId: SANDBOX_ACCOUNT,
+  IsEgress: rule.egress,
+  IpProtocol: rule.protocol,
+  FromPort: rule.fromPort,
+  ToPort: rule.toPort,
+  ...(rule.peerKind === "group"
+    ? { ReferencedGroupInfo: { GroupId: rule.peer, UserId: SANDBOX_ACCOUNT } }
+    : { [rule.peerKind]: rule.peer }),
+  ...(rule.description !== "" && { Description: rule.description }),
+  Tags: [],
+});
+
+type Traffic = Omit<WorldRule, "id" | "groupId" | "egress">;
+
+const sameTraffic = (a: Traffic, b: Traffic): boolean =>
+  a.protocol === b.protocol && a.fromPort === b.fromPort && a.toPort === b.toPort && a.peer === b.peer;
+
+function checked(draft: Draft, traffic: Traffic): Traffic {
+  const { peerKind, peer } = traffic;
+  const shape = {
+    CidrIpv4: /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/,
+    CidrIpv6: /^[0-9a-f:]+\/\d{1,3}$/i,
+    PrefixListId: /^pl-/,
+  };
+  if (peerKind === "group") theGroup(draft, peer);
+  else if (!shape[peerKind].test(peer)) throw refusal("InvalidParameterValue", `Invalid value '${peer}' for peer.`);
+  const ports = ["tcp", "udp"].includes(traffic.protocol);
+  if (ports && !(traffic.fromPort >= 0 && traffic.toPort >= traffic.fromPort && traffic.toPort <= 65_535)) {
+    throw refusal("InvalidParameterValue", "Invalid port range.");
+  }
+  return traffic;
+}
+
+function trafficOf(draft: Draft, permission: IpPermission): Traffic[] {
+  const { IpProtocol: protocol = "-1", FromPort: fromPort = -1, ToPort: toPort = -1 } = permission;
+  const one = (peerKind: Traffic["peerKind"], peer = "", description = ""): Traffic =>
+    checked(draft, { protocol, fromPort, toPort, peerKind, peer, description });
+  return [
+    ...(permission.IpRanges ?? []).map(({ CidrIp, Description }) => one("CidrIpv4", CidrIp, Description)),
+    ...(permission.Ipv6Ranges ?? []).map(({ CidrIpv6, Description }) => one("CidrIpv6", CidrIpv6, Description)),
+    ...(permission.PrefixListIds ?? []).map(({ PrefixListId, Description }) =>
+      one("PrefixListId", PrefixListId, Description),
+    ),
+    ...(permission.UserIdGroupPairs ?? []).map(({ GroupId, Description }) => one("group", GroupId, Description)),
+  ];
+}
+
+function refuseDuplicate({ here }: Draft, groupId: string, egress: boolean, traffic: Traffic, except?: string): void {
+  const twin = Object.values(here.rules).find(
+    (rule) => rule.groupId === groupId && rule.egress === egress && rule.id !== except && sameTraffic(rule, traffic),
+  );
+  if (!twin) return;
+  const text = `peer: ${traffic.peer}, ${traffic.protocol}, from port: ${traffic.fromPort}, to port: ${traffic.toPort}, ALLOW`;
+  throw refusal("InvalidPermission.Duplicate", `the specified rule "${text}" already exists`);
+}
+
+const authorize = (egress: boolean) => ({
+  takes: "GroupId IpPermissions",
+  run(draft: Draft, { GroupId, IpPermissions = [] }: WriteOperations["ec2:AuthorizeSecurityGroupIngress"][0]) {
+    const group = theGroup(draft, GroupId);
+    const made = IpPermissions.flatMap((permission) => trafficOf(draft, permission)).map((traffic) => {
+      refuseDuplicate(draft, group.id, egress, traffic);
+      const rule: WorldRule = { id: newId(draft, "sgr"), groupId: group.id, egress, ...traffic };
+      draft.here.rules[rule.id] = rule;
+      return rule;
+    });
+    if (made.length === 0) throw refusal("MissingParameter", "The request must contain the parameter ipPermissions");
+    return { Return: true, SecurityGroupRules: made.map(ruleOut) };
+  },
+});
+
+const revoke = (egress: boolean) => ({
+  takes: "GroupId SecurityGroupRuleIds",
+  run(draft: Draft, input: WriteOperations["ec2:RevokeSecurityGroupIngress"][0]) {
+    const group = theGroup(draft, input.GroupId);
+    for (const { id } of (input.SecurityGroupRuleIds ?? []).map((id) => theRule(draft, group.id, egress, id))) {
+      delete draft.here.rules[id];
+    }
+    return { Return: true };
+  },
+});
+
+const describe = (egress: boolean) => ({
+  takes: "GroupId SecurityGroupRuleDescriptions",
+  run(draft: Draft, input: WriteOperations["ec2:UpdateSecurityGroupRuleDescriptionsIngress"][0]) {
+    const group = theGroup(draft, input.GroupId);
+    for (const { SecurityGroupRuleId, Description = "" } of input.SecurityGroupRuleDescriptions ?? []) {
+      theRule(draft, group.id, egress, SecurityGroupRuleId).description = Description;
+    }
+    return { Return: true };
+  },
+});
+
+const retag = (change: (tags: Record<string, string>, key: string, value: string) => void) => ({
+  takes: "Resources Tags",
+  run(draft: Draft, { Resources = [], Tags = [] }: WriteOperations["ec2:CreateTags"][0]) {
+    for (const id of Resources) {
+      const { tags } = id.startsWith("sg-") ? theGroup(draft, id) : theInstance(draft, id);
+      for (const { Key = "", Value = "" } of Tags) {
+        if (Key.startsWith("aws:"))
+          throw refusal("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved");
+        change(tags, Key, Value);
+      }
+    }
+    return {};
+  },
+});
+
+const MOST_AT_ONCE = 20;
+
+function launch(draft: Draft, input: WriteOperations["ec2:RunInstances"][0]): WorldInstance[] {
+  const { ImageId = "", InstanceType = "m1.small", MaxCount = 1, ClientToken = "", TagSpecifications = [] } = input;
+  const known = draft.here.launches[ClientToken];
+  const asked = digest(input);
+  if (ClientToken !== "" && known) {
+    if (known.digest !== asked) {
+      throw refusal("IdempotentParameterMismatch", "The client token was used with other parameters.");
+    }
+    return known.ids.map((id) => theInstance(draft, id));
+  }
+  const groups = (input.SecurityGroupIds ?? []).map((id) => theGroup(draft, id).id);
+  const subnetId = input.SubnetId ?? Object.keys(draft.here.subnets)[0];
+  if (!/^ami-0cc[0-9a-f]{14}$/.test(ImageId)) {
+    throw refusal("InvalidAMIID.NotFound", `The image id '[${ImageId}]' does not exist`);
+  }
+  if (subnetId === undefined) throw refusal("MissingInput", "No subnets found for the default VPC.");
+  if (!draft.here.subnets[subnetId]) {
+    throw refusal("InvalidSubnetID.NotFound", `The subnet ID '${subnetId}' does not exist`);
+  }
+  if (!/^[a-z][a-z0-9-]*\.[a-z0-9-]+$/.test(InstanceType)) {
+    throw refusal("InvalidParameterValue", `Invalid value '${InstanceType}' for InstanceType.`);
+  }
+  if (MaxCount > MOST_AT_ONCE) throw refusal("InstanceLimitExceeded", `The sandbox launches at most ${MOST_AT_ONCE}.`);
+  const spec = TagSpecifications.find(({ ResourceType }) => ResourceType === "instance");
+  const tags = Object.fromEntries((spec?.Tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value]));
+  const made = Array.from({ length: MaxCount }, (): WorldInstance => {
+    const id = newId(draft, "i");
+    const number = draft.world.lastId;
+    return {
+      id,
+      state: "pending",
+      type: InstanceType,
+      imageId: ImageId,
+      subnetId,
+      privateIp: `10.0.9.${number % 250}`,
+      groupIds: groups,
+      volumeId: newId(draft, "vol"),
+      protected: input.DisableApiTermination ?? false,
+      launchedAt: draft.now.toISOString(),
+      clientToken: ClientToken,
+      tags,
+    };
+  });
+  for (const instance of made) draft.here.instances[instance.id] = instance;
+  if (ClientToken !== "") draft.here.launches[ClientToken] = { digest: asked, ids: made.map(({ id }) => id) };
+  return made;
+}
+
+const instanceFields = ({ here }: Draft, it: WorldInstance) => ({
+  "instance-id": [it.id],
+  "instance-state-name": [it.state],
+  "instance-type": [it.type],
+  "image-id": [it.imageId],
+  "subnet-id": [it.subnetId],
+  "vpc-id": [here.subnets[it.subnetId]?.vpcId ?? ""],
+  "instance.group-id": it.groupIds,
+  "network-interface.group-id": it.groupIds,
+  "client-token": [it.clientToken],
+});
+
+const groupFields = ({ id, name, vpcId }: WorldGroup) => ({
+  "group-id": [id],
+  "group-name": [name],
+  "vpc-id": [vpcId],
+});
+
+export const ec2: HandlersOf<"ec2"> = {
+  "ec2:DescribeInstances": {
+    takes: "InstanceIds Filters MaxResults NextToken",
+    run(draft, { InstanceIds, Filters, ...paging }) {
+      for (const id of InstanceIds ?? []) theInstance(draft, id);
+      const found = live(draft).filter(
+        (it) =>
+          (InstanceIds === undefined || InstanceIds.includes(it.id)) &&
+          matches(Filters, instanceFields(draft, it), it.tags),
+      );
+      const { page, ...next } = paged(found, paging);
+      return { Reservations: page.map((it) => ({ Instances: [instanceOut(draft, it)] })), ...next };
+    },
+  },
+  "ec2:DescribeInstanceAttribute": {
+    takes: "InstanceId Attribute",
+    run(draft, { InstanceId, Attribute }) {
+      const instance = theInstance(draft, InstanceId);
+      if (Attribute !== "disableApiTermination") throw notInSandbox(`attribute ${Attribute}`);
+      return { InstanceId: instance.id, DisableApiTermination: { Value: instance.protected } };
+    },
+  },
+  "ec2:DescribeAddresses": {
+    takes: "Filters",
+    run: ({ here }, { Filters }) => ({
+      Addresses: Object.entries(here.addresses)
+        .filter(([, id]) => matches(Filters, { "instance-id": [id] }))
+        .map(([PublicIp, InstanceId]) => ({ PublicIp, ...(InstanceId !== "" && { InstanceId }) })),
+    }),
+  },
+  "ec2:DescribeNetworkInterfaces": {
+    takes: "Filters MaxResults NextToken",
+    run(draft, { Filters, ...paging }) {
+      const all = live(draft).filter(
+        ({ state, groupIds }) => state !== "terminated" && matches(Filters, { "group-id": groupIds }),
+      );
+      const { page, ...next } = paged(all, paging);
+      const NetworkInterfaces = page.map(({ id }) => ({
+        NetworkInterfaceId: id.replace(/^i-/, "eni-"),
+        Description: "Primary network interface",
+        Attachment: { InstanceId: id },
+      }));
+      return { NetworkInterfaces, ...next };
+    },
+  },
+  "ec2:DescribeSecurityGroups": {
+    takes: "GroupIds Filters MaxResults NextToken",
+    run(draft, { GroupIds, Filters, ...paging }) {
+      for (const id of GroupIds ?? []) theGroup(draft, id);
+      const found = Object.values(draft.here.groups).filter(
+        (it) => (GroupIds === undefined || GroupIds.includes(it.id)) && matches(Filters, groupFields(it), it.tags),
+      );
+      const { page, ...next } = paged(found, paging);
+      const SecurityGroups = page.map(({ id, name, description, vpcId, tags }) => ({
+        GroupId: id,
+        GroupName: name,
+        Description: description,
+        VpcId: vpcId,
+        OwnerId: SANDBOX_ACCOUNT,
+        Tags: tagList(tags),
+      }));
+      return { SecurityGroups, ...next };
+    },
+  },
+  "ec2:DescribeSecurityGroupRules": {
+    takes: "Filters MaxResults NextToken SecurityGroupRuleIds",
+    run(draft, { Filters, SecurityGroupRuleIds, ...paging }) {
+      const found = Object.values(draft.here.rules).filter(
+        ({ id, groupId }) =>
+          (SecurityGroupRuleIds === undefined || SecurityGroupRuleIds.includes(id)) &&
+          matches(Filters, { "group-id": [groupId], "security-group-rule-id": [id] }),
+      );
+      const { page, ...next } = paged(found, paging);
+      return { SecurityGroupRules: page.map(ruleOut), ...next };
+    },
+  },
+  "ec2:DescribeRegions": {
+    takes: "AllRegions",
+    run: () => ({
+      Regions: REGION_NAMES.filter((name) => /^(af|ap|ca|eu|il|me|mx|sa|us)-[a-z]+-\d$/.test(name)).map(
+        (RegionName) => ({ RegionName, OptInStatus: "opt-in-not-required" }),
+      ),
+    }),
+  },
+  "ec2:RunInstances": {
+    takes:
+      "ImageId InstanceType MinCount MaxCount SubnetId SecurityGroupIds TagSpecifications ClientToken DisableApiTermination UserData KeyName MetadataOptions",
+    run: (draft, input) => ({ Instances: launch(draft, input).map((it) => instanceOut(draft, it)) }),
+  },
+  "ec2:TerminateInstances": {
+    takes: "InstanceIds",
+    run(draft, { InstanceIds = [] }) {
+      const all = InstanceIds.map((id) => theInstance(draft, id));
+      const kept = all.find((it) => it.protected);
+      if (kept) {
+        throw refusal(
+          "OperationNotPermitted",
+          `The instance '${kept.id}' may not be terminated. Modify its attribute first.`,
+        );
+      }
+      return {
+        TerminatingInstances: all.map((it) => {
+          const before = it.state;
+          if (it.state !== "terminated") it.state = "shutting-down";
+          return { InstanceId: it.id, PreviousState: stateOf(before), CurrentState: stateOf(it.state) };
+        }),
+      };
+    },
+  },
+  "ec2:AuthorizeSecurityGroupIngress": authorize(false),
+  "ec2:AuthorizeSecurityGroupEgress": authorize(true),
+  "ec2:RevokeSecurityGroupIngress": revoke(false),
+  "ec2:RevokeSecurityGroupEgress": revoke(true),
+  "ec2:UpdateSecurityGroupRuleDescriptionsIngress": describe(false),
+  "ec2:UpdateSecurityGroupRuleDescriptionsEgress": describe(true),
+  "ec2:CreateTags": retag((tags, key, value) => {
+    tags[key] = value;
+  }),
+  "ec2:DeleteTags": retag((tags, key) => {
+    delete tags[key];
+  }),
+};

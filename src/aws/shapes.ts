@@ -1,0 +1,73 @@
+// EC2's answers → our contents. Pure, and independent of the order in which AWS lists things, so that equal worlds give
+// equal documents.
+
+import type {
+  Instance as AwsInstance,
+  SecurityGroup as AwsSecurityGroup,
+  SecurityGroupRule,
+  Tag,
+} from "@aws-sdk/client-ec2";
+import type { Instance, Rule, SecurityGroup } from "../core/content.js";
+
+const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The members that have a value: contents never hold `undefined`. */
+export function present<T extends object>(members: { [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
+}
+
+export const tagsOf = (tags: readonly Tag[] | undefined): Record<string, string> =>
+  Object.fromEntries(
+    (tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value] as const).sort((a, b) => byName(a[0], b[0])),
+  );
+
+export function instanceOf(aws: AwsInstance): Instance {
+  const tags = tagsOf(aws.Tags);
+  return present<Instance>({
+    instanceId: aws.InstanceId ?? "",
+    name: tags.Name,
+    state: aws.State?.Name ?? "unknown",
+    instanceType: aws.InstanceType ?? "unknown",
+    imageId: aws.ImageId,
+    availabilityZone: aws.Placement?.AvailabilityZone,
+    subnetId: aws.SubnetId || undefined,
+    vpcId: aws.VpcId || undefined,
+    privateIp: aws.PrivateIpAddress || undefined,
+    publicIp: aws.PublicIpAddress || undefined,
+    securityGroups: (aws.SecurityGroups ?? []).map(({ GroupId = "" }) => GroupId).sort(byName),
+    autoScalingGroup: tags["aws:autoscaling:groupName"],
+    launchedAt: aws.LaunchTime?.toISOString(),
+    tags,
+  });
+}
+
+/** AWS writes "all ports" of "all protocols" as -1; for ICMP, -1 is a type and stays. */
+const port = (value: number | undefined, protocol: string): number | undefined =>
+  value === -1 && !protocol.startsWith("icmp") ? undefined : value;
+
+export function ruleOf(aws: SecurityGroupRule): Rule {
+  const protocol = aws.IpProtocol ?? "-1";
+  return present<Rule>({
+    ruleId: aws.SecurityGroupRuleId ?? "",
+    direction: aws.IsEgress ? "egress" : "ingress",
+    protocol,
+    fromPort: port(aws.FromPort, protocol),
+    toPort: port(aws.ToPort, protocol),
+    peer: aws.CidrIpv4 ?? aws.CidrIpv6 ?? aws.PrefixListId ?? aws.ReferencedGroupInfo?.GroupId ?? "",
+    description: aws.Description || undefined,
+  });
+}
+
+export function securityGroupOf(aws: AwsSecurityGroup, rules: readonly SecurityGroupRule[]): SecurityGroup {
+  return present<SecurityGroup>({
+    groupId: aws.GroupId ?? "",
+    groupName: aws.GroupName ?? "",
+    description: aws.Description ?? "",
+    vpcId: aws.VpcId || undefined,
+    rules: rules
+      .filter((rule) => rule.GroupId === aws.GroupId)
+      .map(ruleOf)
+      .sort((a, b) => byName(a.ruleId, b.ruleId)),
+    tags: tagsOf(aws.Tags),
+  });
+}

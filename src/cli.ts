@@ -1,0 +1,123 @@
+// The command: serve (default) and demo. The only file that touches `process`.
+
+import { randomBytes, randomUUID } from "node:crypto";
+import { hostname, userInfo } from "node:os";
+import { ConfigError, flagHelp, loadConfig } from "./config.js";
+import { OpsError } from "./core/errors.js";
+import type { Clock, Ids } from "./core/ports.js";
+import { VERSION } from "./version.js";
+
+const COMMANDS = {
+  serve: "speak MCP on stdin and stdout (default)",
+  demo: "play the three dangers against the sandbox; --json for one JSON document",
+} as const;
+
+const HELP = `aws-devops-mcp ${VERSION}: AWS for an AI assistant that never acts on stale knowledge
+
+Usage: aws-devops-mcp [command] [options]
+
+Commands:
+${Object.entries(COMMANDS)
+  .map(([name, what]) => `  ${name.padEnd(8)}${what}`)
+  .join("\n")}
+
+Options:
+${flagHelp()}
+  --help, -h             this text
+  --version, -v          the version
+
+Every option may be set as AWS_DEVOPS_MCP_<NAME>, e.g. AWS_DEVOPS_MCP_REGION. Credentials come from the AWS
+default chain. Endpoints come from AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>.
+`;
+
+const clock: Clock = {
+  now: () => new Date(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const abort = () => {
+        clearTimeout(timer);
+        reject(signal!.reason);
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      }, ms);
+      signal?.addEventListener("abort", abort, { once: true });
+    }),
+};
+
+const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
+
+async function main(argv: readonly string[]): Promise<number> {
+  const { config, positionals, help, version, json } = loadConfig(argv, process.env);
+  if (help) return print(HELP);
+  if (version) return print(`${VERSION}\n`);
+  const [command = "serve", ...extra] = positionals;
+  if (!(command in COMMANDS))
+    throw new ConfigError(`"${command}" is no command; there are ${Object.keys(COMMANDS).join(", ")}`);
+  if (extra.length > 0) throw new ConfigError(`"${extra[0]}" is one word too many after ${command}`);
+  if (command === "demo") {
+    const { demo } = await import("./demo/index.js");
+    return demo({
+      server: { command: process.execPath, args: [...process.execArgv, process.argv[1]!] },
+      json,
+      clock,
+      env: process.env,
+      colour: process.stdout.isTTY === true,
+      write: (text) => void process.stdout.write(text),
+    });
+  }
+  const { serve } = await import("./serve.js");
+  return serve(config, {
+    clock,
+    ids,
+    env: process.env,
+    host: hostname(),
+    user: userName(),
+    pid: process.pid,
+    pidExists,
+    stdin: process.stdin,
+    writeLog: (line) => void process.stderr.write(line),
+    onSignal: (stop) => {
+      process.once("SIGINT", stop);
+      process.once("SIGTERM", stop);
+    },
+  });
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return process.env.USER ?? "unknown";
+  }
+}
+
+function pidExists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+    if (code !== 0 || process.stdin.readableEnded) process.exit(code);
+  },
+  (error: unknown) => {
+    if (error instanceof ConfigError)
+      process.stderr.write(`aws-devops-mcp: ${error.message}\nSee aws-devops-mcp --help.\n`);
+    else if (error instanceof OpsError) process.stderr.write(`aws-devops-mcp: ${error.code}: ${error.message}\n`);
+    else process.stderr.write(`aws-devops-mcp: ${(error as Error)?.stack ?? String(error)}\n`);
+    process.exit(error instanceof ConfigError ? 2 : 1);
+  },
+);

@@ -1,0 +1,180 @@
+// One frozen configuration: defaults < file < environment < flags. Every wrong value is refused by name.
+
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { LEVELS } from "./log.js";
+
+const flag = z.boolean();
+
+/** The one schema behind flags (`--allow-writes`), environment (`AWS_DEVOPS_MCP_ALLOW_WRITES`) and file (`allowWrites`). */
+export const ConfigSchema = z.strictObject({
+  allowWrites: flag.default(false).describe("register changes.apply, the only tool that changes AWS"),
+  readOnly: flag.default(false).describe("the default; wins over --allow-writes"),
+  sandbox: flag
+    .default(false)
+    .describe("a small in-memory account instead of AWS; allows writes, reads no credentials"),
+  sandboxWorld: z.string().min(1).optional().describe("FILE the sandbox account lives in, shared by several processes"),
+  state: z.string().min(1).optional().describe("DIR of the state (default ~/.aws/devops-mcp; with --sandbox: memory)"),
+  profile: z.string().min(1).optional().describe("NAME of the AWS profile"),
+  region: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, "must look like us-east-1")
+    .optional()
+    .describe("REGION used when a call names none"),
+  roleArn: z
+    .string()
+    .regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/.+$/, "must be the ARN of an IAM role")
+    .optional()
+    .describe("ARN of a role to assume"),
+  toolsets: z
+    .array(z.string().min(1))
+    .min(1)
+    .default(["default"])
+    .describe("LIST of toolsets to list directly: default, all, or names"),
+  toolNames: z.enum(["wire", "dotted"]).default("wire").describe("wire (instances_list) or dotted (instances.list)"),
+  signalPlacement: z.enum(["first", "last", "merge"]).default("first").describe("where the invalidation text stands"),
+  signalText: z.enum(["system", "xml", "off"]).default("system").describe("form of the invalidation text"),
+  tokenMinutes: z.number().int().min(1).max(1440).default(15).describe("MINUTES an execution token lives"),
+  waitSeconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(600)
+    .default(45)
+    .describe("SECONDS changes.apply waits before it hands over"),
+  logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
+});
+
+export type Config = Readonly<z.output<typeof ConfigSchema>>;
+type Key = keyof Config;
+
+const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const envName = (key: string): string => `AWS_DEVOPS_MCP_${kebab(key).replaceAll("-", "_").toUpperCase()}`;
+const KEYS = Object.keys(ConfigSchema.shape) as Key[];
+
+/** A wrong flag, variable or file: the message names it and what would be right. */
+export class ConfigError extends Error {}
+
+const isFlag = (key: Key): boolean => unwrap(ConfigSchema.shape[key]) instanceof z.ZodBoolean;
+
+function unwrap(schema: unknown): unknown {
+  return schema instanceof z.ZodDefault || schema instanceof z.ZodOptional ? unwrap(schema.unwrap()) : schema;
+}
+
+function fromText(key: Key, text: string, where: string): unknown {
+  const kind = unwrap(ConfigSchema.shape[key]);
+  if (kind instanceof z.ZodBoolean) {
+    if (/^(1|true|yes|on)$/i.test(text)) return true;
+    if (/^(0|false|no|off|)$/i.test(text)) return false;
+    throw new ConfigError(`${where} must be true or false, not "${text}"`);
+  }
+  if (kind instanceof z.ZodNumber) return Number(text);
+  if (kind instanceof z.ZodArray)
+    return text
+      .split(",")
+      .map((part) => part.trim())
+      .filter(Boolean);
+  return text;
+}
+
+function readConfigFile(path: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new ConfigError(`--config ${path} cannot be read: ${(cause as Error).message}`);
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed))
+      return parsed as Record<string, unknown>;
+  } catch {}
+  throw new ConfigError(`--config ${path} must be a JSON object`);
+}
+
+/**
+ * The configuration out of command-line flags and environment.
+ * @throws ConfigError naming the flag, variable or file at fault.
+ * @example loadConfig(["--sandbox"], {}).config.sandbox // true
+ */
+export function loadConfig(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): { config: Config; positionals: readonly string[]; help: boolean; version: boolean; json: boolean } {
+  let parsed: ReturnType<typeof parseFlags>;
+  try {
+    parsed = parseFlags(argv);
+  } catch (cause) {
+    throw new ConfigError((cause as Error).message.replace(/ To specify a positional.*$/s, ""));
+  }
+  const { values, positionals } = parsed;
+  const origin = new Map<string, string>();
+  const merged: Record<string, unknown> = {};
+  const take = (key: string, value: unknown, where: string) => {
+    merged[key] = value;
+    origin.set(key, where);
+  };
+  const file = (values.config as string | undefined) ?? env.AWS_DEVOPS_MCP_CONFIG;
+  if (file) for (const [key, value] of Object.entries(readConfigFile(file))) take(key, value, `${key} in ${file}`);
+  for (const key of KEYS) {
+    const text = env[envName(key)];
+    if (text !== undefined && text !== "") take(key, fromText(key, text, envName(key)), envName(key));
+  }
+  for (const key of KEYS) {
+    const given = values[kebab(key)];
+    if (given === undefined) continue;
+    take(key, typeof given === "string" ? fromText(key, given, `--${kebab(key)}`) : given, `--${kebab(key)}`);
+  }
+  const result = ConfigSchema.safeParse(merged);
+  if (!result.success) {
+    const issue = result.error.issues[0]!;
+    const key = String(issue.path[0] ?? (issue.code === "unrecognized_keys" ? issue.keys[0] : ""));
+    throw new ConfigError(`${origin.get(key) ?? key}: ${issue.message}`);
+  }
+  const config = { ...result.data };
+  if (config.readOnly) config.allowWrites = false;
+  if (config.sandbox) {
+    const mixed = (["profile", "roleArn"] as const).find((key) => config[key] !== undefined);
+    if (mixed)
+      throw new ConfigError(`--sandbox cannot be combined with ${origin.get(mixed)}: it never touches real AWS`);
+    const endpoint = Object.keys(env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && env[name]);
+    if (endpoint) throw new ConfigError(`--sandbox cannot be combined with ${endpoint}: it never touches real AWS`);
+    config.allowWrites = !config.readOnly;
+  } else if (config.sandboxWorld) {
+    throw new ConfigError(`${origin.get("sandboxWorld")} needs --sandbox`);
+  }
+  return {
+    config: Object.freeze(config),
+    positionals,
+    help: values.help === true,
+    version: values.version === true,
+    json: values.json === true,
+  };
+}
+
+function parseFlags(argv: readonly string[]) {
+  const options: Record<string, { type: "string" | "boolean"; short?: string }> = {
+    config: { type: "string" },
+    help: { type: "boolean", short: "h" },
+    version: { type: "boolean", short: "v" },
+    json: { type: "boolean" },
+  };
+  for (const key of KEYS) options[kebab(key)] = { type: isFlag(key) ? "boolean" : "string" };
+  return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+}
+
+/** The flags as `--help` prints them; the README's table is made from the same text. */
+export function flagHelp(): string {
+  const rows = KEYS.map((key) => {
+    const [first = "", ...rest] = (ConfigSchema.shape[key].description ?? "").split(" ");
+    const takes =
+      !isFlag(key) && /^[A-Z]+$/.test(first)
+        ? [first, rest.join(" ")]
+        : [isFlag(key) ? "" : "VALUE", [first, ...rest].join(" ")];
+    return [`  --${kebab(key)}${takes[0] ? ` ${takes[0]}` : ""}`, takes[1] ?? ""] as const;
+  });
+  rows.push(["  --config FILE", "JSON file with the same keys in camelCase"]);
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return rows.map(([left, right]) => `${left.padEnd(width)}${right}`).join("\n");
+}

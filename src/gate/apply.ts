@@ -1,0 +1,318 @@
+// Token → checked → executed → settled: the one place where AWS changes.
+
+import { clientToken, operationId, parseToken, tokenSha256 } from "../../state/tokens.js";
+import {
+  type Caller,
+  type Change,
+  type ChangeStep,
+  type Owner,
+  planDigest,
+  ridOf,
+  type Seen,
+  type State,
+} from "../core/change.js";
+import { OpsError } from "../core/errors.js";
+import type { Difference, JsonObject } from "../core/json.js";
+import type { ApplyReport, AwsReader } from "../core/ports.js";
+import { conflict, moved } from "./conflict.js";
+import type { GateDeps } from "./deps.js";
+import { type StepOutcome, sendStep } from "./settle.js";
+
+export interface ApplyRequest {
+  readonly token: string;
+  readonly aws: AwsReader;
+  readonly caller: Caller;
+  readonly signal?: AbortSignal;
+  progress(message: string): void;
+  refusedBefore(rid: string): boolean;
+  /** The changes this process is executing. */
+  readonly executing: Set<string>;
+}
+
+/**
+ * Executes the change behind a token, once.
+ * @throws OpsError unknown_token, token_expired, token_spent, identity_mismatch, change_cancelled, plan_mismatch,
+ * stale_revision, resource_busy with AWS untouched; aws_failed and outcome_unknown after something was sent.
+ */
+export async function applyChange(deps: GateDeps, request: ApplyRequest): Promise<ApplyReport> {
+  const state = await deps.store.state();
+  const change = find(state, request.token);
+  checkBindings(change, request);
+  if (change.state !== "planned") return recorded(change, state);
+  const now = deps.clock.now();
+  if (now.toISOString() >= change.expiresAt) {
+    throw new OpsError("token_expired", `This token expired at ${change.expiresAt}. Plan the change again.`, {
+      field: "executionToken",
+      details: { changeId: change.id, expiredAt: change.expiresAt },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+    });
+  }
+  for (const step of change.steps) deps.secrets.reveal(step);
+  const { live, notes } = await recheck(deps, request, change, state);
+  request.executing.add(change.id);
+  try {
+    return await execute(deps, request, change, live, notes);
+  } finally {
+    request.executing.delete(change.id);
+  }
+}
+
+function find(state: State, token: string): Change {
+  const next = [{ tool: "changes.list", arguments: {} }];
+  if (!parseToken(token)) {
+    throw new OpsError(
+      "unknown_token",
+      "This is not an execution token of this server. It stands in the answer of a plan tool as executionToken.",
+      {
+        field: "executionToken",
+        next,
+      },
+    );
+  }
+  const id = state.tokens.get(tokenSha256(token));
+  const change = id === undefined ? undefined : state.changes.get(id);
+  if (change) return change;
+  throw new OpsError(
+    "unknown_token",
+    "This state store issued no such token: it was made up, or it belongs to another store. Plan the change here.",
+    {
+      field: "executionToken",
+      next,
+    },
+  );
+}
+
+/** The identity behind a session name the SDK made up is the role's: the name changes whenever credentials are renewed. */
+const actorOf = (arn: string): string => arn.replace(/\/aws-sdk-js-(session-)?\d+$/, "/aws-sdk-js");
+
+function checkBindings(change: Change, { caller, aws }: ApplyRequest): void {
+  const mismatch = (what: string, planned: string, now: string): OpsError =>
+    new OpsError(
+      "identity_mismatch",
+      `This change was planned as another ${what}. Nothing was sent. Plan it again as the one who applies it.`,
+      { field: "executionToken", details: { what, planned, now, changeId: change.id } },
+    );
+  if (change.account !== aws.account) throw mismatch("account", change.account, aws.account);
+  if (actorOf(change.caller.arn) !== actorOf(caller.arn)) throw mismatch("identity", change.caller.arn, caller.arn);
+  if (change.region !== aws.region) throw mismatch("region", change.region, aws.region);
+  if (planDigest(change) !== change.planDigest) {
+    throw new OpsError(
+      "plan_mismatch",
+      "The stored plan is not the one this token was issued for. Nothing was sent. Plan the change again.",
+      {
+        field: "executionToken",
+        details: { changeId: change.id },
+      },
+    );
+  }
+}
+
+/** A token presented again by the one it was issued to: what is recorded, and no call to AWS. */
+function recorded(change: Change, state: State): ApplyReport {
+  if (change.state === "cancelled") {
+    throw new OpsError(
+      "change_cancelled",
+      `${change.id} was cancelled. Plan the change again if it is wanted after all.`,
+      {
+        field: "executionToken",
+        details: { changeId: change.id },
+      },
+    );
+  }
+  if (change.state === "failed") {
+    throw new OpsError(
+      "token_spent",
+      `This token was used before, and the change failed then. Nothing was sent now. Plan it again.`,
+      {
+        field: "executionToken",
+        details: { changeId: change.id, because: change.because ?? "" },
+        next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+      },
+    );
+  }
+  return {
+    change,
+    outcome: change.state === "applied" ? "applied" : change.state === "unknown" ? "unknown" : "in_progress",
+    repeated: true,
+    notes: [],
+    resources: touchedBy(change, state),
+  };
+}
+
+function touchedBy(change: Change, state: State): ApplyReport["resources"] {
+  return [...state.resources.values()].flatMap((resource) => {
+    const entry = resource.lineage.findLast((one) => one.changeId === change.id);
+    return entry
+      ? [{ ref: resource.ref, reader: resource.reader, content: entry.after ?? {}, outcome: entry.outcome }]
+      : [];
+  });
+}
+
+/** Live against the contents the plan was made from. Equal, or different only where the plan does not look: go. */
+async function recheck(
+  deps: GateDeps,
+  request: ApplyRequest,
+  change: Change,
+  state: State,
+): Promise<{ live: Map<string, JsonObject | null>; notes: string[] }> {
+  const at = deps.clock.now().toISOString();
+  const live = new Map<string, JsonObject | null>();
+  const notes: string[] = [];
+  for (const [rid, steps] of groupSteps(change.steps)) {
+    const [first] = steps as [ChangeStep, ...ChangeStep[]];
+    if (first.ref.id === "") continue;
+    request.progress(`re-reading ${first.ref.id}`);
+    const read = await request.aws.content(first.ref, first.reader);
+    const now = read && (await storable(deps, request.aws, first, read));
+    live.set(rid, now);
+    if (first.kind === "create") {
+      if (now === null) continue;
+      throw new OpsError(
+        "already_exists",
+        `${first.ref.type} ${first.ref.id} exists by now and is never overwritten. Nothing was sent.`,
+        {
+          field: "executionToken",
+          details: { rid },
+          next: [{ tool: "resources.get", arguments: { type: first.ref.type, identifier: first.ref.id } }],
+        },
+      );
+    }
+    const touches = [...new Set(steps.flatMap((step) => step.touches))];
+    const { overlapping, disjoint } = moved(first.before, now, touches);
+    if (overlapping.length > 0 || now === null) {
+      throw conflict(
+        {
+          ref: first.ref,
+          reader: first.reader,
+          youSaw: { observedAt: change.plannedAt },
+          now,
+          overlapping,
+          touches,
+          phase: "apply",
+          state,
+          at,
+          repeated: request.refusedBefore(rid),
+        },
+        deps.session,
+      );
+    }
+    if (disjoint.length > 0) notes.push(rebased(first.ref.id, disjoint));
+  }
+  return { live, notes };
+}
+
+function groupSteps(steps: readonly ChangeStep[]): Map<string, ChangeStep[]> {
+  const groups = new Map<string, ChangeStep[]>();
+  for (const step of steps) groups.set(ridOf(step.ref), [...(groups.get(ridOf(step.ref)) ?? []), step]);
+  return groups;
+}
+
+const rebased = (id: string, disjoint: readonly Difference[]): string =>
+  `${id} was changed elsewhere meanwhile (${disjoint
+    .slice(0, 5)
+    .map((difference) => difference.path)
+    .join(", ")}): this plan does not touch that, and it stays.`;
+
+async function storable(deps: GateDeps, aws: AwsReader, step: ChangeStep, content: JsonObject): Promise<JsonObject> {
+  const schema = step.reader === "cloudcontrol" ? await aws.schema(step.ref.type) : undefined;
+  return deps.secrets.fingerprinted(step.ref.type, content, schema);
+}
+
+async function execute(
+  deps: GateDeps,
+  request: ApplyRequest,
+  planned: Change,
+  live: Map<string, JsonObject | null>,
+  notes: string[],
+): Promise<ApplyReport> {
+  const deadline = deps.clock.now().getTime() + deps.config.waitSeconds * 1_000;
+  const seen: Seen[] = [];
+  for (const [index, step] of planned.steps.entries()) {
+    const operation = await intend(deps, planned, index, request.token, deps.owner);
+    const rid = ridOf(step.ref);
+    const outcome = await sendStep(deps, {
+      change: planned,
+      operation,
+      step: live.has(rid) ? { ...step, before: live.get(rid) ?? null } : step,
+      aws: request.aws,
+      deadline,
+      ...(request.signal ? { signal: request.signal } : {}),
+      progress: request.progress,
+    });
+    if (outcome.status === "succeeded") {
+      for (const result of outcome.results) {
+        live.set(ridOf(result.ref), result.after);
+        seen.push({ ref: result.ref, reader: result.reader, content: result.after ?? {} });
+      }
+      deps.session.changed(
+        outcome.results.flatMap((result) =>
+          result.after ? [{ ref: result.ref, reader: result.reader, content: result.after }] : [],
+        ),
+        outcome.state,
+        deps.clock.now().toISOString(),
+      );
+      continue;
+    }
+    return ended(planned, outcome, index, notes, seen);
+  }
+  const state = await deps.store.state();
+  const change = state.changes.get(planned.id) ?? planned;
+  return { change, outcome: "applied", repeated: false, notes, resources: touchedBy(change, state) };
+}
+
+/** The durable intent of one step. With the first one the token is spent and every resource of the plan claimed. */
+async function intend(deps: GateDeps, change: Change, step: number, token: string, owner: Owner) {
+  const sent = clientToken(token, step);
+  let id = "";
+  await deps.store.commit((_state, seq) => {
+    id = operationId(seq);
+    return [
+      {
+        type: "op.intent",
+        operationId: id,
+        changeId: change.id,
+        step,
+        ...(step === 0 ? { token } : {}),
+        clientToken: sent,
+        owner,
+        resendUntil: change.expiresAt,
+      },
+    ];
+  });
+  return { id, step, clientToken: sent };
+}
+
+function ended(
+  change: Change,
+  outcome: Exclude<StepOutcome, { status: "succeeded" }>,
+  index: number,
+  notes: readonly string[],
+  seen: readonly Seen[],
+): ApplyReport {
+  const after = outcome.state.changes.get(change.id) ?? change;
+  if (outcome.status === "running") {
+    return {
+      change: after,
+      outcome: "in_progress",
+      repeated: false,
+      notes,
+      resources: touchedBy(after, outcome.state),
+    };
+  }
+  const done =
+    index > 0 ? { stepsDone: index, stepsPlanned: change.steps.length, doneSoFar: seen.map((one) => one.ref.id) } : {};
+  throw new OpsError(
+    outcome.error.code,
+    index > 0
+      ? `${outcome.error.message} ${index} earlier call(s) of this change were done and stay.`
+      : outcome.error.message,
+    {
+      details: { ...outcome.error.details, ...done, changeId: change.id },
+      next:
+        outcome.error.next.length > 0
+          ? outcome.error.next
+          : [{ tool: "changes.get", arguments: { changeId: change.id } }],
+      cause: outcome.error,
+    },
+  );
+}

@@ -1,0 +1,147 @@
+// You saw / now: whether the world moved under a plan, and the answer that says so. Hands out content, never a key.
+
+import { type Basis, type ResourceRef, ridOf, type Seen, type State } from "../core/change.js";
+import { showRule } from "../core/content.js";
+import { OpsError } from "../core/errors.js";
+import { type Difference, diff, isObject, type Json, type JsonObject, pathsTouch } from "../core/json.js";
+import type { SeenRecord } from "../core/ports.js";
+import { readerOf, type Session } from "../session.js";
+
+export interface Moved {
+  readonly overlapping: readonly Difference[];
+  readonly disjoint: readonly Difference[];
+}
+
+/** What differs between two contents, split by whether the plan depends on it or changes it. */
+export function moved(before: JsonObject | null, now: JsonObject | null, touches: readonly string[]): Moved {
+  const differences = before === null && now === null ? [] : diff(before ?? undefined, now ?? undefined);
+  const overlaps = (difference: Difference): boolean =>
+    difference.path === "" || touches.some((path) => pathsTouch(path, difference.path));
+  return {
+    overlapping: differences.filter(overlaps),
+    disjoint: differences.filter((difference) => !overlaps(difference)),
+  };
+}
+
+/** A difference in a few words made of validated parts: rules are shown as traffic, other values by path alone. */
+function inWords(ref: ResourceRef, { path, kind, before, after }: Difference): string {
+  const verb = { ADD: "was added", REMOVE: "was removed", NOT_EQUAL: "changed" }[kind];
+  const rule = (after ?? before) as never;
+  const isRule = ref.type === "AWS::EC2::SecurityGroup" && /^\/rules\/[^/]+$/.test(path) && isObject(rule);
+  return isRule ? `rule ${showRule(rule)} ${verb}` : `${path || "the resource"} ${verb}`;
+}
+
+/**
+ * The refusal when the world moved. Records the fresh content as shown, so that its revision can be built upon.
+ * After two refusals in a row on a resource it tells the model to stop and ask.
+ */
+export function conflict(
+  facts: {
+    readonly ref: ResourceRef;
+    readonly reader: Seen["reader"];
+    readonly youSaw: { readonly revision?: string; readonly observedAt: string };
+    readonly now: JsonObject | null;
+    readonly overlapping: readonly Difference[];
+    readonly touches: readonly string[];
+    readonly phase: "plan" | "apply";
+    readonly state: State;
+    readonly at: string;
+    readonly repeated: boolean;
+  },
+  session: Session,
+): OpsError {
+  const { ref, now, overlapping } = facts;
+  const read = readerOf({ ref, reader: facts.reader });
+  const fresh = now
+    ? session.changed([{ ref, reader: facts.reader, content: now }], facts.state, facts.at)[0]
+    : undefined;
+  const words = overlapping.slice(0, 3).map((difference) => inWords(ref, difference));
+  const more = overlapping.length > 3 ? ` and ${overlapping.length - 3} more` : "";
+  const happened = now ? `${words.join("; ")}${more}` : "it no longer exists";
+  const todo = facts.repeated
+    ? "This is the second refusal in a row here: stop and ask the user what they want."
+    : "Tell the user what changed and ask; then plan again from the fresh revision.";
+  return new OpsError(
+    "stale_revision",
+    `Not ${facts.phase === "plan" ? "planned" : "applied"}, nothing changed in AWS. Since ${ref.id} was read ${happened}. ${todo}`,
+    {
+      field: facts.phase === "plan" ? "basedOn" : "executionToken",
+      details: {
+        rid: ridOf(ref),
+        youSaw: facts.youSaw,
+        now: fresh ? { revision: fresh, observedAt: facts.at, content: now } : { exists: false, observedAt: facts.at },
+        changed: overlapping.slice(0, 20).map((difference) => ({
+          path: difference.path,
+          kind: difference.kind,
+          ...(difference.before !== undefined ? { youSaw: difference.before } : {}),
+          ...(difference.after !== undefined ? { now: difference.after } : {}),
+        })) as unknown as Json,
+        yourChangeTouches: [...facts.touches],
+      },
+      next: [read],
+    },
+  );
+}
+
+/**
+ * Checks a plan against what the caller was shown.
+ * @throws OpsError precondition_required where the revision shows nothing of the resource or of the paths concerned,
+ * stale_revision where live differs from what it showed on them.
+ */
+export function checkBasedOn(
+  steps: readonly Basis[],
+  basedOn: ReadonlyMap<string, SeenRecord>,
+  context: { readonly state: State; readonly at: string; refusals(rid: string): boolean },
+  session: Session,
+): void {
+  const touchesOf = new Map<string, { step: Basis; touches: Set<string> }>();
+  for (const step of steps) {
+    if (step.before === null) continue;
+    const entry = touchesOf.get(ridOf(step.ref)) ?? { step, touches: new Set<string>() };
+    for (const path of step.touches) entry.touches.add(path);
+    touchesOf.set(ridOf(step.ref), entry);
+  }
+  for (const [rid, { step, touches }] of touchesOf) {
+    const record = basedOn.get(rid);
+    const read = readerOf(step);
+    if (!record || record.reader !== step.reader) {
+      throw new OpsError(
+        "precondition_required",
+        `\`basedOn\` holds no revision of ${step.ref.id}. Read it, then plan from the revision it answers.`,
+        {
+          field: "basedOn",
+          details: { rid },
+          next: [read],
+        },
+      );
+    }
+    const unseen =
+      record.shown &&
+      [...touches].find((path) => !record.shown!.some((shown) => path === shown || path.startsWith(`${shown}/`)));
+    if (unseen !== undefined) {
+      throw new OpsError(
+        "precondition_required",
+        `The answer of revision ${record.revision} did not show ${unseen || "all"} of ${step.ref.id}, which this change touches. Read it in full first.`,
+        { field: "basedOn", details: { rid }, next: [read] },
+      );
+    }
+    const { overlapping } = moved(record.content, step.before, [...touches]);
+    if (overlapping.length > 0) {
+      throw conflict(
+        {
+          ref: step.ref,
+          reader: step.reader,
+          youSaw: { revision: record.revision, observedAt: record.observedAt },
+          now: step.before,
+          overlapping,
+          touches: [...touches],
+          phase: "plan",
+          state: context.state,
+          at: context.at,
+          repeated: context.refusals(rid),
+        },
+        session,
+      );
+    }
+  }
+}

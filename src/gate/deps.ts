@@ -1,0 +1,21 @@
+// What the gate works with: the only place where the writer is held.
+
+import type { Store } from "../../state/journal.js";
+import type { Config } from "../config.js";
+import type { Liveness, Owner } from "../core/change.js";
+import type { Aws, Clock, Ids, Log } from "../core/ports.js";
+import type { Session } from "../session.js";
+import type { SecretKeeper } from "./secrets.js";
+
+export interface GateDeps {
+  readonly config: Pick<Config, "tokenMinutes" | "waitSeconds" | "allowWrites">;
+  readonly aws: Aws;
+  readonly store: Store;
+  readonly session: Session;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly owner: Owner;
+  readonly liveness: Liveness;
+  readonly secrets: SecretKeeper;
+}

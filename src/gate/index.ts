@@ -1,0 +1,179 @@
+// The gate: plans become changes, tokens become AWS calls, and what a crash left open is finished or named.
+
+import { openOperations } from "../../state/lineage.js";
+import { recoveryOf } from "../../state/recover.js";
+import type { Caller, Change, Operation, ReaderName, ResourceRef, State } from "../core/change.js";
+import { OpsError } from "../core/errors.js";
+import type { JsonObject } from "../core/json.js";
+import type { ApplyReport, AwsReader, DriftObservation } from "../core/ports.js";
+import { type ApplyRequest, applyChange } from "./apply.js";
+import type { GateDeps } from "./deps.js";
+import { type PlanRequest, planChange } from "./plan.js";
+import { secretKeeper } from "./secrets.js";
+import { followStep, reconcile, type Work } from "./settle.js";
+
+const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
+
+export interface Gate {
+  plan(request: Omit<PlanRequest, "refusedBefore">): Promise<{ change: Change; token: string }>;
+  apply(request: Omit<ApplyRequest, "refusedBefore" | "executing">): Promise<ApplyReport>;
+  cancel(changeId: string, caller: Caller): Promise<{ change: Change; state: State }>;
+  /** The change as it stands, after asking AWS about a running operation of it. */
+  follow(
+    changeId: string,
+    aws: AwsReader,
+    progress: (message: string) => void,
+  ): Promise<{ change: Change; state: State }>;
+  recordDrift(reports: readonly DriftObservation[]): Promise<void>;
+  confirmed(aws: AwsReader, ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null>;
+  settleOpen(aws: AwsReader): Promise<void>;
+}
+
+export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
+  const deps: GateDeps = { ...ports, secrets: secretKeeper((value) => ports.store.fingerprint(value)) };
+  const refusals = new Set<string>();
+  const settling = new Map<string, Promise<void>>();
+  /** Changes that this process is executing right now: nobody else may settle their operations. */
+  const executing = new Set<string>();
+
+  /** Remembers a refusal on a resource until something on it succeeds: two in a row are answered differently. */
+  async function counting<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof OpsError && error.code === "stale_revision") refusals.add(String(error.details.rid));
+      throw error;
+    }
+  }
+  const refusedBefore = (rid: string): boolean => refusals.has(rid);
+
+  const known = async (changeId: string): Promise<{ change: Change; state: State }> => {
+    const state = await deps.store.state();
+    const change = state.changes.get(changeId);
+    if (change) return { change, state };
+    throw new OpsError("unknown_change", `This state store knows no change ${changeId}.`, {
+      field: "changeId",
+      next: [{ tool: "changes.list", arguments: {} }],
+    });
+  };
+
+  async function finish(
+    operation: Operation,
+    aws: AwsReader,
+    state: State,
+    waitMs: number,
+    progress: (message: string) => void,
+  ) {
+    const change = state.changes.get(operation.changeId)!;
+    const step = change.steps[operation.step]!;
+    const action = recoveryOf(operation, deps.clock.now());
+    const work: Work = { change, operation, step, aws, deadline: deps.clock.now().getTime() + waitMs, progress };
+    if (operation.requestToken) await followStep(deps, work);
+    else {
+      const lost = new OpsError(
+        "outcome_unknown",
+        "The process that sent this call ended before its answer was recorded.",
+      );
+      await reconcile(deps, work, lost, action);
+    }
+  }
+
+  async function settleOpen(aws: AwsReader): Promise<void> {
+    const state = await deps.store.state();
+    for (const operation of openOperations(state)) {
+      const change = state.changes.get(operation.changeId);
+      if (!change || change.account !== aws.account || change.region !== aws.region) continue;
+      const own = operation.owner.session === deps.owner.session;
+      if (executing.has(change.id) || (own && operation.state === "open")) continue;
+      if (!own && deps.liveness(operation.owner) !== "dead") continue;
+      if (deps.store.readOnly) return;
+      if (!own) {
+        await deps.store.commit(() => [{ type: "op.takeover", operationId: operation.id, owner: deps.owner }]);
+      }
+      deps.log("warn", "settling an operation that an earlier process left open", { operation: operation.id });
+      await finish(operation, aws, await deps.store.state(), 2_000, () => {});
+    }
+    await nameInterrupted();
+  }
+
+  /** A change between two steps that nobody executes any more: the rest of it was never sent. */
+  async function nameInterrupted(): Promise<void> {
+    const state = await deps.store.state();
+    for (const change of state.changes.values()) {
+      if (change.state !== "applying" || executing.has(change.id) || deps.store.readOnly) continue;
+      const operations = change.operationIds.map((id) => state.operations.get(id));
+      const last = operations.at(-1);
+      if (!last || operations.some((one) => one?.state !== "succeeded")) continue;
+      const own = last.owner.session === deps.owner.session;
+      if (!own && deps.liveness(last.owner) !== "dead") continue;
+      const because = `it was left after step ${last.step + 1} of ${change.steps.length}; the rest was never sent`;
+      await deps.store.commit(() => [{ type: "change.interrupted", changeId: change.id, because }]);
+    }
+  }
+
+  return {
+    plan: (request) => counting(() => planChange(deps, { ...request, refusedBefore })),
+    apply: (request) =>
+      counting(async () => {
+        const report = await applyChange(deps, { ...request, refusedBefore, executing });
+        refusals.clear();
+        return report;
+      }),
+
+    async cancel(changeId, caller) {
+      const { change } = await known(changeId);
+      if (change.state !== "planned") {
+        throw new OpsError("unsupported", `${changeId} is ${change.state}: only a planned change can be cancelled.`, {
+          field: "changeId",
+          next: [{ tool: "changes.get", arguments: { changeId } }],
+        });
+      }
+      const { state } = await deps.store.commit(() => [{ type: "change.cancelled", changeId, by: caller.arn }]);
+      return { change: state.changes.get(changeId)!, state };
+    },
+
+    async follow(changeId, aws, progress) {
+      const { change, state } = await known(changeId);
+      const running = change.operationIds
+        .map((id) => state.operations.get(id))
+        .find((operation) => operation && (operation.state === "open" || operation.state === "unknown"));
+      const ours = running?.owner.session === deps.owner.session;
+      if (
+        !running ||
+        !ours ||
+        executing.has(changeId) ||
+        deps.store.readOnly ||
+        change.account !== aws.account ||
+        change.region !== aws.region
+      ) {
+        return { change, state };
+      }
+      if (running.state === "unknown" || running.requestToken) await finish(running, aws, state, 5_000, progress);
+      await nameInterrupted();
+      return known(changeId);
+    },
+
+    async confirmed(aws, ref, reader) {
+      const first = await aws.content(ref, reader);
+      if (first !== null) return first;
+      await deps.clock.sleep(ABSENCE_CONFIRMED_AFTER_MS);
+      return aws.content(ref, reader);
+    },
+
+    async recordDrift(reports) {
+      if (reports.length === 0 || deps.store.readOnly) return;
+      await deps.store.commit((state) =>
+        reports
+          .filter((report) => state.resources.has(report.rid))
+          .map((report) => ({ type: "drift.observed" as const, ...report })),
+      );
+    },
+
+    settleOpen(aws) {
+      const key = `${aws.account}/${aws.region}`;
+      const running = settling.get(key) ?? settleOpen(aws).finally(() => settling.delete(key));
+      settling.set(key, running);
+      return running;
+    },
+  };
+}

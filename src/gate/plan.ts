@@ -1,0 +1,118 @@
+// Proposal → change + token. Nothing changes in AWS here.
+
+import { riskOf } from "../../policies/risk.js";
+import { claims } from "../../state/fold.js";
+import { changeId, mintToken, tokenSha256 } from "../../state/tokens.js";
+import {
+  type Caller,
+  type Change,
+  type ChangeStep,
+  liveDigest,
+  type Proposal,
+  planDigest,
+  ridOf,
+} from "../core/change.js";
+import { OpsError } from "../core/errors.js";
+import type { AwsReader, SeenRecord } from "../core/ports.js";
+import { checkBasedOn } from "./conflict.js";
+import type { GateDeps } from "./deps.js";
+
+export interface PlanRequest {
+  readonly tool: string;
+  readonly proposal: Proposal;
+  readonly aws: AwsReader;
+  readonly caller: Caller;
+  readonly intent: string;
+  readonly explanation: string;
+  /** Set for tools that replace or remove. */
+  readonly basedOn?: ReadonlyMap<string, SeenRecord>;
+  /** Whether the last plan or apply on this resource was refused too. */
+  refusedBefore(rid: string): boolean;
+}
+
+/**
+ * Stores a proposal as a change under a fresh execution token.
+ * @throws OpsError precondition_required, stale_revision, resource_busy, access_denied and what AWS's dry run says.
+ */
+export async function planChange(deps: GateDeps, request: PlanRequest): Promise<{ change: Change; token: string }> {
+  const { proposal, aws, tool } = request;
+  const at = deps.clock.now();
+  const current = await deps.store.state();
+  if (request.basedOn) {
+    checkBasedOn(
+      [...(proposal.basis ?? []), ...proposal.steps],
+      request.basedOn,
+      { state: current, at: at.toISOString(), refusals: request.refusedBefore },
+      deps.session,
+    );
+  }
+  if (proposal.steps.length === 0) {
+    throw new OpsError("nothing_to_change", proposal.summary, { details: { warnings: [...proposal.warnings] } });
+  }
+  const warnings = [...proposal.warnings, ...(await preflight(proposal.steps, aws, deps.config.allowWrites))];
+  const steps = await deps.secrets.hide(proposal.steps, (type) => aws.schema(type));
+  const where = { tool, account: aws.account, region: aws.region, steps };
+  let token = "";
+  const { state, seq } = await deps.store.commit((now, next) => {
+    const held = claims(now);
+    const rid = proposal.steps.map((step) => ridOf(step.ref)).find((one) => held.has(one));
+    if (rid !== undefined) return busy(rid, held.get(rid)!.changeId);
+    token = mintToken(next, deps.ids);
+    return [
+      {
+        type: "change.planned",
+        change: {
+          id: changeId(next),
+          summary: proposal.summary,
+          steps,
+          warnings,
+          ...(proposal.rolledBackTo ? { rolledBackTo: proposal.rolledBackTo } : {}),
+          ...(proposal.facts ? { facts: proposal.facts } : {}),
+          tool,
+          intent: request.intent,
+          explanation: request.explanation,
+          caller: request.caller,
+          account: aws.account,
+          region: aws.region,
+          planDigest: planDigest(where),
+          liveDigest: liveDigest(steps),
+          risk: riskOf(
+            steps.map((step) => ({
+              operation: step.operation,
+              kind: step.kind,
+              type: step.ref.type,
+              input: step.input,
+            })),
+          ),
+          tokenSha256: tokenSha256(token),
+          plannedAt: at.toISOString(),
+          expiresAt: new Date(at.getTime() + deps.config.tokenMinutes * 60_000).toISOString(),
+        },
+      },
+    ];
+  });
+  const change = state.changes.get(changeId(seq));
+  if (!change) throw new OpsError("internal", "The plan was stored and cannot be found.");
+  return { change, token };
+}
+
+const busy = (rid: string, changeId: string): OpsError =>
+  new OpsError(
+    "resource_busy",
+    `Change ${changeId} holds this resource until its outcome is recorded. Nothing was planned; look at that change first.`,
+    { details: { rid, changeId }, next: [{ tool: "changes.get", arguments: { changeId } }] },
+  );
+
+/** AWS's own word on each step. Where this server may not write anyway, a denied dry run is a warning only. */
+async function preflight(steps: readonly ChangeStep[], aws: AwsReader, allowWrites: boolean): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const step of steps) {
+    try {
+      await aws.preflight(step);
+    } catch (error) {
+      if (!(error instanceof OpsError) || error.code !== "access_denied" || allowWrites) throw error;
+      warnings.push(`These credentials may not call ${step.service}.${step.operation}: applying would be denied.`);
+    }
+  }
+  return warnings;
+}

@@ -1,0 +1,25 @@
+// Public API: StateSync, for any MCP server. Also importable on its own as aws-devops-mcp/state-sync.
+
+export {
+  covers,
+  decorateDescription,
+  decorateResponse,
+  detectOverlaps,
+  intersects,
+  isRegistry,
+  lintPolicies,
+  matchGlob,
+  PolicyBuilder,
+  PolicyEngine,
+  resolveInvalidations,
+  resolveServer,
+  StateSync,
+  StateSyncBuilder,
+  type StateSyncConfig,
+  StateSyncLayer,
+  type SyncPolicy,
+  VALID_DIRECTIVES,
+  validateDefaults,
+  validatePolicies,
+  wrapRegisterTool,
+} from "../policies/state-sync/index.js";

@@ -1,0 +1,27 @@
+// The life of a call, in order. Each step is one file; what is not in this list does not happen.
+
+import type { Call, Outcome } from "../core/call.js";
+import { compose } from "../core/compose.js";
+import { type LocateDeps, locate } from "./locate.js";
+import { type LookupDeps, lookup } from "./lookup.js";
+import { type RecoverDeps, recover } from "./recover.js";
+import { type ResumeDeps, resume } from "./resume.js";
+import { type RunDeps, run } from "./run.js";
+import { type SeeDeps, see } from "./see.js";
+import { validate } from "./validate.js";
+
+export type PipelineDeps = RecoverDeps & LookupDeps & LocateDeps & ResumeDeps & SeeDeps & RunDeps;
+
+/** From a call to its outcome. Never rejects. */
+export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>) =>
+  compose<Call, Outcome>(
+    [
+      recover(deps), //   errors become outcomes         internal
+      lookup(deps), //    name → tool                    unknown_tool
+      validate(), //      arguments → input              validation_error
+      locate(deps), //    account, region, credentials   region_missing unknown_region credentials_*
+      resume(deps), //    what a crash left open         state_unreadable
+      see(deps), //       what was shown, what is stale
+    ],
+    run(deps), //         read · plan · gate             every other code
+  );

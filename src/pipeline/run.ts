@@ -1,0 +1,192 @@
+// The core of the onion: a read reads, a plan proposes, and the gate does the rest.
+
+import type { Call, Outcome } from "../core/call.js";
+import { type Caller, revisionOf, ridOf, type State } from "../core/change.js";
+import { OpsError } from "../core/errors.js";
+import { diff, type Json, type JsonObject } from "../core/json.js";
+import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
+import type { PlanTool } from "../core/tool.js";
+import type { Gate } from "../gate/index.js";
+import type { Session } from "../session.js";
+
+export interface RunDeps {
+  readonly gate: Gate;
+  readonly session: Session;
+  readonly currentState: () => Promise<State>;
+  readonly now: () => Date;
+  readonly mode: Mode;
+  readonly sessionId: string;
+  readonly readOf: (domain: string, input: JsonObject) => { tool: string; arguments: JsonObject };
+}
+
+export const run =
+  (deps: RunDeps) =>
+  async (call: Call): Promise<Outcome> => {
+    const { tool } = call.entry!;
+    const input = call.input!;
+    const ports = await portsOf(deps, call);
+    switch (tool.kind) {
+      case "read":
+        return { status: "ok", ...(await tool.run(input, ports)) };
+      case "plan":
+        return planned(deps, call, tool, ports);
+      case "gate":
+        return gated(deps, call, ports);
+      case "meta":
+        throw new OpsError("internal", "A tool about tools reached the end of the pipeline.");
+    }
+  };
+
+async function portsOf({ currentState, session, mode, now, sessionId }: RunDeps, call: Call): Promise<ReadPorts> {
+  const aws = call.aws!;
+  const state = await currentState();
+  const caller: Caller = { arn: aws.identity.arn, session: sessionId };
+  return {
+    aws,
+    state,
+    ledger: session,
+    now: now(),
+    caller,
+    mode,
+    revision: (seen) => revisionOf(state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0, seen.content),
+    progress: call.context.progress,
+  };
+}
+
+async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPorts): Promise<Outcome> {
+  const {
+    intent,
+    explanation = "",
+    basedOn: given,
+    ...rest
+  } = call.input as JsonObject & { intent: string; explanation?: string };
+  const basedOn = tool.basedOn === "none" ? undefined : seenAt(deps, call, given);
+  const proposal = await tool.propose(rest, { ...ports, basedOn: basedOn ?? new Map() });
+  const { change, token } = await deps.gate.plan({
+    tool: call.entry!.name,
+    proposal,
+    aws: ports.aws,
+    caller: ports.caller,
+    intent,
+    explanation,
+    ...(basedOn ? { basedOn } : {}),
+  });
+  const data: JsonObject = {
+    planned: true,
+    nothingWasChanged: true,
+    change: {
+      changeId: change.id,
+      summary: change.summary,
+      risk: { level: change.risk.level, because: [...change.risk.because] },
+      warnings: [...change.warnings],
+      steps: change.steps.map((step) => ({
+        call: `${step.service}.${step.operation}`,
+        type: step.ref.type,
+        id: step.ref.id,
+        differences: diff(step.before ?? {}, step.after ?? {}).slice(0, 50) as unknown as Json,
+      })),
+      ...(change.facts ? { facts: change.facts } : {}),
+      expiresAt: change.expiresAt,
+    },
+    executionToken: token,
+    next: {
+      tool: "changes.apply",
+      arguments: { executionToken: token, region: change.region },
+      when: deps.mode.allowWrites
+        ? "after the user has seen this difference and agreed"
+        : "not on this server: it is read-only",
+    },
+  };
+  return { status: "planned", data, change, token };
+}
+
+/** What the given revisions showed, by resource. A missing one and an unknown one are different answers. */
+function seenAt(deps: RunDeps, call: Call, given: Json | undefined): ReadonlyMap<string, SeenRecord> {
+  const revisions = (Array.isArray(given) ? given : given === undefined ? [] : [given])
+    .map(String)
+    .filter((text) => text.trim() !== "");
+  const read = deps.readOf(call.entry!.domain, call.input!);
+  if (revisions.length === 0) {
+    throw new OpsError(
+      "precondition_required",
+      "This change replaces or removes, so it needs `basedOn`: the revision of the answer in which you saw the resource. Read it, show the user what is there, then plan.",
+      { field: "basedOn", next: [read] },
+    );
+  }
+  return new Map(
+    revisions.map((revision) => {
+      const record = deps.session.seen(revision.trim());
+      if (!record) {
+        throw new OpsError(
+          "stale_revision",
+          "`basedOn` is no revision this session was shown, or one too old to be remembered. Nothing was planned. Read the resource again.",
+          { field: "basedOn", details: { given: revision.slice(0, 64) }, next: [read] },
+        );
+      }
+      return [ridOf(record.ref), record] as const;
+    }),
+  );
+}
+
+async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outcome> {
+  const { tool } = call.entry!;
+  if (tool.kind !== "gate") throw new OpsError("internal", "Only tools about changes hold the gate.");
+  let sync: Outcome["sync"];
+  const aws = ports.aws;
+  const settled = (name: string, outcome: "applied" | "unknown") => {
+    sync = { tool: name, outcome, account: aws.account, region: aws.region };
+  };
+  let state = ports.state;
+  const gatePorts: GatePorts = {
+    ...ports,
+    get state() {
+      return state;
+    },
+    revision: (seen) => revisionOf(state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0, seen.content),
+    async apply(token) {
+      const report = await deps.gate.apply({
+        token,
+        aws,
+        caller: ports.caller,
+        ...(call.context.signal ? { signal: call.context.signal } : {}),
+        progress: ports.progress,
+      });
+      state = await deps.currentState();
+      if (!report.repeated) settled(report.change.tool, report.outcome === "applied" ? "applied" : "unknown");
+      return report;
+    },
+    async cancel(changeId) {
+      const result = await deps.gate.cancel(changeId, ports.caller);
+      state = result.state;
+      return result.change;
+    },
+    async follow(changeId) {
+      const before = ports.state.changes.get(changeId)?.state;
+      const result = await deps.gate.follow(changeId, aws, ports.progress);
+      state = result.state;
+      const after = result.change.state;
+      if (before !== after && (after === "applied" || after === "unknown")) settled(result.change.tool, after);
+      return result;
+    },
+    confirmed: (ref, reader) => deps.gate.confirmed(aws, ref, reader),
+    recordDrift: (reports) => deps.gate.recordDrift(reports),
+  };
+  try {
+    const result = await tool.run(call.input!, gatePorts);
+    return { status: "ok", ...result, ...(sync ? { sync } : {}) };
+  } catch (error) {
+    if (!(error instanceof OpsError) || !tool.changesAws) throw error;
+    const changeId = error.details.changeId;
+    const change = typeof changeId === "string" ? (await deps.currentState()).changes.get(changeId) : undefined;
+    // A change that was begun may have changed something, whatever became of it; one that was refused has not.
+    const begun =
+      change && (error.code === "outcome_unknown" || error.code === "aws_failed" || "stepsDone" in error.details);
+    if (!begun) throw error;
+    return {
+      status: "failed",
+      error,
+      applied: "maybe",
+      sync: { tool: change.tool, outcome: "unknown", account: aws.account, region: aws.region },
+    };
+  }
+}

@@ -1,0 +1,102 @@
+// Outcome → MCP content: the same object as structured content and as JSON text, redacted, cleaned and bounded. Pure.
+
+import type { Outcome, StaleNotice } from "./core/call.js";
+import { CODES, type NextCall, type OpsError } from "./core/errors.js";
+import { isObject, type Json, type JsonObject, looksSecret, redact } from "./core/json.js";
+
+export interface ToolResult {
+  content: Array<{ type: "text"; text: string }>;
+  structuredContent: Record<string, unknown>;
+  isError?: boolean;
+  _meta?: Record<string, unknown>;
+}
+
+export interface Frame {
+  readonly at: Date;
+  readonly sandbox: boolean;
+  /** Writes a canonical tool name in the spelling in force. */
+  spell(tool: string): string;
+}
+
+/** Longest free text from AWS; values of `description`, names and tags are cut to it, other strings to `MOST_TEXT`. */
+const MOST_FREE_TEXT = 256;
+const MOST_TEXT = 8192;
+const FREE_TEXT = /^(description|name|groupName|awsMessage|message|reason)$/;
+
+/** The answer a client sees. What is stale stands first, then when and where, then the data. */
+export function render(outcome: Outcome, frame: Frame): ToolResult {
+  const envelope = {
+    ...(outcome.staleNotices && outcome.staleNotices.length > 0
+      ? { staleNotices: outcome.staleNotices.map((notice) => noticeOf(notice, frame)) }
+      : {}),
+    asOf: frame.at.toISOString(),
+    ...(outcome.account ? { account: outcome.account } : {}),
+    ...(outcome.region ? { region: outcome.region } : {}),
+    ...(frame.sandbox ? { sandbox: true } : {}),
+  };
+  const isError = outcome.status === "refused" || outcome.status === "failed";
+  const body = isError
+    ? errorBody(outcome.error, outcome.status === "failed" ? outcome.applied : "no", frame)
+    : { ...outcome.data, ...(isNext(outcome.data.next) ? { next: nextOf(outcome.data.next, frame) } : {}) };
+  const data = present({ ...envelope, ...body }) as Record<string, unknown>;
+  return {
+    content: [{ type: "text", text: JSON.stringify(data) }],
+    structuredContent: data,
+    ...(isError ? { isError: true } : {}),
+  };
+}
+
+function errorBody(error: OpsError, applied: "no" | "maybe", frame: Frame): JsonObject {
+  return {
+    code: error.code,
+    message: error.message,
+    ...(error.field ? { field: error.field } : {}),
+    nothingWasChanged: applied === "no" ? true : "unknown",
+    retriable: CODES[error.code].retriable,
+    fixableBy: CODES[error.code].fixableBy,
+    next: error.next.map((call) => nextOf(call, frame)),
+    ...(error.details as JsonObject),
+  };
+}
+
+const isNext = (value: unknown): value is NextCall => isObject(value) && typeof value.tool === "string";
+
+const nextOf = (call: NextCall, frame: Frame): JsonObject => ({
+  ...(call as unknown as JsonObject),
+  tool: frame.spell(call.tool),
+});
+
+const noticeOf = (notice: StaleNotice, frame: Frame): JsonObject =>
+  ({
+    ...notice,
+    what: notice.what.includes("/") ? notice.what : frame.spell(notice.what),
+    readAgainWith: nextOf(notice.readAgainWith, frame),
+  }) as unknown as JsonObject;
+
+/** Redacted by name, then cleaned of characters that hide or reorder text, then bounded. */
+export function present(value: unknown): Json {
+  return clean(
+    redact(value, (_, name) => looksSecret(name)),
+    "",
+  );
+}
+
+// Control and format characters (bidirectional, zero-width, tag characters): text from AWS may use them to hide
+// instructions from a human. Line breaks and tabs stay.
+const HIDING = /(?![\n\t])[\p{Cc}\p{Cf}]/gu;
+
+function clean(value: Json, key: string): Json {
+  if (typeof value === "string") {
+    const visible = value.replace(HIDING, "");
+    const most = FREE_TEXT.test(key) ? MOST_FREE_TEXT * (key === "message" ? 8 : 1) : MOST_TEXT;
+    return visible.length <= most ? visible : `${visible.slice(0, most)}… [truncated, ${visible.length} characters]`;
+  }
+  if (Array.isArray(value)) return value.map((item) => clean(item, key));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      name.replace(HIDING, "").slice(0, MOST_FREE_TEXT),
+      clean(member, key === "tags" ? "description" : name),
+    ]),
+  );
+}

@@ -1,0 +1,85 @@
+// A server process from configuration to the client's goodbye.
+
+import { join, resolve } from "node:path";
+import { livenessOn, thisOwner } from "../state/drivers/host.js";
+import { driverFor, openStore } from "../state/index.js";
+import { type App, createApp } from "./app.js";
+import { createAws, createSandboxAws } from "./aws/index.js";
+import { memoryStore } from "./aws/sandbox/world.js";
+import { fileStore } from "./aws/sandbox/world-file.js";
+import { type Config, ConfigError } from "./config.js";
+import type { Aws, Clock, Ids } from "./core/ports.js";
+import { jsonLog } from "./log.js";
+import { serveApp } from "./server.js";
+import { VERSION } from "./version.js";
+
+export interface Host {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly host: string;
+  readonly user: string;
+  readonly pid: number;
+  pidExists(pid: number): boolean;
+  writeLog(line: string): void;
+}
+
+interface Streams {
+  readonly stdin: NodeJS.ReadableStream;
+  onSignal(stop: () => void): void;
+}
+
+/** Serves until the client closes stdin or a signal comes. */
+export async function serve(config: Config, host: Host & Streams): Promise<number> {
+  const app = await buildApp(config, host);
+  const log = jsonLog(host.writeLog, config.logLevel, host.clock);
+  const { closed, close } = serveApp(app, {
+    stdin: host.stdin,
+    onError: (error) => log("warn", "transport", { error }),
+  });
+  await Promise.race([closed, new Promise<void>((resolve) => host.onSignal(resolve))]);
+  await close();
+  await app.close();
+  return 0;
+}
+
+/** The app of a configuration. Reads the state folder if there is one; creates nothing, calls nothing. */
+export async function buildApp(config: Config, host: Host): Promise<App> {
+  const { clock, ids } = host;
+  const log = jsonLog(host.writeLog, config.logLevel, clock);
+  const runtime = { host: host.host, pid: host.pid, session: ids.uuid(), pidExists: host.pidExists };
+  const owner = thisOwner(runtime);
+  const location = stateLocation(config, host);
+  const driver = driverFor(location, { clock, ids });
+  if (!driver.durable && !config.sandbox) {
+    throw new ConfigError("--state: memory is for the sandbox only; a change of real AWS needs a record that survives");
+  }
+  const store = await openStore({ driver, clock, ids, owner, user: host.user, client: "mcp", version: VERSION, log });
+  const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
+  return createApp({ config, version: VERSION, aws, store, clock, ids, log, owner, liveness: livenessOn(runtime) });
+}
+
+function stateLocation(config: Config, host: Host): string {
+  if (config.state) return /^[a-z][a-z0-9+.-]+:/i.test(config.state) ? config.state : resolve(config.state);
+  if (config.sandbox) return "memory:";
+  return join(host.env.HOME ?? host.env.USERPROFILE ?? ".", ".aws", "devops-mcp");
+}
+
+const realAws = (config: Config, { env, user, clock, writeLog }: Host): Aws =>
+  createAws({
+    env,
+    ...(config.profile ? { profile: config.profile } : {}),
+    ...(config.region ? { region: config.region } : {}),
+    ...(config.roleArn ? { roleArn: config.roleArn } : {}),
+    sessionName: `aws-devops-mcp-${user}`.replace(/[^\w+=,.@-]/g, "-").slice(0, 64),
+    version: VERSION,
+    clock,
+    log: jsonLog(writeLog, config.logLevel, clock),
+  });
+
+const sandboxAws = (config: Config, { clock, writeLog }: Host): Aws =>
+  createSandboxAws({
+    store: config.sandboxWorld ? fileStore(resolve(config.sandboxWorld), clock) : memoryStore(),
+    clock,
+    log: jsonLog(writeLog, config.logLevel, clock),
+  });

@@ -1,0 +1,207 @@
+// The read ledger: what this session has been shown, by revision, and what it must be told has changed since.
+
+import type { StaleNotice } from "./core/call.js";
+import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
+import { diff, type JsonObject } from "./core/json.js";
+import type { Ledger, SeenRecord } from "./core/ports.js";
+
+interface ReadWith {
+  readonly tool: string;
+  readonly arguments: JsonObject;
+}
+
+interface Entry {
+  readonly record: SeenRecord;
+  readonly seq: number;
+  readonly readWith: ReadWith;
+}
+
+interface ListEntry {
+  readonly members: ReadonlyMap<string, JsonObject>;
+  readonly at: string;
+}
+
+/** Revisions remembered before the oldest is dropped: a dropped one is "stale", so a read again always mends it. */
+const MOST_REVISIONS = 20_000;
+const MOST_NOTICES = 5;
+
+export interface Session extends Ledger {
+  /** The revision of a content under the newest commit that touched the resource. */
+  revision(seen: Seen, state: State): Revision;
+  /** Records an answer, and says what in it differs from what the session was shown before. */
+  see(answer: Shown): StaleNotice[];
+  /** What the store has learnt of things this session was shown, from any session; each change is told once. */
+  outdated(state: State): StaleNotice[];
+  /** The session's own change made these known: the answer that says so is the notice. */
+  changed(resources: readonly Seen[], state: State, at: string): Revision[];
+  readonly size: number;
+}
+
+export interface Shown {
+  readonly seen: readonly Seen[];
+  readonly complete: boolean;
+  readonly state: State;
+  readonly at: string;
+  readonly readWith: ReadWith;
+}
+
+/** @example const session = createSession(); session.see({ seen, complete: true, state, at, readWith }) */
+export function createSession(): Session {
+  const revisions = new Map<Revision, SeenRecord>();
+  const entries = new Map<string, Entry>();
+  const lists = new Map<string, ListEntry>();
+
+  const keyOf = (seen: Seen): string => `${seen.reader} ${ridOf(seen.ref)}`;
+  const seqOf = (seen: Seen, state: State): number => state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0;
+
+  function remember(seen: Seen, state: State, at: string, readWith: ReadWith): Revision {
+    const revision = revisionOf(seqOf(seen, state), seen.content);
+    const known = revisions.get(revision);
+    const record: SeenRecord = { ...seen, ...shownTogether(known, seen), revision, observedAt: at };
+    revisions.delete(revision);
+    revisions.set(revision, record);
+    if (revisions.size > MOST_REVISIONS) revisions.delete(revisions.keys().next().value!);
+    entries.set(keyOf(seen), { record, seq: seqOf(seen, state), readWith });
+    return revision;
+  }
+
+  return {
+    get size() {
+      return entries.size;
+    },
+    seen: (revision) => revisions.get(revision) ?? null,
+    revision: (seen, state) => revisionOf(seqOf(seen, state), seen.content),
+
+    see({ seen, complete, state, at, readWith }) {
+      const notices: StaleNotice[] = [];
+      const listKey = `${readWith.tool} ${JSON.stringify(readWith.arguments)}`;
+      const before = complete ? lists.get(listKey) : undefined;
+      const told = new Set<string>();
+      if (before) {
+        const notice = listNotice(before, seen, keyOf, readWith);
+        if (notice) {
+          notices.push(notice);
+          for (const key of before.members.keys()) told.add(key);
+        }
+      }
+      for (const one of seen) {
+        const old = entries.get(keyOf(one));
+        if (old && !told.has(keyOf(one))) {
+          const notice = contentNotice(old, one, readWith);
+          if (notice) notices.push(notice);
+        }
+        remember(one, state, at, readWith);
+      }
+      if (complete) lists.set(listKey, { members: new Map(seen.map((one) => [keyOf(one), one.content])), at });
+      return bounded(notices);
+    },
+
+    outdated(state) {
+      const notices: StaleNotice[] = [];
+      for (const [key, entry] of entries) {
+        const managed = state.resources.get(ridOf(entry.record.ref));
+        if (!managed || managed.revisionSeq <= entry.seq) continue;
+        entries.set(key, { ...entry, seq: managed.revisionSeq });
+        const last = managed.lineage.at(-1);
+        if (managed.properties && diff(entry.record.content, managed.properties).length === 0) continue;
+        notices.push({
+          what: ridOf(entry.record.ref),
+          youSaw: { revision: entry.record.revision, observedAt: entry.record.observedAt },
+          now: {
+            changedBy: last?.tool ?? "another session",
+            at: last?.timestamp ?? managed.baselineAt,
+            ...(managed.deleted ? { deleted: true } : {}),
+          },
+          since: entry.record.observedAt,
+          readAgainWith: entry.readWith,
+        });
+      }
+      return bounded(notices);
+    },
+
+    changed(resources, state, at) {
+      return resources.map((one) => {
+        const readWith = entries.get(keyOf(one))?.readWith ?? readerOf(one);
+        return remember(one, state, at, readWith);
+      });
+    },
+  };
+}
+
+/** The tool that reads one resource. */
+export function readerOf(seen: Pick<Seen, "ref" | "reader">): ReadWith {
+  const { type, id, region } = seen.ref;
+  if (seen.reader === "service" && type === "AWS::EC2::Instance") {
+    return { tool: "instances.get", arguments: { instanceId: id, region } };
+  }
+  if (seen.reader === "service" && type === "AWS::EC2::SecurityGroup") {
+    return { tool: "securityGroups.get", arguments: { groupId: id, region } };
+  }
+  return { tool: "resources.get", arguments: { type, identifier: id, region } };
+}
+
+/** A list that showed part of a content does not undo that a full read showed all of it. */
+function shownTogether(known: SeenRecord | undefined, seen: Seen): { shown?: readonly string[] } {
+  if (!seen.shown || (known && !known.shown)) return { shown: undefined };
+  return { shown: [...new Set([...(known?.shown ?? []), ...seen.shown])] };
+}
+
+function contentNotice(old: Entry, now: Seen, readWith: ReadWith): StaleNotice | null {
+  const changes = diff(old.record.content, now.content);
+  if (changes.length === 0) return null;
+  return {
+    what: ridOf(now.ref),
+    youSaw: { revision: old.record.revision, values: valuesOf(changes, "before") },
+    now: { values: valuesOf(changes, "after") },
+    since: old.record.observedAt,
+    readAgainWith: readWith,
+  };
+}
+
+function listNotice(
+  before: ListEntry,
+  seen: readonly Seen[],
+  keyOf: (seen: Seen) => string,
+  readWith: ReadWith,
+): StaleNotice | null {
+  const now = new Map(seen.map((one) => [keyOf(one), one.content]));
+  const idOf = (key: string): string => key.slice(key.indexOf("/AWS::")).split("/").slice(2).join("/");
+  const gone = [...before.members.keys()].filter((key) => !now.has(key)).map(idOf);
+  const added = [...now.keys()].filter((key) => !before.members.has(key)).map(idOf);
+  const changed = [...now].flatMap(([key, content]) => {
+    const old = before.members.get(key);
+    const changes = old ? diff(old, content) : [];
+    return changes.length === 0
+      ? []
+      : [{ id: idOf(key), youSaw: valuesOf(changes, "before"), now: valuesOf(changes, "after") }];
+  });
+  if (gone.length + added.length + changed.length === 0) return null;
+  return {
+    what: readWith.tool,
+    youSaw: { count: before.members.size },
+    now: {
+      count: now.size,
+      ...(gone.length > 0 ? { gone: gone.slice(0, 20) } : {}),
+      ...(added.length > 0 ? { added: added.slice(0, 20) } : {}),
+      ...(changed.length > 0 ? { changed: changed.slice(0, 20) } : {}),
+    },
+    since: before.at,
+    readAgainWith: readWith,
+  };
+}
+
+const valuesOf = (changes: ReturnType<typeof diff>, side: "before" | "after"): JsonObject =>
+  Object.fromEntries(changes.slice(0, 10).map((change) => [change.path, change[side] ?? null]));
+
+const bounded = (notices: StaleNotice[]): StaleNotice[] =>
+  notices.length <= MOST_NOTICES
+    ? notices
+    : [
+        ...notices.slice(0, MOST_NOTICES),
+        {
+          what: "more",
+          youSaw: { count: notices.length - MOST_NOTICES },
+          since: notices[MOST_NOTICES]!.since,
+          readAgainWith: notices[MOST_NOTICES]!.readAgainWith,
+        },
+      ];

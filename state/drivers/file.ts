@@ -1,0 +1,417 @@
+// File: a commit is a hard link to a finished, synced file. It exists whole or not at all, and only one process can make it.
+
+import {
+  access,
+  chmod,
+  constants,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+} from "node:fs/promises";
+import { dirname, join, sep } from "node:path";
+import { OpsError } from "../../src/core/errors.js";
+import { sha256 } from "../../src/core/json.js";
+import type { Clock, Ids } from "../../src/core/ports.js";
+import { journalKey, type StateDriver } from "../driver.js";
+
+/** A file open for writing. */
+export interface FsFile {
+  write(bytes: Uint8Array): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The calls to the file system that a commit is made of, one method a system call, so that a test can fail each. */
+export interface FsPort {
+  /** Whether modes and directory syncs mean anything here. */
+  readonly posix: boolean;
+  readFile(path: string): Promise<Uint8Array>;
+  stat(path: string): Promise<{ mode: number; directory: boolean; modifiedMs: number }>;
+  readdir(path: string): Promise<string[]>;
+  /** One level, mode 0700. */
+  mkdir(path: string): Promise<void>;
+  chmod(path: string, mode: number): Promise<void>;
+  /** A new file, mode 0600; EEXIST where the name is taken. */
+  create(path: string): Promise<FsFile>;
+  link(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  syncDirectory(path: string): Promise<void>;
+  /** Throws unless this process may write there. */
+  writable(path: string): Promise<void>;
+  freeBytes(path: string): Promise<number>;
+}
+
+const POSIX = sep === "/";
+
+/** The file system of this machine. */
+export const nodeFs: FsPort = {
+  posix: POSIX,
+  readFile: (path) => readFile(path),
+  async stat(path) {
+    const found = await stat(path);
+    return { mode: found.mode & 0o7777, directory: found.isDirectory(), modifiedMs: found.mtimeMs };
+  },
+  readdir: (path) => readdir(path),
+  mkdir: (path) => mkdir(path, { mode: 0o700 }).then(() => undefined),
+  chmod: (path, mode) => chmod(path, mode),
+  async create(path) {
+    const handle = await open(path, "wx", 0o600);
+    return {
+      write: (bytes) => handle.writeFile(bytes),
+      sync: () => handle.sync(),
+      close: () => handle.close(),
+    };
+  },
+  link: (from, to) => link(from, to),
+  unlink: (path) => rm(path),
+  rename: (from, to) => rename(from, to),
+  async syncDirectory(path) {
+    const handle = await open(path, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+  writable: (path) => access(path, constants.W_OK),
+  async freeBytes(path) {
+    const found = await statfs(path);
+    return found.bavail * found.bsize;
+  },
+};
+
+export interface FileOptions {
+  /** The folder of one store, absolute. It is created by the first write, not by opening. */
+  readonly root: string;
+}
+
+interface FileEffects {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly fs?: FsPort;
+}
+
+const MIN_FREE_BYTES = 1024 * 1024;
+const LEFTOVER_MS = 10 * 60_000;
+const FOLDERS = ["journal", "tmp"] as const;
+const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
+const missing = (error: unknown): boolean => codeOf(error) === "ENOENT";
+
+/** A store in a folder of the local machine. */
+export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: FileEffects): StateDriver {
+  const at = (key: string): string => join(root, ...key.split("/"));
+  let hardLinks = true;
+  let prepared = false;
+
+  const unreadable = (cause: unknown, path: string): OpsError =>
+    new OpsError(
+      "state_unreadable",
+      `file: ${path} could not be read (${codeOf(cause)}). Nothing was changed; make the folder readable for this user, then start again.`,
+      { details: { path, cause: codeOf(cause) }, cause },
+    );
+
+  function unwritable(cause: unknown, path = root): OpsError {
+    if (cause instanceof OpsError) return cause;
+    const code = codeOf(cause);
+    const [happened, remedy] =
+      code === "ENOSPC" || code === "EDQUOT"
+        ? ["its disk or quota is full", "free some space there"]
+        : code === "EROFS"
+          ? ["its file system is read-only", "mount it writable or choose another folder with --state"]
+          : code === "EACCES" || code === "EPERM"
+            ? ["this user may not write there", "give this user the folder or choose another one with --state"]
+            : code === "ENOENT" || code === "ENOTDIR"
+              ? ["it or a part of it is gone", "restore the folder, then start again"]
+              : ["the file system failed", "check the disk or choose another folder with --state"];
+    return new OpsError(
+      "state_read_only",
+      `file: the state folder ${root} cannot take a commit because ${happened} (${code}). Nothing is changed in AWS without a record; ${remedy}.`,
+      { details: { path, cause: code }, cause },
+    );
+  }
+
+  async function exists(path: string): Promise<boolean> {
+    try {
+      await fs.stat(path);
+      return true;
+    } catch (error) {
+      if (missing(error)) return false;
+      throw unreadable(error, path);
+    }
+  }
+
+  async function read(path: string): Promise<Uint8Array | null> {
+    try {
+      return await fs.readFile(path);
+    } catch (error) {
+      if (missing(error)) return null;
+      throw unreadable(error, path);
+    }
+  }
+
+  async function names(path: string): Promise<string[] | null> {
+    try {
+      return await fs.readdir(path);
+    } catch (error) {
+      if (!missing(error)) throw unreadable(error, path);
+      // One "not found" can be a lying mount: it counts when a second, different call agrees.
+      if (await exists(path)) throw unreadable(error, path);
+      return null;
+    }
+  }
+
+  const syncDirectory = async (path: string): Promise<void> => {
+    if (fs.posix) await fs.syncDirectory(path);
+  };
+
+  async function makeFolder(path: string): Promise<void> {
+    try {
+      await fs.mkdir(path);
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return;
+      const parent = dirname(path);
+      if (!missing(error) || parent === path) throw error;
+      await makeFolder(parent);
+      return makeFolder(path);
+    }
+    await syncDirectory(dirname(path));
+  }
+
+  /** Makes the folders of a store. Only keys at the root may bring a folder into being: a commit never may. */
+  async function prepare(key: string): Promise<void> {
+    if (prepared) return;
+    if (!key.includes("/")) {
+      await makeFolder(root);
+      for (const folder of FOLDERS) await makeFolder(join(root, folder));
+    }
+    if (fs.posix && ((await fs.stat(root)).mode & 0o077) !== 0) await fs.chmod(root, 0o700);
+    await clearLeftovers();
+    prepared = true;
+  }
+
+  /** What killed processes left in tmp/. A live writer whose file goes with it makes another. */
+  async function clearLeftovers(): Promise<void> {
+    const folder = join(root, "tmp");
+    for (const name of (await names(folder)) ?? []) {
+      const path = join(folder, name);
+      try {
+        const { modifiedMs } = await fs.stat(path);
+        if (clock.now().getTime() - modifiedMs > LEFTOVER_MS) await fs.unlink(path);
+      } catch (error) {
+        if (!missing(error)) throw error;
+      }
+    }
+  }
+
+  async function discard(path: string): Promise<void> {
+    // A leftover is harmless, and the error that matters is the one already on its way.
+    await fs.unlink(path).catch(() => {});
+  }
+
+  async function fill(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await fs.create(path);
+    try {
+      await file.write(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * A synced file under tmp/. After a failed fsync the kernel marks the pages clean, so a second fsync of that file
+   * would succeed without writing: the bytes go into a new file, once; a second failure is final.
+   */
+  async function temporary(bytes: Uint8Array, attemptsLeft = 1): Promise<string> {
+    const path = join(root, "tmp", ids.uuid());
+    try {
+      await fill(path, bytes);
+      return path;
+    } catch (error) {
+      await discard(path);
+      if (attemptsLeft === 0) throw error;
+      if (missing(error)) await fs.mkdir(join(root, "tmp"));
+      return temporary(bytes, attemptsLeft - 1);
+    }
+  }
+
+  async function settle(path: string): Promise<void> {
+    await syncDirectory(dirname(path));
+  }
+
+  async function createLinked(path: string, bytes: Uint8Array, attemptsLeft = 1): Promise<"created" | "exists"> {
+    const made = await temporary(bytes);
+    try {
+      await fs.link(made, path);
+    } catch (error) {
+      await discard(made);
+      const code = codeOf(error);
+      if (code === "EEXIST") return "exists";
+      if (NO_HARD_LINKS.has(code)) {
+        hardLinks = false;
+        return createInPlace(path, bytes);
+      }
+      // Our temporary file may have been taken for a leftover; with the folder itself gone the next try fails as well.
+      if (code === "ENOENT" && attemptsLeft > 0) return createLinked(path, bytes, attemptsLeft - 1);
+      // A network mount can lose the answer of a link it made.
+      const there = await read(path);
+      if (!there || sha256(there) !== sha256(bytes)) throw error;
+      await settle(path);
+      return "created";
+    }
+    await discard(made);
+    await settle(path);
+    return "created";
+  }
+
+  /** Without hard links the name comes first and the bytes after it; readers wait for a last commit that is not whole. */
+  async function createInPlace(path: string, bytes: Uint8Array): Promise<"created" | "exists"> {
+    let file: FsFile;
+    try {
+      file = await fs.create(path);
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return "exists";
+      throw error;
+    }
+    try {
+      await file.write(bytes);
+      await file.sync();
+    } catch (error) {
+      // The name is ours and its content never became a commit, so nobody can have built on it.
+      await discard(path);
+      throw error;
+    } finally {
+      await file.close();
+    }
+    await settle(path);
+    return "created";
+  }
+
+  async function keepAsPrevious(path: string, bytes: Uint8Array): Promise<void> {
+    const kept = join(root, "tmp", ids.uuid());
+    try {
+      await fs.link(path, kept);
+    } catch (error) {
+      if (!NO_HARD_LINKS.has(codeOf(error))) throw error;
+      await fill(kept, bytes);
+    }
+    await fs.rename(kept, `${path}.prev`);
+    await settle(path);
+  }
+
+  return {
+    name: "file",
+    location: root,
+    durable: true,
+
+    async get(key) {
+      const bytes = await read(at(key));
+      return bytes ? { bytes, etag: sha256(bytes) } : null;
+    },
+
+    async putIfAbsent(key, bytes) {
+      const path = at(key);
+      try {
+        await prepare(key);
+        return await (hardLinks ? createLinked(path, bytes) : createInPlace(path, bytes));
+      } catch (error) {
+        throw unwritable(error, path);
+      }
+    },
+
+    async putIfMatch(key, bytes, etag, keepPrevious = false) {
+      const path = at(key);
+      const current = await read(path);
+      if ((current ? sha256(current) : null) !== etag) return "conflict";
+      try {
+        await prepare(key);
+        const made = await temporary(bytes);
+        try {
+          if (current && keepPrevious) await keepAsPrevious(path, current);
+          await fs.rename(made, path);
+        } catch (error) {
+          await discard(made);
+          throw error;
+        }
+        await settle(path);
+        return { etag: sha256(bytes) };
+      } catch (error) {
+        throw unwritable(error, path);
+      }
+    },
+
+    async list(prefix) {
+      const folder = at(prefix.replace(/\/$/, ""));
+      return ((await names(folder)) ?? []).map((name) => prefix + name).sort();
+    },
+
+    probeNext: (seq) => exists(at(journalKey(seq + 1))),
+
+    async inspect() {
+      const refuse = (code: "state_unreadable" | "state_read_only", message: string, path = root): OpsError =>
+        new OpsError(code, `file: ${message} Nothing was changed in it.`, { details: { path } });
+      const here = await names(root).catch((error: unknown) => {
+        if (codeOf((error as OpsError).cause) === "ENOTDIR")
+          return refuse("state_unreadable", `${root} is not a folder.`);
+        throw error;
+      });
+      if (here === null) return null;
+      if (here instanceof OpsError) return here;
+      const holds = new Set(here);
+      const store = holds.has("store.id");
+      if (store && !holds.has("journal"))
+        return refuse("state_unreadable", `${root} holds a store whose journal folder is gone; restore it.`);
+      if (!fs.posix) return null;
+      const { mode } = await fs.stat(root);
+      const looser = (mode & 0o077) !== 0;
+      if (store && (mode & 0o022) !== 0) {
+        return refuse(
+          "state_read_only",
+          `the state folder ${root} can be written by other users; run: chmod 700 '${root}'.`,
+        );
+      }
+      if (looser && !store && here.length > 0) {
+        return refuse(
+          "state_read_only",
+          `${root} is not empty and open to other users; give the state a folder of its own with --state.`,
+        );
+      }
+      for (const name of ["store.id", "state.json", "state.json.prev", "key"].filter((name) => holds.has(name))) {
+        const path = join(root, name);
+        const forbidden = name === "key" ? 0o077 : 0o022;
+        const found = await fs.stat(path).catch((error: unknown) => {
+          if (missing(error)) return null;
+          throw unreadable(error, path);
+        });
+        if (found && (found.mode & forbidden) !== 0) {
+          return refuse("state_read_only", `${path} is open to other users; run: chmod 600 '${path}'.`, path);
+        }
+      }
+      return null;
+    },
+
+    async probeWritable() {
+      let folder = root;
+      try {
+        while (!(await exists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
+        await fs.writable(folder);
+        const free = await fs.freeBytes(folder);
+        if (free < MIN_FREE_BYTES) throw Object.assign(new Error(`${free} bytes free`), { code: "ENOSPC" });
+        return null;
+      } catch (error) {
+        return unwritable(error instanceof OpsError ? error.cause : error, folder);
+      }
+    },
+
+    close: async () => {},
+  };
+}

@@ -1,0 +1,321 @@
+// What can happen, as it stands on disk. Nothing that this version does not know in full is ever folded.
+
+import { z } from "zod";
+import type { JsonObject } from "../src/core/json.js";
+import { canonicalJson, isObject, type Json, sha256 } from "../src/core/json.js";
+
+const Text = z.string();
+const Seq = z.number().int().nonnegative();
+const Name = z.string().min(1);
+const Hash = z.string().regex(/^[0-9a-f]{64}$/);
+/** Documents of AWS or of the user: kept as they are, key by key. */
+const Doc = z.custom<JsonObject>(isObject, "expected an object");
+const AnyJson = z.custom<Json>((value) => value !== undefined, "expected a JSON value");
+const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
+
+const Ref = z.strictObject({ account: Text, region: Text, type: Name, id: Text });
+const Reader = z.enum(["service", "cloudcontrol"]);
+const Kind = z.enum(["create", "update", "delete", "action"]);
+
+export const StepShape = z.strictObject({
+  service: Name,
+  operation: Name,
+  input: Doc,
+  ref: Ref,
+  reader: Reader,
+  kind: Kind,
+  before: Doc.nullable(),
+  after: Doc.nullable(),
+  touches: list(Text),
+  desired: Doc.optional(),
+});
+
+export const PlannedShape = z.strictObject({
+  id: Name,
+  summary: Text,
+  steps: list(StepShape),
+  warnings: list(Text),
+  rolledBackTo: Text.optional(),
+  facts: Doc.optional(),
+  tool: Name,
+  intent: Text,
+  explanation: Text,
+  caller: z.strictObject({ arn: Text, session: Text }),
+  account: Text,
+  region: Text,
+  planDigest: Hash,
+  liveDigest: Hash,
+  risk: z.strictObject({ level: z.enum(["low", "medium", "high", "critical"]), because: list(Text) }),
+  tokenSha256: Hash,
+  plannedAt: Text,
+  expiresAt: Text,
+});
+
+export const OwnerShape = z.strictObject({
+  host: Text,
+  bootId: Text,
+  pid: z.number().int(),
+  pidStart: Text,
+  session: Text,
+});
+
+export const ErrorShape = z.strictObject({ code: Name, message: Text, awsCode: Text.optional() });
+
+/** What one operation did to one resource, both sides read back. */
+export const ResultShape = z.strictObject({
+  ref: Ref,
+  reader: Reader,
+  before: Doc.nullable(),
+  after: Doc.nullable(),
+});
+
+export const LineageShape = z.strictObject({
+  seq: Seq,
+  executionToken: Text,
+  changeId: Text,
+  operationId: Text,
+  tool: Text,
+  operation: z.enum(["create", "update", "delete", "action", "import", "accept"]),
+  outcome: z.enum(["succeeded", "failed", "unknown"]),
+  timestamp: Text,
+  user: Text,
+  awsSession: Text,
+  before: Doc.nullable(),
+  after: Doc.nullable(),
+  desired: Doc.optional(),
+  patch: z.array(AnyJson).readonly().optional(),
+  explanation: Text,
+  intent: Text,
+  rolledBackTo: Text.optional(),
+  error: ErrorShape.optional(),
+  policyResults: AnyJson.optional(),
+});
+
+const DriftStatusShape = z.enum(["IN_SYNC", "MODIFIED", "DELETED", "NOT_CHECKED", "UNKNOWN", "BUSY"]);
+/** The two ways a human can be asked; no tool is among them. */
+const Channel = z.enum(["elicitation", "terminal"]);
+
+const EVENTS = [
+  z.strictObject({ type: z.literal("change.planned"), change: PlannedShape }),
+  z.strictObject({
+    type: z.literal("change.approved"),
+    changeId: Name,
+    planDigest: Hash,
+    channel: Channel,
+    by: Text,
+    validUntil: Text,
+  }),
+  z.strictObject({
+    type: z.literal("change.rejected"),
+    changeId: Name,
+    planDigest: Hash,
+    channel: Channel,
+    by: Text,
+    because: Text.optional(),
+  }),
+  z.strictObject({ type: z.literal("change.cancelled"), changeId: Name, by: Text, because: Text.optional() }),
+  z.strictObject({ type: z.literal("change.interrupted"), changeId: Name, because: Text }),
+  z.strictObject({
+    type: z.literal("op.intent"),
+    operationId: Name,
+    changeId: Name,
+    step: Seq,
+    /** In clear with step 0, which spends it: from this commit on it opens nothing. */
+    token: Text.optional(),
+    clientToken: Name,
+    owner: OwnerShape,
+    resendUntil: Text,
+  }),
+  z.strictObject({
+    type: z.literal("op.submitted"),
+    operationId: Name,
+    requestToken: Text.optional(),
+    awsRequestId: Text.optional(),
+  }),
+  z.strictObject({ type: z.literal("op.succeeded"), operationId: Name, results: list(ResultShape) }),
+  z.strictObject({
+    type: z.literal("op.failed"),
+    operationId: Name,
+    error: ErrorShape,
+    nothingWasChanged: z.boolean(),
+    /** What was changed in spite of the failure, as read back. */
+    results: list(ResultShape).optional(),
+  }),
+  z.strictObject({ type: z.literal("op.unknown"), operationId: Name, error: ErrorShape, because: Text }),
+  z.strictObject({ type: z.literal("op.takeover"), operationId: Name, owner: OwnerShape }),
+  z.strictObject({ type: z.literal("op.parked"), operationId: Name, because: Text }),
+  z.strictObject({
+    type: z.literal("op.resolved"),
+    operationId: Name,
+    choice: z.enum(["import", "clear", "retry"]),
+    by: Text,
+    results: list(ResultShape).optional(),
+  }),
+  z.strictObject({
+    type: z.literal("resource.imported"),
+    ref: Ref,
+    reader: Reader,
+    alias: Name.optional(),
+    properties: Doc.nullable(),
+    desired: Doc.optional(),
+    provenance: Text,
+    createdAt: Text.optional(),
+    /** History from before this store knew the resource. */
+    lineage: list(LineageShape).optional(),
+    dependsOn: list(Text).optional(),
+  }),
+  z.strictObject({ type: z.literal("resource.forgotten"), rid: Name, by: Text, because: Text }),
+  z.strictObject({
+    type: z.literal("drift.observed"),
+    rid: Name,
+    status: DriftStatusShape,
+    severity: Text.nullable(),
+    details: AnyJson,
+  }),
+  z.strictObject({
+    type: z.literal("drift.accepted"),
+    rid: Name,
+    properties: Doc.nullable(),
+    by: Text,
+    because: Text,
+  }),
+  z.strictObject({
+    type: z.literal("drift.ignored"),
+    rid: Name,
+    path: Text,
+    reason: Text,
+    by: Text,
+    until: Text.optional(),
+  }),
+] as const;
+
+/** One thing that happened. */
+export const EventShape = z.discriminatedUnion("type", EVENTS);
+export type Event = z.infer<typeof EventShape>;
+export type EventType = Event["type"];
+export type EventOf<T extends EventType> = Extract<Event, { type: T }>;
+export type PlannedChange = z.infer<typeof PlannedShape>;
+export type Result = z.infer<typeof ResultShape>;
+
+const ActorShape = z.strictObject({
+  awsArn: Text.nullable(),
+  client: Text,
+  host: Text,
+  pid: z.number().int(),
+  session: Text,
+  user: Text,
+});
+/** Who wrote a commit. */
+export type Actor = z.infer<typeof ActorShape>;
+
+const BodyShape = z.strictObject({
+  actor: ActorShape,
+  commitId: Name,
+  epoch: Seq,
+  events: z.array(EventShape).min(1).readonly(),
+  prev: Hash,
+  seq: z.number().int().positive(),
+  store: Name,
+  ts: Text,
+  v: z.literal(1),
+});
+type Body = z.infer<typeof BodyShape>;
+
+/** A commit that was verified: its events take effect together. `hash` covers its exact bytes. */
+export type Commit = Omit<Body, "v"> & { readonly hash: string };
+
+/** Members whose value is somebody else's document: its keys are never respelled. */
+const DOCUMENTS = new Set([
+  "input",
+  "before",
+  "after",
+  "desired",
+  "facts",
+  "details",
+  "properties",
+  "patch",
+  "policyResults",
+]);
+const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const camel = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/** snake_case for the disk; documents stay as they are. */
+export const toDisk = (value: unknown): Json => respell(value, snake);
+
+/** camelCase for the code. @throws TypeError on a key that is not snake_case, because two keys could become one. */
+export const fromDisk = (value: unknown): Json =>
+  respell(value, (key) => {
+    if (/[A-Z]/.test(key)) throw new TypeError(`unknown field "${key}"`);
+    return camel(key);
+  });
+
+function respell(value: unknown, spell: (key: string) => string): Json {
+  if (Array.isArray(value)) return value.map((item) => respell(item, spell));
+  if (!isObject(value)) return value as Json;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .map(([key, member]) => {
+        const spelled = spell(key);
+        return [spelled, DOCUMENTS.has(camel(key)) ? member : respell(member, spell)];
+      }),
+  );
+}
+
+const SUM = /^(\{.*),"sum":"([0-9a-f]{64})"\}\n$/s;
+
+/**
+ * The bytes of a commit: one line of canonical JSON, its own checksum last.
+ * @throws TypeError on text that has no canonical form.
+ */
+export function encodeCommit(commit: Omit<Commit, "hash">): { readonly bytes: Uint8Array; readonly commit: Commit } {
+  const body = canonicalJson(toDisk({ ...BodyShape.parse({ ...commit, v: 1 }) }));
+  const bytes = new TextEncoder().encode(`${body.slice(0, -1)},"sum":"${sha256(body)}"}\n`);
+  return { bytes, commit: { ...commit, hash: sha256(bytes) } };
+}
+
+/** The text of bytes that are UTF-8 to the last one, so that equal text means equal bytes. */
+export function textOf(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** What a commit must be to follow the chain so far. */
+export interface ChainEnd {
+  readonly store: string;
+  readonly seq: number;
+  readonly head: string;
+}
+
+/** The commit that these bytes are, or one sentence on why they are not the next commit of this chain. */
+export function decodeCommit(bytes: Uint8Array, after: ChainEnd): Commit | string {
+  if (bytes.length === 0) return "the file is empty";
+  const text = textOf(bytes);
+  const match = text === null ? null : SUM.exec(text);
+  if (!match) return "the file is not a whole commit";
+  const [, opened, sum] = match;
+  const body = `${opened}}`;
+  if (sha256(body) !== sum) return "its checksum does not match its content";
+  let commit: Body;
+  try {
+    const disk: unknown = JSON.parse(body);
+    const version = isObject(disk) ? disk.v : undefined;
+    if (version !== 1) return `it was written in format ${JSON.stringify(version)}, which this version does not know`;
+    const parsed = BodyShape.safeParse(fromDisk(disk));
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      return `it holds what this version does not know (${issue?.path.join(".")}: ${issue?.message})`;
+    }
+    commit = parsed.data;
+  } catch (error) {
+    return `it cannot be read (${(error as Error).message})`;
+  }
+  if (commit.store !== after.store) return `it belongs to another store (${commit.store})`;
+  if (commit.seq !== after.seq + 1) return `it carries number ${commit.seq} instead of ${after.seq + 1}`;
+  if (commit.prev !== after.head) return "it does not follow the commit before it";
+  const { v: _, ...known } = commit;
+  return { ...known, hash: sha256(bytes) };
+}

@@ -1,0 +1,118 @@
+// The coverage ledger: which tool used which AWS operation, and who answered. Recorded at the proxy, for passing tests only; nobody edits it.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { Seen } from "./proxy.js";
+
+export interface Row {
+  readonly tool: string;
+  readonly service: string;
+  readonly operation: string;
+  /** "moto" is independent evidence, "scripted" is ours, "sandbox" is none. */
+  readonly backend: string;
+}
+
+/** What one test file proved. */
+export interface Fragment {
+  readonly testFile: string;
+  readonly rows: readonly Row[];
+}
+
+export interface Ledger {
+  /** Attributes what the proxy sees during `fn` to the tool. Overlapping calls on one proxy are attributed to nobody. */
+  during<T>(tool: string, proxy: Witness, fn: () => Promise<T>): Promise<T>;
+  /** The test passed: what it recorded counts. */
+  commit(): void;
+  /** The test failed: it does not. */
+  discard(): void;
+  /** For afterEach: commit or discard by the test's own result. */
+  settle(task: { readonly result?: { readonly state: string } }): void;
+  /** Writes this file's fragment; call it once, after the last test. */
+  flush(): void;
+}
+
+export interface Witness {
+  readonly seen: readonly Seen[];
+}
+
+/** One per test file; `testFile` names the fragment, so a second run replaces the first. */
+export function createLedger(dir: string, testFile: string): Ledger {
+  const name = testFile.replace(/^file:\/\//, "").replace(/^.*?\/(?=test\/)/, "");
+  const kept = new Map<string, Row>();
+  let pending: Row[] = [];
+  const open = new Map<Witness, Set<{ overlaps: boolean }>>();
+
+  const ledger: Ledger = {
+    async during(tool, proxy, fn) {
+      const windows = open.get(proxy) ?? new Set();
+      open.set(proxy, windows);
+      const mine = { overlaps: false };
+      windows.add(mine);
+      if (windows.size > 1) for (const window of windows) window.overlaps = true;
+      const last = proxy.seen.reduce((highest, { number }) => Math.max(highest, number), 0);
+      try {
+        return await fn();
+      } finally {
+        windows.delete(mine);
+        if (!mine.overlaps)
+          pending.push(...proxy.seen.filter(({ number }) => number > last).flatMap((each) => rowsOf(tool, each)));
+      }
+    },
+    commit() {
+      for (const row of pending) kept.set(keyOf(row), row);
+      pending = [];
+    },
+    discard() {
+      pending = [];
+    },
+    settle({ result }) {
+      if (result?.state === "pass") ledger.commit();
+      else ledger.discard();
+    },
+    flush() {
+      mkdirSync(dir, { recursive: true });
+      const file = join(dir, `${basename(name)}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}.json`);
+      const fragment: Fragment = { testFile: name, rows: sorted([...kept.values()]) };
+      writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(fragment, null, 1)}\n`);
+      renameSync(`${file}.${process.pid}`, file);
+    },
+  };
+  return ledger;
+}
+
+/** A request that no backend took proves nothing; an injected answer is our own script. */
+function rowsOf(tool: string, { service, operation, backend, fate }: Seen): Row[] {
+  if (fate === "requestDropped" || fate === "gap") return [];
+  return [{ tool, service, operation, backend: fate === "injected" ? "scripted" : backend }];
+}
+
+function keyOf({ tool, service, operation, backend }: Row): string {
+  return [tool, service, operation, backend].join("\n");
+}
+
+function sorted(rows: readonly Row[]): Row[] {
+  const keyed = rows.map((row) => [keyOf(row), row] as const);
+  return keyed.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, row]) => row);
+}
+
+/** Forget the last run's fragments: a deleted test must not go on testifying. */
+export function clearFragments(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+}
+
+export function readFragments(dir: string): Fragment[] {
+  if (!existsSync(dir)) return [];
+  const files = readdirSync(dir).filter((file) => file.endsWith(".json"));
+  return files.sort().map((file) => JSON.parse(readFileSync(join(dir, file), "utf8")) as Fragment);
+}
+
+/**
+ * The end of a test run. With REQUIRE_EMULATORS=1 it writes the file; otherwise it only says whether the file is up to date, which means
+ * something only when nothing was skipped.
+ */
+export function settleLedger(file: string, text: string): "written" | "current" | "stale" {
+  if (process.env.REQUIRE_EMULATORS !== "1")
+    return existsSync(file) && readFileSync(file, "utf8") === text ? "current" : "stale";
+  writeFileSync(file, text);
+  return "written";
+}

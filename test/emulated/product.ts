@@ -1,0 +1,81 @@
+// The product under test: the built server as a child, its AWS = fault proxy → moto, with Cloud Control scripted.
+
+import { createCatalogue } from "../../src/catalogue.js";
+import { domains } from "../../tools/index.js";
+import { type CloudControl, startCloudControl } from "../cloud-control/server.js";
+import { type Answer, type Assistant, type ServerOptions, startAssistant, temporaryFolder } from "../harness.js";
+import { clientsFor, emulatedEnvironment } from "./clients.js";
+import { createLedger, type Ledger } from "./ledger.js";
+import { type Moto, motoFor } from "./moto.js";
+import { type FaultProxy, startProxy } from "./proxy.js";
+
+export const LEDGER_DIR = new URL("../../.cache/ledger/", import.meta.url).pathname;
+const catalogue = createCatalogue(domains, { allowWrites: true });
+
+export interface Product {
+  readonly moto: Moto;
+  readonly proxy: FaultProxy;
+  readonly cloudControl: CloudControl;
+  /** Somebody else in the account: plain SDK clients, past the proxy. */
+  readonly outsider: ReturnType<typeof clientsFor>;
+  readonly ledger: Ledger;
+  readonly stateDir: string;
+  /** A server process on this account and state folder, and a client on it. */
+  start(options?: ServerOptions): Promise<Assistant>;
+  /** What AWS saw of an operation. */
+  calls(service: string, operation: string): ReturnType<FaultProxy["calls"]>;
+  close(): Promise<void>;
+}
+
+/** Everything for one test file; `undefined` after one loud line when the emulator is missing. */
+export async function startProduct(suite: string, testFile: string): Promise<Product | undefined> {
+  const moto = await motoFor(suite);
+  if (!moto) return undefined;
+  const cloudControl = await startCloudControl();
+  const proxy = await startProxy(moto.endpoint, {
+    routes: { cloudcontrolapi: { url: cloudControl.endpoint, name: "scripted" } },
+  });
+  const outsider = clientsFor(moto.endpoint);
+  const ledger = createLedger(LEDGER_DIR, testFile);
+  const folder = temporaryFolder();
+  const open = new Set<Assistant>();
+
+  return {
+    moto,
+    proxy,
+    cloudControl,
+    outsider,
+    ledger,
+    stateDir: `${folder.path}/state`,
+    calls: (service, operation) => proxy.calls({ service, operation }),
+    async start({ args = [], env = {}, ...rest } = {}) {
+      const assistant = await startAssistant({
+        ...rest,
+        args: ["--allow-writes", "--state", `${folder.path}/state`, ...args],
+        env: { ...emulatedEnvironment(proxy.endpoint), ...env },
+      });
+      open.add(assistant);
+      return {
+        ...assistant,
+        async call(tool, given, onProgress): Promise<Answer> {
+          const name = catalogue.find(tool)?.name;
+          const call = () => assistant.call(tool, given, onProgress);
+          return name && !name.startsWith("tools.") ? ledger.during(name, proxy, call) : call();
+        },
+        async close() {
+          open.delete(assistant);
+          await assistant.close();
+        },
+      };
+    },
+    async close() {
+      ledger.flush();
+      for (const assistant of open) await assistant.close().catch(() => {});
+      outsider.close();
+      await proxy.stop();
+      await cloudControl.stop();
+      await moto.stop();
+      folder.remove();
+    },
+  };
+}

@@ -1,0 +1,22 @@
+// The domains, in the order tools/list shows them.
+
+import type { Domain } from "../src/core/tool.js";
+import { changes } from "./changes.js";
+import { instances } from "./instances.js";
+import { regions } from "./regions.js";
+import { resources } from "./resources.js";
+import { securityGroups } from "./security-groups.js";
+import { session } from "./session.js";
+import { state } from "./state.js";
+import { tools } from "./tools.js";
+
+export const domains: readonly Domain[] = [
+  session,
+  tools,
+  regions,
+  instances,
+  securityGroups,
+  resources,
+  changes,
+  state,
+];

@@ -1,0 +1,262 @@
+// Any resource type through Cloud Control: desired values in, the server makes the patch.
+
+import { z } from "zod";
+import type { ChangeStep, ResourceRef, Seen } from "../src/core/change.js";
+import type { ResourceSchema } from "../src/core/content.js";
+import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
+import { OpsError } from "../src/core/errors.js";
+import { type Json, type JsonObject, valueAt } from "../src/core/json.js";
+import type { AwsReader } from "../src/core/ports.js";
+import { domain, plan, read } from "../src/core/tool.js";
+import { updateStep } from "../state/converge.js";
+import { mergeDesired, patchFor } from "../state/patch.js";
+
+const Type = z
+  .string()
+  .regex(/^[A-Za-z0-9]+::[A-Za-z0-9]+::[A-Za-z0-9]+(::MODULE)?$/, "must look like AWS::S3::Bucket")
+  .describe("CloudFormation type, e.g. AWS::S3::Bucket");
+const Identifier = z.string().min(1).max(1024).describe("Primary identifier, parts joined by |");
+const Properties = z.record(z.string(), z.unknown());
+
+const refOf = (aws: AwsReader, type: string, id: string): ResourceRef => ({
+  account: aws.account,
+  region: /^AWS::(IAM|CloudFront|Route53|Organizations)::/.test(type) ? "global" : aws.region,
+  type,
+  id,
+});
+
+const seenOf = (aws: AwsReader, type: string, id: string, content: JsonObject): Seen => ({
+  ref: refOf(aws, type, id),
+  reader: "cloudcontrol",
+  content,
+});
+
+const list = read({
+  title: "List resources of a type",
+  description:
+    "Resources of one type through Cloud Control, with the properties its list handler gives. Some types need parent fields in `model`; resources.schema names them. For a full content and revision use resources.get.",
+  scope: "region",
+  foreignText: true,
+  input: z.object({
+    type: Type,
+    model: Properties.optional().describe("Parent fields some types need"),
+    cursor: z.string().optional(),
+  }),
+  output: z.object({
+    type: z.string(),
+    count: z.number(),
+    resources: z.array(z.object({ identifier: z.string(), properties: Properties })),
+    nextCursor: z.string().optional(),
+  }),
+  async run({ type, model, cursor }, { aws, now }) {
+    const schema = await aws.schema(type);
+    const missing = schema.listRequires.find((field) => !(model && field in model));
+    if (missing) {
+      throw new OpsError("validation_error", `Listing ${type} needs ${missing} in \`model\`.`, {
+        field: `model.${missing}`,
+      });
+    }
+    const scope = { type, model, account: aws.account, region: aws.region };
+    const page = await aws.resources(type, model as JsonObject | undefined, cursor && decodeCursor(cursor, scope, now));
+    return {
+      data: {
+        type,
+        count: page.items.length,
+        resources: page.items.map(({ id, properties }) => ({ identifier: id, properties })),
+        ...(page.next ? { nextCursor: encodeCursor(page.next, scope, now) } : {}),
+      },
+    };
+  },
+});
+
+const get = read({
+  title: "Get a resource",
+  description:
+    "One resource of any Cloud Control type, live, with its revision. Read it before updating or deleting it.",
+  scope: "region",
+  foreignText: true,
+  input: z.object({ type: Type, identifier: Identifier }),
+  output: z.object({
+    revision: z.string(),
+    type: z.string(),
+    identifier: z.string(),
+    properties: Properties,
+    managed: z.boolean(),
+  }),
+  async run({ type, identifier }, { aws, state, revision }) {
+    const properties = await existing(aws, type, identifier);
+    const seen = seenOf(aws, type, identifier, properties);
+    const managed = [...state.resources.values()].some(
+      (resource) =>
+        resource.ref.type === type &&
+        resource.ref.id === identifier &&
+        resource.ref.account === aws.account &&
+        !resource.deleted,
+    );
+    return { data: { revision: revision(seen), type, identifier, properties, managed }, seen: [seen] };
+  },
+});
+
+const schema = read({
+  title: "Get a resource type's schema",
+  description:
+    "The schema of a type, trimmed: identifier, required, create-only, read-only and write-only properties, and each top-level property in a line. `source` says whether it is AWS's registry or built in.",
+  scope: "region",
+  foreignText: false,
+  input: z.object({ type: Type }),
+  output: z.object({ schema: z.record(z.string(), z.unknown()) }),
+  async run({ type }, { aws }) {
+    return { data: { schema: { ...(await aws.schema(type)) } as unknown as JsonObject } };
+  },
+});
+
+const create = plan({
+  title: "Plan creating a resource",
+  description:
+    "Plan a new resource of any Cloud Control type from its properties. See resources.schema for what it needs.",
+  scope: "region",
+  basedOn: "none",
+  input: z.object({ type: Type, properties: Properties }),
+  async propose({ type, properties }, { aws }) {
+    const facts = await aws.schema(type);
+    const desired = properties as JsonObject;
+    const missing = facts.required.find((name) => !(name in desired));
+    if (missing)
+      throw new OpsError("validation_error", `${type} needs ${missing}.`, { field: `properties.${missing}` });
+    refuseReadOnly(facts, desired);
+    const parts = facts.primaryIdentifier.map((pointer) => valueAt(desired, pointer));
+    const id = parts.length > 0 && parts.every((part) => typeof part === "string") ? parts.join("|") : "";
+    if (id && (await aws.resource(type, id))) {
+      throw new OpsError(
+        "already_exists",
+        `${type} ${id} exists already and is never overwritten. Read it, then plan an update.`,
+        {
+          field: "properties",
+          next: [{ tool: "resources.get", arguments: { type, identifier: id, region: aws.region } }],
+        },
+      );
+    }
+    const step: ChangeStep = {
+      service: "cloudcontrol",
+      operation: "CreateResource",
+      input: { TypeName: type, DesiredState: desired },
+      ref: refOf(aws, type, id),
+      reader: "cloudcontrol",
+      kind: "create",
+      before: null,
+      after: desired,
+      touches: [""],
+      desired,
+    };
+    return { summary: `Create ${type}${id ? ` ${id}` : ""}`, steps: [step], warnings: sourceWarning(facts) };
+  },
+});
+
+const update = plan({
+  title: "Plan updating a resource",
+  description:
+    "Plan an update from desired values: what you name is set, null removes, the rest stays. The server makes the patch. Create-only differences are refused: they need a replacement.",
+  scope: "region",
+  basedOn: "one",
+  input: z.object({ type: Type, identifier: Identifier, properties: Properties.describe("Only what shall change") }),
+  async propose({ type, identifier, properties }, { aws, state }) {
+    const live = await existing(aws, type, identifier);
+    const facts = await aws.schema(type);
+    const desired = properties as JsonObject;
+    refuseReadOnly(facts, desired);
+    const managed = [...state.resources.values()].find(
+      (resource) =>
+        resource.ref.type === type && resource.ref.id === identifier && resource.ref.account === aws.account,
+    );
+    const target = mergeDesired(live, desired, facts);
+    const patch = patchFor({
+      live,
+      target,
+      desired,
+      schema: facts,
+      ...(managed ? { declaredBefore: managed.desired } : {}),
+    });
+    if (patch.replacements.length > 0) {
+      throw new OpsError(
+        "replacement_needed",
+        `${patch.replacements.join(", ")} of ${type} can only be set when it is created. Nothing was planned: a replacement is a new resource, then the old one's deletion.`,
+        { field: `properties${patch.replacements[0]}`, details: { createOnly: patch.replacements } },
+      );
+    }
+    if (patch.noChange) {
+      throw new OpsError("nothing_to_change", `${type} ${identifier} already is as asked.`, { field: "properties" });
+    }
+    const step = updateStep({ ref: refOf(aws, type, identifier), live, target, desired, patch: patch.patch });
+    return {
+      summary: `Update ${type} ${identifier}`,
+      steps: [step],
+      warnings: sourceWarning(facts),
+      facts: { patch: patch.patch as unknown as Json },
+    };
+  },
+});
+
+const remove = plan({
+  title: "Plan deleting a resource",
+  description:
+    "Plan a deletion, which cannot be undone; data in it is gone. A rollback can only create an empty one again.",
+  scope: "region",
+  basedOn: "one",
+  input: z.object({ type: Type, identifier: Identifier }),
+  async propose({ type, identifier }, { aws }) {
+    const live = await existing(aws, type, identifier);
+    const step: ChangeStep = {
+      service: "cloudcontrol",
+      operation: "DeleteResource",
+      input: { TypeName: type, Identifier: identifier },
+      ref: refOf(aws, type, identifier),
+      reader: "cloudcontrol",
+      kind: "delete",
+      before: live,
+      after: null,
+      touches: [""],
+    };
+    return { summary: `Delete ${type} ${identifier}`, steps: [step], warnings: [] };
+  },
+});
+
+async function existing(aws: AwsReader, type: string, identifier: string): Promise<JsonObject> {
+  const properties = await aws.resource(type, identifier);
+  if (properties) return properties;
+  throw new OpsError("not_found", `AWS has no such ${type} in account ${aws.account}, ${aws.region}.`, {
+    field: "identifier",
+    next: [{ tool: "resources.list", arguments: { type, region: aws.region } }],
+  });
+}
+
+function refuseReadOnly(facts: ResourceSchema, desired: JsonObject): void {
+  const given = facts.readOnly.find((pointer) => valueAt(desired, pointer) !== undefined);
+  if (given)
+    throw new OpsError("validation_error", `${given} is set by AWS and cannot be given.`, {
+      field: `properties${given}`,
+    });
+  const names = Object.keys(facts.properties);
+  const unknown = names.length > 0 ? Object.keys(desired).find((name) => !names.includes(name)) : undefined;
+  if (unknown && facts.source === "registry") {
+    throw new OpsError("validation_error", `${facts.type} has no property ${unknown}. resources.schema lists them.`, {
+      field: `properties.${unknown}`,
+      details: { properties: names },
+    });
+  }
+}
+
+const sourceWarning = (facts: ResourceSchema): string[] =>
+  facts.source === "registry"
+    ? []
+    : [
+        `The schema of ${facts.type} is ${facts.source === "none" ? "not known" : "the built-in one"}: AWS itself may refuse the plan.`,
+      ];
+
+export const resources = domain("resources", { list, get, schema, create, update, delete: remove }, [
+  "list",
+  "get",
+  "schema",
+  "create",
+  "update",
+  "delete",
+]);

@@ -1,0 +1,53 @@
+// The session: who is asking, where, and what is open.
+
+import { z } from "zod";
+import { domain, read } from "../src/core/tool.js";
+import { openOperations, plannedChanges } from "../state/lineage.js";
+
+const whoami = read({
+  title: "Who am I in AWS",
+  description:
+    "AWS identity, account, default region, credentials' source and expiry, mode (read-only, sandbox), open changes and operations whose outcome is not known. Call it first.",
+  scope: "region",
+  foreignText: false,
+  input: z.object({}),
+  output: z.object({
+    arn: z.string(),
+    credentialSource: z.string(),
+    credentialExpiry: z.string().optional(),
+    defaultRegion: z.string().optional(),
+    mode: z.string(),
+    stateDir: z.string(),
+    managedResources: z.number(),
+    openChanges: z.array(z.object({ changeId: z.string(), summary: z.string(), expiresAt: z.string() })),
+    openOperations: z.array(z.object({ operationId: z.string(), changeId: z.string(), state: z.string() })),
+    version: z.string(),
+  }),
+  async run(_input, { aws, state, mode, now }) {
+    const { arn, credentialSource, credentialExpiry } = aws.identity;
+    return {
+      data: {
+        arn,
+        credentialSource,
+        ...(credentialExpiry ? { credentialExpiry } : {}),
+        ...(mode.defaultRegion ? { defaultRegion: mode.defaultRegion } : {}),
+        mode: mode.allowWrites ? "writes allowed through changes.apply" : "read-only",
+        stateDir: mode.stateDir,
+        managedResources: [...state.resources.values()].filter((resource) => !resource.deleted).length,
+        openChanges: plannedChanges(state, now).map((change) => ({
+          changeId: change.id,
+          summary: change.summary,
+          expiresAt: change.expiresAt,
+        })),
+        openOperations: openOperations(state).map((operation) => ({
+          operationId: operation.id,
+          changeId: operation.changeId,
+          state: operation.state,
+        })),
+        version: mode.version,
+      },
+    };
+  },
+});
+
+export const session = domain("session", { whoami }, ["whoami"]);

@@ -1,0 +1,321 @@
+// What is remembered: history, drift against it, and the way back. All of it planned from live AWS.
+
+import { z } from "zod";
+import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type State } from "../src/core/change.js";
+import { isGone, type ResourceSchema, volatileOf } from "../src/core/content.js";
+import { OpsError } from "../src/core/errors.js";
+import { diff, type Json, type JsonObject } from "../src/core/json.js";
+import type { AwsReader, DriftObservation, GatePorts } from "../src/core/ports.js";
+import { domain, gate, plan, read } from "../src/core/tool.js";
+import { converge } from "../state/converge.js";
+import { type DriftReport, driftOf } from "../state/drift.js";
+import { claims } from "../state/fold.js";
+import { findResource, history as historyOf, previous } from "../state/lineage.js";
+import { rollbackTo } from "../state/rollback.js";
+
+const Identifier = z
+  .string()
+  .min(1)
+  .max(1200)
+  .describe("Identifier, alias in the state, or its key account/region/type/id");
+const Type = z.string().optional().describe("CloudFormation type, where the identifier alone is ambiguous");
+const Document = z.record(z.string(), z.unknown());
+
+/** The resource a caller means, in the account and region of the call; global ones count in every region. */
+function managed(state: State, aws: AwsReader, name: string, type: string | undefined): ManagedResource {
+  const where = { account: aws.account, ...(type ? { type } : {}) };
+  const here = findResource(state, name, { ...where, region: aws.region });
+  const resource =
+    here.kind === "none"
+      ? historyOf(state, name, { ...where, region: "global" })
+      : historyOf(state, name, { ...where, region: aws.region });
+  if (resource.ref.account === aws.account && [aws.region, "global"].includes(resource.ref.region)) return resource;
+  throw new OpsError(
+    "no_history",
+    `${resource.rid} is in another account or region than this call. Give that region.`,
+    {
+      field: "region",
+      details: { rid: resource.rid },
+    },
+  );
+}
+
+const schemaOf = async (aws: AwsReader, { reader, ref }: ManagedResource): Promise<ResourceSchema | undefined> =>
+  reader === "cloudcontrol" ? aws.schema(ref.type) : undefined;
+
+const history = read({
+  title: "Show a resource's history",
+  description:
+    "The lineage of a resource changed through this server: every change with its execution token, who, when, why, before, after and patch. Oldest first; the newest ones when there are more than `limit`.",
+  scope: "region",
+  foreignText: true,
+  input: z.object({ identifier: Identifier, type: Type, limit: z.number().int().min(1).max(100).default(10) }),
+  output: z.object({
+    rid: z.string(),
+    alias: z.string(),
+    deleted: z.boolean(),
+    entries: z.number(),
+    notShown: z.number(),
+    lineage: z.array(Document),
+  }),
+  async run({ identifier, type, limit }, { aws, state }) {
+    const resource = managed(state, aws, identifier, type);
+    const shown = resource.lineage.slice(-limit);
+    return {
+      data: {
+        rid: resource.rid,
+        alias: resource.alias,
+        deleted: resource.deleted,
+        entries: resource.lineage.length,
+        notShown: resource.lineage.length - shown.length,
+        lineage: shown.map(entryView),
+        drift: { ...resource.drift },
+      },
+    };
+  },
+});
+
+const entryView = (entry: LineageEntry): JsonObject => JSON.parse(JSON.stringify(entry)) as JsonObject;
+
+const drift = gate({
+  title: "Detect drift",
+  description:
+    "Compare what this server last left with live AWS: one resource, a type, or all it manages in this region. Tells kind, severity and the three answers to drift. Reads only; a failed read is UNKNOWN, never DELETED.",
+  scope: "region",
+  changesAws: false,
+  foreignText: true,
+  input: z.object({
+    identifier: Identifier.optional(),
+    type: Type,
+    limit: z.number().int().min(1).max(500).default(100),
+  }),
+  output: z.object({
+    checked: z.number(),
+    drifted: z.number(),
+    notChecked: z.number(),
+    elsewhere: z.number(),
+    resources: z.array(Document),
+  }),
+  async run({ identifier, type, limit }, ports) {
+    const { aws, state } = ports;
+    const all = [...state.resources.values()];
+    const inScope = all.filter(
+      ({ ref, deleted }) => !deleted && ref.account === aws.account && [aws.region, "global"].includes(ref.region),
+    );
+    const asked = identifier
+      ? [managed(state, aws, identifier, type)]
+      : inScope.filter(({ ref }) => !type || ref.type === type);
+    const some = asked.slice(0, limit);
+    const held = claims(state);
+    const observations: DriftObservation[] = [];
+    const rows: JsonObject[] = [];
+    for (const [index, resource] of some.entries()) {
+      ports.progress(`comparing ${resource.ref.id}`, index, some.length);
+      const busy = held.get(resource.rid);
+      const report = busy ? busyReport(busy.changeId) : await compare(ports, resource);
+      rows.push(rowOf(resource, report));
+      observations.push({
+        rid: resource.rid,
+        status: report.status,
+        severity: report.severity,
+        details:
+          report.status === "IN_SYNC"
+            ? null
+            : { because: report.because, differences: report.differences as unknown as Json },
+      });
+    }
+    await ports.recordDrift(observations);
+    const drifted = rows.filter((row) => row.status === "MODIFIED" || row.status === "DELETED");
+    return {
+      data: {
+        checked: rows.length,
+        drifted: drifted.length,
+        notChecked: asked.length - some.length,
+        elsewhere: all.filter(({ deleted }) => !deleted).length - inScope.length,
+        resources: rows,
+        ...(drifted.length > 0
+          ? {
+              options: {
+                revert: "state_rollback to the token in lastToken, with undoOthers: true for what others added",
+                accept: "leave AWS as it is; the next change through this server makes it the new baseline",
+                ask: "show the differences to the user before either",
+              },
+            }
+          : {}),
+      },
+    };
+  },
+});
+
+type Report = Omit<DriftReport, "status"> & { readonly status: DriftObservation["status"] };
+
+const bare = (status: Report["status"], because: string): Report => ({
+  status,
+  severity: null,
+  differences: [],
+  unverifiable: [],
+  ignored: 0,
+  confidence: "low",
+  because,
+});
+
+const busyReport = (changeId: string): Report => bare("BUSY", `change ${changeId} holds it`);
+
+async function compare(ports: GatePorts, resource: ManagedResource): Promise<Report> {
+  try {
+    const schema = await schemaOf(ports.aws, resource);
+    const live = await ports.confirmed(resource.ref, resource.reader);
+    return driftOf({
+      resource,
+      live,
+      ...(schema ? { schema } : {}),
+      volatile: volatileOf(resource.ref.type),
+      now: ports.now,
+    });
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    if (error.code === "unsupported") return bare("NOT_CHECKED", "not verifiable through Cloud Control");
+    return bare("UNKNOWN", `AWS could not say: ${error.code}`);
+  }
+}
+
+const rowOf = (resource: ManagedResource, report: Report): JsonObject => ({
+  rid: resource.rid,
+  identifier: resource.ref.id,
+  status: report.status,
+  severity: report.severity,
+  because: report.because,
+  confidence: report.confidence,
+  differences: report.differences.slice(0, 20) as unknown as Json,
+  ...(report.unverifiable.length > 0 ? { unverifiable: report.unverifiable as unknown as Json } : {}),
+  ...(report.ignored > 0 ? { ignored: report.ignored } : {}),
+  lastToken: resource.lineage.findLast((entry) => entry.outcome === "succeeded")?.executionToken ?? "",
+});
+
+const rollback = plan({
+  title: "Plan a rollback",
+  description:
+    "Plan the way back to the state a token left (`to`: its execution token, or `previous`, resolved here from lineage and live AWS). Undoes our changes since; other people's stay and are named, unless `undoOthers`. Deleted data does not come back.",
+  scope: "region",
+  basedOn: "one",
+  input: z.object({
+    identifier: Identifier,
+    type: Type,
+    to: z.string().min(1).describe("An execution token from state.history, or previous"),
+    undoOthers: z.boolean().default(false).describe("Also undo what others changed since"),
+  }),
+  async propose({ identifier, type, to, undoOthers }, { aws, state, basedOn }) {
+    const resource = managed(state, aws, identifier, type);
+    const { ref, reader } = resource;
+    const schema = await schemaOf(aws, resource);
+    const read = await aws.content(ref, reader);
+    const live = isGone(ref.type, read) ? null : read;
+    const found = to === "previous" ? previous(state, resource.rid, live) : null;
+    if (to === "previous" && !found) {
+      throw new OpsError("no_history", `The lineage of ${ref.id} holds no earlier version that differs from live.`, {
+        field: "to",
+        next: [{ tool: "state.history", arguments: { identifier } }],
+      });
+    }
+    const token = found?.entry.executionToken ?? to;
+    const way = rollbackTo({ resource, token, live, ...(schema ? { schema } : {}), undoOthers });
+    if (way.noChange) {
+      throw new OpsError(
+        "nothing_to_change",
+        `${ref.id} already is as that token left it, but for what others changed.`,
+        {
+          field: "to",
+          details: { kept: way.kept as unknown as Json },
+        },
+      );
+    }
+    const steps =
+      live === null
+        ? recreate(resource, way.target, way.desired)
+        : stepsTo(resource, live, way, schema, basedOn.get(ridOf(ref))?.content);
+    if (steps.length === 0) {
+      throw new OpsError("unsupported", `Nothing of what differs on ${ref.id} can be changed back in place.`, {
+        details: { unrestorable: way.unrestorable as unknown as Json },
+      });
+    }
+    const last = resource.lineage.findLast((entry) => entry.outcome === "succeeded");
+    const outside =
+      live !== null && last?.after
+        ? diff(last.after, live).filter(({ path }) => !volatileOf(ref.type).some((one) => path.startsWith(one)))
+        : [];
+    return {
+      summary: `Roll ${ref.id} back to the state of ${way.entry.timestamp} (token ${token})`,
+      steps,
+      rolledBackTo: token,
+      warnings: [
+        ...(outside.length > 0
+          ? [
+              `${ref.id} was changed outside this lineage after our last change (${outside
+                .slice(0, 5)
+                .map(({ path }) => path)
+                .join(", ")}). This rollback would undo what it touches of that: ask the user.`,
+            ]
+          : []),
+        ...way.kept.map(({ path }) => `${path} was changed by others since and stays.`),
+        ...way.unrestorable.map(({ path, because }) => `${path || ref.id} cannot be restored: ${because}.`),
+      ],
+      facts: {
+        resolvedTo: {
+          executionToken: token,
+          tool: way.entry.tool,
+          timestamp: way.entry.timestamp,
+          intent: way.entry.intent,
+          ...(found ? { because: found.because } : {}),
+        },
+        changedOutsideSince: outside.slice(0, 20) as unknown as Json,
+      },
+    };
+  },
+});
+
+function stepsTo(
+  { ref, reader, desired: declaredBefore }: ManagedResource,
+  live: JsonObject,
+  way: ReturnType<typeof rollbackTo>,
+  schema: ResourceSchema | undefined,
+  seen: JsonObject | undefined,
+): readonly ChangeStep[] {
+  return converge({
+    ref,
+    reader,
+    live,
+    target: way.target,
+    desired: way.desired,
+    declaredBefore,
+    ...(schema ? { schema } : {}),
+    ...(seen ? { seen } : {}),
+  }).steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
+}
+
+function recreate({ ref, reader }: ManagedResource, target: JsonObject, desired: JsonObject): readonly ChangeStep[] {
+  if (reader !== "cloudcontrol") {
+    throw new OpsError(
+      "unsupported",
+      `${ref.id} no longer exists and cannot be brought back: make a new one with its domain's tools.`,
+      {
+        field: "identifier",
+      },
+    );
+  }
+  return [
+    {
+      service: "cloudcontrol",
+      operation: "CreateResource",
+      input: { TypeName: ref.type, DesiredState: desired },
+      ref,
+      reader,
+      kind: "create",
+      before: null,
+      after: target,
+      touches: [""],
+      desired,
+    },
+  ];
+}
+
+export const state = domain("state", { history, drift, rollback }, ["history", "drift", "rollback"]);
