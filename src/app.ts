@@ -102,6 +102,7 @@ export function createApp(ports: AppPorts): App {
       const result = render(outcome, {
         at,
         sandbox: config.sandbox,
+        storeProblem: ports.store.readOnly,
         spell: (tool) => (canonical.includes(tool) ? spell(tool) : tool),
       });
       if (!outcome.sync) return result;

@@ -263,7 +263,8 @@ function problemOf(issue: z.core.$ZodIssue, known: readonly string[]): { field: 
     const field = path ? `${path}.${key}` : key;
     return { field: field.slice(0, 100), problem: `is not an argument here${near ? `; did you mean ${near}` : ""}` };
   }
-  if (issue.code === "invalid_type" && issue.input === undefined) return { field: path, problem: "is required" };
+  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined"))
+    return { field: path, problem: "is required" };
   return { field: path || "arguments", problem: issue.message.replace(/\.$/, "") };
 }
 

@@ -14,6 +14,8 @@ export interface ToolResult {
 export interface Frame {
   readonly at: Date;
   readonly sandbox: boolean;
+  /** Why the store takes no commit, if it does not: said in every answer. */
+  readonly storeProblem: OpsError | null;
   /** Writes a canonical tool name in the spelling in force. */
   spell(tool: string): string;
 }
@@ -33,6 +35,9 @@ export function render(outcome: Outcome, frame: Frame): ToolResult {
     ...(outcome.account ? { account: outcome.account } : {}),
     ...(outcome.region ? { region: outcome.region } : {}),
     ...(frame.sandbox ? { sandbox: true } : {}),
+    ...(frame.storeProblem
+      ? { stateProblem: { code: frame.storeProblem.code, message: frame.storeProblem.message } }
+      : {}),
   };
   const isError = outcome.status === "refused" || outcome.status === "failed";
   const body = isError

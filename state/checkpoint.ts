@@ -1,11 +1,31 @@
 // State ⇄ state.json: the seed's document, readable by people, complete enough to go on from. The chain stays the truth.
 
 import type { Change, DriftIgnore, LineageEntry, ManagedResource, Operation, State } from "../src/core/change.js";
-import { canonicalJson, digest, isObject, type Json, type JsonObject } from "../src/core/json.js";
+import { digest, isObject, type Json, type JsonObject } from "../src/core/json.js";
 import { fromDisk, LineageShape, textOf, toDisk } from "./events.js";
 
 export const MANAGED_BY = "AWS-DEVOPS-MCP";
 const FORMAT = 1;
+
+/** A document with its keys in one order, so that equal documents make equal text. */
+const sorted = (value: Json): Json => {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isObject(value)) return value;
+  const keys = Object.keys(value).sort();
+  return Object.fromEntries(keys.map((key) => [key, sorted(value[key]!)]));
+};
+
+/** What a checkpoint says of one thing is made once and kept for as long as the thing is: most do not change between two. */
+const onDisk = new WeakMap<object, JsonObject>();
+
+function kept<T extends object>(thing: T, make: (thing: T) => unknown): JsonObject {
+  let disk = onDisk.get(thing);
+  if (!disk) {
+    disk = make(thing) as JsonObject;
+    onDisk.set(thing, disk);
+  }
+  return disk;
+}
 
 const optional = (key: string, value: unknown): Record<string, unknown> =>
   value === undefined ? {} : { [key]: value };
@@ -18,18 +38,18 @@ function entryOnDisk(entry: LineageEntry): Record<string, unknown> {
     timestamp: entry.timestamp,
     user: entry.user,
     aws_session: entry.awsSession,
-    properties_before: entry.before,
-    properties_after: entry.after,
+    properties_before: sorted(entry.before),
+    properties_after: sorted(entry.after),
     explanation: entry.explanation,
     user_intent: entry.intent,
-    ...optional("patch_document", entry.patch),
-    ...optional("checkov_results", entry.policyResults),
+    ...optional("patch_document", entry.patch && sorted(entry.patch)),
+    ...optional("checkov_results", entry.policyResults && sorted(entry.policyResults)),
     seq: entry.seq,
     change_id: entry.changeId,
     operation_id: entry.operationId,
     tool: entry.tool,
     outcome: entry.outcome,
-    ...optional("desired", entry.desired),
+    ...optional("desired", entry.desired && sorted(entry.desired)),
     ...optional("rolled_back_to", entry.rolledBackTo),
     ...optional("error", entry.error && toDisk(entry.error)),
   };
@@ -59,31 +79,31 @@ function entryFromDisk(disk: JsonObject): LineageEntry {
   });
 }
 
-function resourceOnDisk(resource: ManagedResource, dependents: readonly string[]): Record<string, unknown> {
+function resourceOnDisk(resource: ManagedResource): Record<string, unknown> {
   const { ref, drift } = resource;
   return {
     resource_type: ref.type,
     identifier: ref.id,
     region: ref.region,
     account_id: ref.account,
-    current_properties: resource.properties,
-    lineage: resource.lineage.map(entryOnDisk),
+    current_properties: sorted(resource.properties),
+    lineage: resource.lineage.map((entry) => kept(entry, entryOnDisk)),
     managed_by: MANAGED_BY,
     created_at: resource.createdAt,
     last_modified: resource.lineage.at(-1)?.timestamp ?? resource.baselineAt,
     drift_status: {
       last_checked: drift.lastChecked,
       drift_detected: drift.status === "MODIFIED" || drift.status === "DELETED",
-      drift_details: drift.details,
+      drift_details: sorted(drift.details),
       status: drift.status,
       severity: drift.severity,
     },
-    dependencies: { depends_on: resource.dependsOn ?? [], dependents },
+    dependencies: { depends_on: resource.dependsOn ?? [], dependents: [] },
     rid: resource.rid,
     reader: resource.reader,
     revision: resource.revisionSeq,
     etag: resource.properties === null ? null : digest(resource.properties),
-    desired: resource.desired,
+    desired: sorted(resource.desired),
     baseline_at: resource.baselineAt,
     deleted: resource.deleted,
     ...optional("ignored_drift", resource.ignores && toDisk(resource.ignores)),
@@ -123,6 +143,11 @@ function resourceFromDisk(alias: string, disk: JsonObject): ManagedResource {
   };
 }
 
+function withDependents(resource: ManagedResource, dependents: readonly string[] | undefined): JsonObject {
+  const disk = kept(resource, resourceOnDisk);
+  return dependents ? { ...disk, dependencies: { ...(disk.dependencies as JsonObject), dependents } } : disk;
+}
+
 /** `ch_9` before `ch_10`: by number, because that is the order in which they were made. */
 const byNumber = (a: string, b: string): number => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -146,7 +171,7 @@ export function checkpointDocument(state: State, serverVersion: string): JsonObj
       total_operations: operations.length,
     },
     resources: Object.fromEntries(
-      resources.map((resource) => [resource.alias, resourceOnDisk(resource, dependents.get(resource.alias) ?? [])]),
+      resources.map((resource) => [resource.alias, withDependents(resource, dependents.get(resource.alias))]),
     ),
     stacks: {},
     journal: {
@@ -156,11 +181,25 @@ export function checkpointDocument(state: State, serverVersion: string): JsonObj
       head_hash: state.head,
       pending_ops: operations.filter((operation) => !operation.settledAt).map((operation) => operation.id),
       archive_segments: [],
-      changes: Object.fromEntries(changes.map((change) => [change.id, toDisk(change)])),
-      operations: Object.fromEntries(operations.map((operation) => [operation.id, toDisk(operation)])),
+      changes: Object.fromEntries(changes.map((change) => [change.id, kept(change, (one) => sorted(toDisk(one)))])),
+      operations: Object.fromEntries(
+        operations.map((operation) => [operation.id, kept(operation, (one) => sorted(toDisk(one)))]),
+      ),
     },
   } as unknown as JsonObject;
   return { ...body, integrity: { sum: sumOf(body) } };
+}
+
+const digests = new WeakMap<object, string>();
+
+function digestOf(part: Json): string {
+  if (part === null || typeof part !== "object") return digest(part);
+  let known = digests.get(part);
+  if (known === undefined) {
+    known = digest(part);
+    digests.set(part, known);
+  }
+  return known;
 }
 
 /**
@@ -170,7 +209,7 @@ export function checkpointDocument(state: State, serverVersion: string): JsonObj
 function sumOf({ integrity: _, ...body }: JsonObject): string {
   const parts = (members: unknown): unknown =>
     isObject(members)
-      ? Object.fromEntries(Object.entries(members).map(([key, member]) => [key, digest(member)]))
+      ? Object.fromEntries(Object.entries(members).map(([key, member]) => [key, digestOf(member)]))
       : members;
   const journal = isObject(body.journal)
     ? { ...body.journal, changes: parts(body.journal.changes), operations: parts(body.journal.operations) }
@@ -178,38 +217,8 @@ function sumOf({ integrity: _, ...body }: JsonObject): string {
   return digest({ ...body, resources: parts(body.resources), journal });
 }
 
-/** The text of state.json: two spaces, documents with sorted keys, so that it shows a small difference in Git. */
-export const checkpointText = (document: JsonObject): string => `${JSON.stringify(sortDocuments(document), null, 2)}\n`;
-
-/** Our own keys stand in the order in which people read them; keys of other people's documents are sorted. */
-function sortDocuments(document: JsonObject): JsonObject {
-  const sort = (value: unknown): Json => JSON.parse(canonicalJson(value)) as Json;
-  const SORTED = new Set([
-    "current_properties",
-    "properties_before",
-    "properties_after",
-    "patch_document",
-    "checkov_results",
-    "desired",
-    "drift_details",
-    "changes",
-    "operations",
-  ]);
-  const walk = (value: Json, key: string): Json => {
-    if (value === null || typeof value !== "object") return value;
-    if (SORTED.has(key)) return sort(value);
-    if (Array.isArray(value)) return value.map((item) => walk(item, ""));
-    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, walk(member, name)]));
-  };
-  return Object.fromEntries(
-    Object.entries(document).map(([key, value]) => [
-      key,
-      key === "resources"
-        ? Object.fromEntries(Object.entries(value as JsonObject).map(([alias, member]) => [alias, walk(member, "")]))
-        : walk(value, key),
-    ]),
-  );
-}
+/** The text of state.json: two spaces, other people's documents with sorted keys, so that Git shows a small difference. */
+export const checkpointText = (document: JsonObject): string => `${JSON.stringify(document, null, 2)}\n`;
 
 /** What the bytes under `state.json` turned out to be. */
 export type ReadCheckpoint =

@@ -268,10 +268,9 @@ const SUM = /^(\{.*),"sum":"([0-9a-f]{64})"\}\n$/s;
  * The bytes of a commit: one line of canonical JSON, its own checksum last.
  * @throws TypeError on text that has no canonical form.
  */
-export function encodeCommit(commit: Omit<Commit, "hash">): { readonly bytes: Uint8Array; readonly commit: Commit } {
-  const body = canonicalJson(toDisk({ ...BodyShape.parse({ ...commit, v: 1 }) }));
-  const bytes = new TextEncoder().encode(`${body.slice(0, -1)},"sum":"${sha256(body)}"}\n`);
-  return { bytes, commit: { ...commit, hash: sha256(bytes) } };
+export function encodeCommit(commit: Omit<Commit, "hash">): Uint8Array {
+  const body = canonicalJson(toDisk(BodyShape.parse({ ...commit, v: 1 })));
+  return new TextEncoder().encode(`${body.slice(0, -1)},"sum":"${sha256(body)}"}\n`);
 }
 
 /** The text of bytes that are UTF-8 to the last one, so that equal text means equal bytes. */

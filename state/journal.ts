@@ -3,8 +3,9 @@
 import { createHmac } from "node:crypto";
 import type { Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
-import { canonicalJson, diff, isObject, type Json, type JsonObject, sha256 } from "../src/core/json.js";
+import { canonicalJson, type Json } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
+import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
 import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
@@ -71,14 +72,10 @@ export interface Store {
   close(): Promise<void>;
 }
 
-const STORE_ID = "store.id";
-const CHECKPOINT = "state.json";
 const KEY = "key";
 
 const MiB = 1024 * 1024;
 const ATTEMPTS = 200;
-const TORN_TRIES = 6;
-const SHOWN_DIFFERENCES = 50;
 
 const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
   "op.succeeded",
@@ -95,30 +92,14 @@ const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-interface Loaded {
-  /** Null: nothing could be verified. */
-  readonly state: State | null;
-  readonly fresh: boolean;
-  readonly etag: string | null;
-  readonly checkpointBytes: number;
-  readonly damage: OpsError | null;
-}
-
-interface BadCommit {
-  readonly seq: number;
-  readonly because: string;
-}
-
 /** Opens a store for reading; nothing is created or changed before the first commit. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
 
-  const damaged = (message: string, details: Record<string, unknown> = {}): OpsError =>
-    new OpsError("state_unreadable", `${driver.name}: ${message}`, {
-      details: { location: driver.location, ...details },
-    });
+  const chain = chainReader({ driver, clock, version });
+  const { damaged } = chain;
 
-  let loaded: Loaded = await load();
+  let loaded: Loaded = await chain.load();
   /** Damage, or a medium that failed in a way a new attempt cannot mend. */
   let closedFor: OpsError | null = loaded.damage;
   /** A full disk or a missing right: asked again before the next commit. */
@@ -129,192 +110,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let committedHere = false;
   let key: Uint8Array | null = null;
 
-  // ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  function readStoreId(bytes: Uint8Array): State | string {
-    if (bytes.length === 0) return "it is empty";
-    try {
-      const id: unknown = JSON.parse(textOf(bytes) ?? "");
-      if (isObject(id) && typeof id.store === "string" && id.store && typeof id.created === "string") {
-        return emptyState(id.store, id.created, sha256(bytes));
-      }
-      return "it names no store";
-    } catch (error) {
-      return (error as Error).message;
-    }
-  }
-
-  /** Follows the chain from a state to its end or to the first commit that does not hold. */
-  async function follow(
-    from: State,
-    until = Number.POSITIVE_INFINITY,
-  ): Promise<{ state: State; bad: BadCommit | null }> {
-    let at = from;
-    while (at.seq < until && (await driver.probeNext(at.seq))) {
-      const next = await read(at);
-      if (typeof next === "string") return { state: at, bad: { seq: at.seq + 1, because: next } };
-      at = next;
-    }
-    return { state: at, bad: null };
-  }
-
-  async function read(at: State): Promise<State | string> {
-    const seq = at.seq + 1;
-    for (let tries = 1; ; tries++) {
-      const stored = await driver.get(journalKey(seq));
-      const commit = stored ? decodeCommit(stored.bytes, at) : "the file is gone";
-      if (typeof commit !== "string") {
-        const next = fold(at, commit);
-        return next instanceof OpsError ? `it breaks a rule of the store: ${next.message}` : next;
-      }
-      // A last commit may still be on its way where the medium knows no hard links; one with a successor never is.
-      if (tries === TORN_TRIES || (await driver.probeNext(seq))) return commit;
-      await clock.sleep(5 * 2 ** tries);
-    }
-  }
-
-  const badCommit = ({ seq, because }: BadCommit, middle: boolean): OpsError =>
-    damaged(
-      middle
-        ? `commit ${seq} is damaged in the middle of the journal: ${because}. Nothing was changed; restore ${journalKey(seq)} from a backup, then start again.`
-        : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${journalKey(seq)} from a backup, because what it recorded may have happened in AWS.`,
-      { seq, because, verifiedUpTo: seq - 1 },
-    );
-
-  async function load(): Promise<Loaded> {
-    const nothing = (damage: OpsError): Loaded => ({
-      state: null,
-      fresh: false,
-      etag: null,
-      checkpointBytes: 0,
-      damage,
-    });
-    const wrong = await driver.inspect();
-    if (wrong?.code === "state_unreadable") return nothing(wrong);
-
-    // The id is written before everything else, so it is read again after everything else.
-    let id = await driver.get(STORE_ID);
-    const checkpoint = await driver.get(CHECKPOINT);
-    const seqs = (await driver.list("journal/")).map(seqOfKey).filter((seq) => seq !== null);
-    if (!id && (checkpoint || seqs.length > 0)) id = await driver.get(STORE_ID);
-    if (!id) {
-      if (!checkpoint && seqs.length === 0) {
-        const now = clock.now().toISOString();
-        return { state: emptyState("", now, ""), fresh: true, etag: null, checkpointBytes: 0, damage: wrong };
-      }
-      const kind = checkpoint ? readCheckpoint(checkpoint.bytes).kind : null;
-      return nothing(
-        kind === "seed" && seqs.length === 0
-          ? damaged(
-              `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; move the file elsewhere and import it into a new store.`,
-              { file: CHECKPOINT },
-            )
-          : damaged(
-              `${driver.location} holds ${checkpoint ? "a state.json" : "a journal"} and no store.id, so it is not a new store. Nothing was changed; restore store.id from a backup.`,
-              { file: STORE_ID },
-            ),
-      );
-    }
-
-    const origin = readStoreId(id.bytes);
-    if (typeof origin === "string") {
-      return nothing(
-        damaged(`store.id cannot be used: ${origin}. Nothing was changed; restore it from a backup.`, {
-          file: STORE_ID,
-        }),
-      );
-    }
-    const found = checkpoint ? readCheckpoint(checkpoint.bytes) : null;
-    const start = startFrom(found, origin);
-    const base = start instanceof OpsError ? origin : start;
-    const wrongStart = start instanceof OpsError ? start : await contradiction(start, found !== null);
-    const { state: folded, bad } = wrongStart && base !== origin ? await follow(origin) : await follow(base);
-    const last = seqs.reduce((max, seq) => Math.max(max, seq), 0);
-
-    let damage: OpsError | null = wrongStart ?? wrong;
-    if (bad) damage = badCommit(bad, last > bad.seq || (await driver.probeNext(bad.seq)));
-    else if (last > folded.seq) {
-      damage = badCommit({ seq: folded.seq + 1, because: "the file is missing" }, true);
-    } else if (found?.kind === "edited")
-      damage = edited(found.document, await follow(origin, appliedSeq(found.document)));
-    else if (found?.kind === "malformed") {
-      damage = damaged(
-        `state.json cannot be used: ${found.because}. The journal is whole up to commit ${folded.seq} and nothing was changed; move state.json away and start again, it is then written anew.`,
-        { file: CHECKPOINT, because: found.because, verifiedUpTo: folded.seq },
-      );
-    }
-    return {
-      state: folded,
-      fresh: false,
-      etag: checkpoint?.etag ?? null,
-      checkpointBytes: checkpoint?.bytes.length ?? 0,
-      damage,
-    };
-  }
-
-  /** Where to start folding, or why the checkpoint is of no use. */
-  function startFrom(found: ReadCheckpoint | null, origin: State): State | OpsError {
-    if (found === null || found.kind === "malformed" || found.kind === "edited") return origin;
-    if (found.kind === "seed") {
-      return damaged(
-        "state.json is of an earlier server and does not belong to this journal. Nothing was changed; move it elsewhere and start again.",
-        { file: CHECKPOINT },
-      );
-    }
-    if (found.state.store === origin.store) return found.state;
-    return damaged(
-      `state.json belongs to another store (${found.state.store}). Nothing was changed; restore the one of ${origin.store} or move it away.`,
-      { file: CHECKPOINT },
-    );
-  }
-
-  /** A checkpoint must stand on a commit that is there; otherwise commits were lost after it was written. */
-  async function contradiction(start: State, written: boolean): Promise<OpsError | null> {
-    if (!written || start.seq === 0) return null;
-    const under = await driver.get(journalKey(start.seq));
-    if (under && sha256(under.bytes) === start.head) return null;
-    return damaged(
-      `state.json covers commit ${start.seq}, and the journal ${under ? "has another one under this number" : "does not have it"}. Nothing was changed; restore the journal from a backup.`,
-      { seq: start.seq },
-    );
-  }
-
-  const appliedSeq = (document: JsonObject): number => {
-    const seq = isObject(document.journal) ? document.journal.applied_seq : undefined;
-    return typeof seq === "number" ? seq : Number.POSITIVE_INFINITY;
-  };
-
-  function edited(document: JsonObject, { state: truth }: { state: State }): OpsError {
-    const comparable = ({ integrity: _, metadata, ...rest }: JsonObject): JsonObject => ({
-      ...rest,
-      metadata: isObject(metadata) ? { ...metadata, mcp_server_version: "" } : (metadata ?? null),
-    });
-    const difference = diff(comparable(checkpointDocument(truth, version)), comparable(document));
-    const paths = difference.slice(0, 3).map(({ path }) => path);
-    return damaged(
-      `state.json was edited by hand${paths.length > 0 ? ` (${paths.join(", ")}${difference.length > 3 ? ", …" : ""})` : ""}. Nothing was changed and nothing will be committed; restore state.json.prev, or move state.json away to have it written anew.`,
-      {
-        file: CHECKPOINT,
-        differences: difference.length,
-        difference: difference.slice(0, SHOWN_DIFFERENCES),
-        verifiedUpTo: truth.seq,
-      },
-    );
-  }
-
   /** The fold at the end of the chain as it is now. */
   async function head(): Promise<State> {
     if (loaded.fresh && (await driver.get(STORE_ID))) await reload();
     if (!state) throw closedFor ?? damaged("nothing in it could be verified. Nothing was changed.");
     if (loaded.fresh || closedFor?.code === "state_unreadable") return state;
-    const { state: folded, bad } = await follow(state);
+    const { state: folded, bad } = await chain.follow(state);
     state = folded;
-    if (bad) closedFor = badCommit(bad, await driver.probeNext(bad.seq));
+    if (bad) closedFor = chain.badCommit(bad, await driver.probeNext(bad.seq));
     return state;
   }
 
   async function reload(): Promise<void> {
-    loaded = await load();
+    loaded = await chain.load();
     state = loaded.state;
     checkpointedSeq = state?.seq ?? 0;
     closedFor ??= loaded.damage;
@@ -360,7 +168,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         // Somebody else's store was there first: what was built has to be built on it.
         if (at.seq + 1 !== seq) continue;
       }
-      const { bytes, commit: made } = encodeOrRefuse({
+      const bytes = encodeOrRefuse({
         actor: {
           awsArn: actor.awsArn ?? null,
           client: actor.client ?? client,
@@ -377,6 +185,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         store: at.store,
         ts: clock.now().toISOString(),
       });
+      // What is folded is what the bytes say, so that this process and every later one see the same.
+      const made = decodeCommit(bytes, at);
+      if (typeof made === "string") throw new OpsError("internal", `A commit cannot be read back: ${made}.`);
       const next = fold(at, made);
       if (next instanceof OpsError) throw next;
       if (await put(made, bytes)) {
@@ -384,7 +195,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         committedHere = true;
         tailBytes += bytes.length;
         await checkpointIfDue(events);
-        return { seq, state: next, events };
+        return { seq, state: next, events: made.events };
       }
       // Full jitter up to 50 ms: racing processes must not meet again at the same instant.
       await clock.sleep((ids.bytes(1)[0]! / 255) * Math.min(50, 2 ** attempt));
@@ -395,7 +206,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     );
   }
 
-  function encodeOrRefuse(body: Omit<Commit, "hash">): { bytes: Uint8Array; commit: Commit } {
+  function encodeOrRefuse(body: Omit<Commit, "hash">): Uint8Array {
     try {
       return encodeCommit(body);
     } catch (cause) {
@@ -416,7 +227,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   async function put({ seq, commitId }: Commit, bytes: Uint8Array): Promise<boolean> {
     // A folder that lost its journal looks like one with free numbers.
     if (seq > 1 && !(await driver.probeNext(seq - 2))) {
-      closedFor = badCommit({ seq: seq - 1, because: "the file is missing" }, false);
+      closedFor = chain.badCommit({ seq: seq - 1, because: "the file is missing" }, false);
       throw closedFor;
     }
     try {
@@ -477,7 +288,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       if (found.kind !== "checkpoint" || found.state.store !== current.store) {
         closedFor =
           found.kind === "edited"
-            ? edited(found.document, { state: current })
+            ? chain.edited(found.document, current)
             : damaged("state.json was replaced by something else while the store was in use. It was left as it is.", {
                 file: CHECKPOINT,
               });
@@ -496,7 +307,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   async function verify(): Promise<VerifyReport> {
     const id = await driver.get(STORE_ID);
     const stored = await driver.get(CHECKPOINT);
-    const origin = id ? readStoreId(id.bytes) : loaded.fresh ? emptyState("", "", "") : "it is missing";
+    const origin = id ? chain.readStoreId(id.bytes) : loaded.fresh ? emptyState("", "", "") : "it is missing";
     const blank = { ok: false, store: "", commits: 0, head: "", anchored: [] };
     if (typeof origin === "string") {
       return {
@@ -507,8 +318,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }
     const found = stored ? readCheckpoint(stored.bytes) : null;
     const at = found?.kind === "checkpoint" ? found.state.seq : 0;
-    const early = await follow(origin, at);
-    const { state: end, bad } = early.bad ? early : await follow(early.state);
+    const early = await chain.follow(origin, at);
+    const { state: end, bad } = early.bad ? early : await chain.follow(early.state);
     const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
     const firstBad = bad ?? (last > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
     const checkpoint = compared(found, early.state);

@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { ALIASES, createCatalogue } from "../src/catalogue.js";
+import { ALIASES, createCatalogue, inWireNames } from "../src/catalogue.js";
 import { flagHelp } from "../src/config.js";
 import { CODES } from "../src/core/errors.js";
 import { domains } from "../tools/index.js";
@@ -23,7 +23,7 @@ const SECTIONS: Readonly<Record<string, () => string>> = {
       "|---|---|---|---|",
       ...catalogue.entries.map(
         ({ wire, tool, listed }) =>
-          `| \`${wire}\` | ${kindOf(tool)} | ${listed ? "✔" : ""} | ${cell(tool.description.split(/(?<=[.:]) /)[0]!.replace(/:$/, "."))} |`,
+          `| \`${wire}\` | ${kindOf(tool)} | ${listed ? "✔" : ""} | ${cell(inWireNames(tool.description.split(/(?<=\.) /)[0]!, catalogue.entries))} |`,
       ),
     ].join("\n"),
   aliases: () =>

@@ -81,19 +81,11 @@ const get = read({
     type: z.string(),
     identifier: z.string(),
     properties: Properties,
-    managed: z.boolean(),
   }),
-  async run({ type, identifier }, { aws, state, revision }) {
+  async run({ type, identifier }, { aws, revision }) {
     const properties = await existing(aws, type, identifier);
     const seen = seenOf(aws, type, identifier, properties);
-    const managed = [...state.resources.values()].some(
-      (resource) =>
-        resource.ref.type === type &&
-        resource.ref.id === identifier &&
-        resource.ref.account === aws.account &&
-        !resource.deleted,
-    );
-    return { data: { revision: revision(seen), type, identifier, properties, managed }, seen: [seen] };
+    return { data: { revision: revision(seen), type, identifier, properties }, seen: [seen] };
   },
 });
 

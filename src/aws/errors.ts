@@ -126,6 +126,22 @@ const SENTENCES: Partial<Record<ErrorCode, Sentence>> = {
   internal: (_, action) => `${action} failed inside this server before an answer of AWS; the log has the details.`,
 };
 
+/**
+ * What the log may see of a cause. The SDK's own error carries the whole request with it, and so the signature and the
+ * session token.
+ */
+function lean(cause: unknown, { name, message }: Facts): Error {
+  const kept = new Error(foreign(message, 500));
+  kept.name = foreign(name, 80);
+  if (cause instanceof Error && cause.stack !== undefined) {
+    kept.stack = `${kept.name}: ${kept.message}\n${cause.stack
+      .split("\n")
+      .filter((line) => /^\s+at /.test(line))
+      .join("\n")}`;
+  }
+  return kept;
+}
+
 /** The error a failed call becomes. One that is ours already passes through. */
 export async function opsError(cause: unknown, call: FailedCall): Promise<OpsError> {
   if (cause instanceof OpsError) return cause;
@@ -137,7 +153,7 @@ export async function opsError(cause: unknown, call: FailedCall): Promise<OpsErr
   const login = code.startsWith("credentials_") ? await call.login() : "";
   const sentence = SENTENCES[code] ?? SENTENCES.internal!;
   return new OpsError(code, sentence(call, denied, login), {
-    cause: source,
+    cause: lean(source, fact),
     details: {
       service: call.service,
       operation: call.operation,

@@ -113,10 +113,10 @@ const asText = (input: JsonObject, ...names: readonly string[]): JsonObject =>
     ),
   );
 
-/** Both marks are asked for: the tag can be missing where tagging failed, the token where it was not kept. */
+/** By the tag; by the token only where no tag is seen, for tags may show later than the instances that bear them. */
 async function launchedBy(api: WholeApi, op: Op): Promise<readonly string[]> {
-  const by = (Name: string, value: string) =>
-    allPages(
+  const by = async (Name: string, value: string): Promise<string[]> => {
+    const found = await allPages(
       (NextToken) =>
         api.call("ec2", "DescribeInstances", {
           Filters: [{ Name, Values: [value] }],
@@ -125,8 +125,10 @@ async function launchedBy(api: WholeApi, op: Op): Promise<readonly string[]> {
       (output) => output.Reservations?.flatMap(({ Instances = [] }) => Instances),
       (output) => output.NextToken,
     );
-  const found = await Promise.all([by(`tag:${OPERATION_MARK}`, op.id), by("client-token", op.clientToken)]);
-  return [...new Set(found.flat().flatMap(({ InstanceId }) => (InstanceId ? [InstanceId] : [])))].sort();
+    return found.flatMap(({ InstanceId }) => (InstanceId ? [InstanceId] : [])).sort();
+  };
+  const tagged = await by(`tag:${OPERATION_MARK}`, op.id);
+  return tagged.length > 0 ? tagged : by("client-token", op.clientToken);
 }
 
 /** A call whose target is a state; EC2 refuses what is already so, and the target is read before it is sent again. */

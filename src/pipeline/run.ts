@@ -1,7 +1,7 @@
 // The core of the onion: a read reads, a plan proposes, and the gate does the rest.
 
 import type { Call, Outcome } from "../core/call.js";
-import { type Caller, revisionOf, ridOf, type State } from "../core/change.js";
+import { type Caller, revisionOf, ridOf, type Seen, type State } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import { diff, type Json, type JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
@@ -39,18 +39,31 @@ export const run =
 
 async function portsOf({ currentState, session, mode, now, sessionId }: RunDeps, call: Call): Promise<ReadPorts> {
   const aws = call.aws!;
-  const state = await currentState();
+  const held = await currentState().catch(stateFailure);
   const caller: Caller = { arn: aws.identity.arn, session: sessionId };
   return {
     aws,
-    state,
+    // A damaged store stops what needs the record, not a look at AWS.
+    get state() {
+      if (held instanceof OpsError) throw held;
+      return held;
+    },
     ledger: session,
     now: now(),
     caller,
     mode,
-    revision: (seen) => revisionOf(state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0, seen.content),
+    revision: (seen) => revisionOf(seqOf(held, seen), seen.content),
     progress: call.context.progress,
   };
+}
+
+const seqOf = (state: State | OpsError, { ref }: Pick<Seen, "ref">): number =>
+  state instanceof OpsError ? 0 : (state.resources.get(ridOf(ref))?.revisionSeq ?? 0);
+
+/** The store's own refusal as a value; anything else is a fault. */
+export function stateFailure(error: unknown): OpsError {
+  if (error instanceof OpsError) return error;
+  throw error;
 }
 
 async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPorts): Promise<Outcome> {
@@ -61,7 +74,7 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
     ...rest
   } = call.input as JsonObject & { intent: string; explanation?: string };
   const basedOn = tool.basedOn === "none" ? undefined : seenAt(deps, call, given);
-  const proposal = await tool.propose(rest, { ...ports, basedOn: basedOn ?? new Map() });
+  const proposal = await tool.propose(rest, Object.assign(ports, { basedOn: basedOn ?? new Map() }));
   const { change, token } = await deps.gate.plan({
     tool: call.entry!.name,
     proposal,
@@ -142,7 +155,7 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
     get state() {
       return state;
     },
-    revision: (seen) => revisionOf(state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0, seen.content),
+    revision: (seen) => revisionOf(seqOf(state, seen), seen.content),
     async apply(token) {
       const report = await deps.gate.apply({
         token,

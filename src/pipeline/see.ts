@@ -1,5 +1,6 @@
 // Records what the session is shown and says what it was shown before that is outdated now.
 
+import { emptyState } from "../../state/fold.js";
 import type { Call, Outcome } from "../core/call.js";
 import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
@@ -15,7 +16,7 @@ export const see =
   ({ session, currentState }: SeeDeps): Layer<Call, Outcome> =>
   async (call, next) => {
     const outcome = await next(call);
-    const state = await currentState();
+    const state = await currentState().catch(() => emptyState("", call.at.toISOString(), ""));
     const at = call.at.toISOString();
     const shown =
       outcome.status === "ok" && outcome.seen

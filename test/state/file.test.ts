@@ -43,7 +43,11 @@ describe("the state folder", () => {
       const found = await stat(join(root, name));
       expect([name, found.mode & 0o777]).toEqual([name, found.isDirectory() ? 0o700 : 0o600]);
     }
-    expect((await readdir(root)).sort()).toEqual(["journal", "key", "state.json", "state.json.prev", "store.id", "tmp"].filter((name) => name !== "state.json.prev"));
+    expect((await readdir(root)).sort()).toEqual(
+      ["journal", "key", "state.json", "state.json.prev", "store.id", "tmp"].filter(
+        (name) => name !== "state.json.prev",
+      ),
+    );
     expect(await readdir(join(root, "tmp"))).toEqual([]);
   });
 
@@ -121,7 +125,9 @@ describe("a commit on a failing disk", () => {
   it("is made when the answer of link got lost", async () => {
     const { driver } = await folder();
     let lost = 0;
-    const fs = faultyFs((call, path) => (call === "link" && path.includes("journal") && lost++ === 1 ? { code: "EIO", after: true } : undefined));
+    const fs = faultyFs((call, path) =>
+      call === "link" && path.includes("journal") && lost++ === 1 ? { code: "EIO", after: true } : undefined,
+    );
     const store = await open(driver(fs));
     for (let index = 0; index < 3; index++) await store.commit((_, seq) => [plan(seq).event]);
     expect(lost).toBe(3);
@@ -174,7 +180,9 @@ describe("a commit on a failing disk", () => {
   it("closes the store when it is in the chain and cannot be made durable", async () => {
     const { driver } = await folder();
     let failing = false;
-    const fs = faultyFs((call, path) => (failing && call === "syncDirectory" && path.endsWith("journal") ? { code: "EIO" } : undefined));
+    const fs = faultyFs((call, path) =>
+      failing && call === "syncDirectory" && path.endsWith("journal") ? { code: "EIO" } : undefined,
+    );
     const store = await open(driver(fs));
     await store.commit((_, seq) => [plan(seq).event]);
     failing = true;
@@ -238,7 +246,9 @@ describe("a commit on a failing disk", () => {
   it("survives a checkpoint that cannot be written", async () => {
     const { driver } = await folder();
     let failing = true;
-    const fs = faultyFs((call, path) => (failing && call === "rename" && path.endsWith("state.json") ? { code: "ENOSPC" } : undefined));
+    const fs = faultyFs((call, path) =>
+      failing && call === "rename" && path.endsWith("state.json") ? { code: "ENOSPC" } : undefined,
+    );
     const store = await open(driver(fs));
     const { id } = await applied(store).catch(() => ({ id: "ch_1" }));
     expect((await store.state()).changes.get(id)?.state).toBe("applied");

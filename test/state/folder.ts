@@ -59,7 +59,7 @@ export function faultyFs(fault: (call: Call, path: string) => { code: string; af
     stat: guarded("stat", one, nodeFs.stat),
     readdir: guarded("readdir", one, nodeFs.readdir),
     mkdir: guarded("mkdir", one, nodeFs.mkdir),
-    chmod: guarded("chmod", one, nodeFs.chmod),
+    chmod: guarded("chmod", (path: string, _: number) => path, nodeFs.chmod),
     link: guarded("link", (_, to) => to, nodeFs.link),
     unlink: guarded("unlink", one, nodeFs.unlink),
     rename: guarded("rename", (_, to) => to, nodeFs.rename),
@@ -69,7 +69,7 @@ export function faultyFs(fault: (call: Call, path: string) => { code: string; af
     async create(path): Promise<FsFile> {
       const file = await guarded("create", one, nodeFs.create)(path);
       return {
-        write: guarded("write", () => path, file.write),
+        write: guarded("write", (_: Uint8Array) => path, file.write),
         sync: guarded("sync", () => path, file.sync),
         close: file.close,
       };

@@ -113,7 +113,10 @@ describe("state.json", () => {
     await (await open(made.driver())).commit((_, seq) => [plan(seq).event]);
     await rm(made.path("journal"), { recursive: true });
     await rm(made.path("store.id"));
-    await writeFile(made.path("state.json"), JSON.stringify({ version: "1.0", metadata: {}, resources: {}, stacks: {} }));
+    await writeFile(
+      made.path("state.json"),
+      JSON.stringify({ version: "1.0", metadata: {}, resources: {}, stacks: {} }),
+    );
     const { store: opened, error } = await readOnly(made);
     expect(error.message).toContain("import it");
     await expect(opened.state()).rejects.toThrow(OpsError);
@@ -264,16 +267,15 @@ describe("every single byte", () => {
 
   const quiet = { now: () => new Date("2026-11-21T10:00:00Z"), sleep: async () => {} };
 
-  /** Damage is found, or it was no damage: the state is the same one. */
+  /** Damage is refused at open, or it does no harm to the state; verify finds it in either case. */
   async function detected(files: Map<string, Uint8Array>): Promise<boolean> {
     const before = new Map(files);
     const opened = await open(memoryDriver(files), { clock: quiet });
     const refused = opened.readOnly !== null;
     const state = await opened.state().catch(() => null);
-    const same = state?.head === truth.head && state.seq === truth.seq;
+    const { ok } = await opened.verify();
     expect(files).toEqual(before);
-    if (!refused && !same) return false;
-    return refused || (await opened.verify()).ok;
+    return !ok && (refused || (state?.head === truth.head && state.seq === truth.seq));
   }
 
   it.each(["store.id", "state.json", journalKey(1), journalKey(3), journalKey(4)])(
@@ -281,7 +283,7 @@ describe("every single byte", () => {
     async (name) => {
       const whole = kept.get(name)!;
       const missed: string[] = [];
-      for (let at = 0; at < whole.length; at += whole.length > 2_000 ? 7 : 1) {
+      for (let at = 0; at < whole.length; at += whole.length > 1_000 ? 29 : 5) {
         const flipped = Uint8Array.from(whole);
         flipped[at]! ^= 1 << (at % 8);
         const cut = whole.slice(0, at);
@@ -302,9 +304,18 @@ describe("a checkpoint that lies", () => {
     const { checkpointDocument, readCheckpoint, checkpointText } = await import("../../state/checkpoint.js");
     const read = readCheckpoint(new TextEncoder().encode(JSON.stringify(forged)));
     if (read.kind !== "checkpoint") throw new Error(read.kind);
-    const state = { ...read.state, resources: new Map([...read.state.resources].map(([rid, one]) => [rid, { ...one, properties: { state: "forged" } }])) };
+    const state = {
+      ...read.state,
+      resources: new Map(
+        [...read.state.resources].map(([rid, one]) => [rid, { ...one, properties: { state: "forged" } }]),
+      ),
+    };
     files.set("state.json", new TextEncoder().encode(checkpointText(checkpointDocument(state, "0.1.0"))));
     const report = await (await open(memoryDriver(files))).verify();
-    expect(report).toMatchObject({ ok: false, firstBad: null, checkpoint: { ok: false, because: "it is not what the journal says" } });
+    expect(report).toMatchObject({
+      ok: false,
+      firstBad: null,
+      checkpoint: { ok: false, because: "it is not what the journal says" },
+    });
   });
 });
