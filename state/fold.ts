@@ -54,6 +54,9 @@ export function claims(state: State): ReadonlyMap<string, Claim> {
   return held;
 }
 
+/** Changes that have begun and not ended, also those whose resources do not exist yet and so cannot be held. */
+export const openChangeIds = (state: State): readonly string[] => [...openChanges(state.changes).keys()];
+
 /** A resource that does not exist yet has no id and cannot be held. */
 const ridsOf = (change: Change): string[] =>
   change.steps.filter((step) => step.ref.id !== "").map((step) => ridOf(step.ref));

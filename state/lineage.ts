@@ -4,7 +4,7 @@ import type { Change, LineageEntry, ManagedResource, Operation, State } from "..
 import { volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import { diff, type JsonObject, pathsTouch } from "../src/core/json.js";
-import { aliases, claims } from "./fold.js";
+import { aliases, openChangeIds } from "./fold.js";
 import { tokenSha256 } from "./tokens.js";
 
 /** Narrows a name down where several resources bear it. */
@@ -84,10 +84,10 @@ export function changeOf(state: State, executionToken: string): Change | undefin
 
 /** Operations without an outcome, oldest first: under way, unknown or parked. */
 export const openOperations = (state: State): readonly Operation[] =>
-  [...claims(state).values()]
-    .flatMap(({ operationId }) => operationId ?? [])
-    .filter((id, index, all) => all.indexOf(id) === index)
+  openChangeIds(state)
+    .flatMap((id) => state.changes.get(id)!.operationIds)
     .map((id) => state.operations.get(id)!)
+    .filter((operation) => !operation.settledAt)
     .sort((a, b) => (a.intentAt < b.intentAt ? -1 : a.intentAt > b.intentAt ? 1 : 0));
 
 /** Plans that may still be applied, oldest first. */

@@ -74,6 +74,8 @@ export interface RawCall {
   readonly operation: string;
   readonly region: string;
   readonly input: object;
+  /** Whether the call could change something. */
+  readonly writes: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -96,11 +98,11 @@ export interface ApiOptions {
 
 export function apiOf<M>(transport: Transport, { region, login, log, onCredentialsRefused }: ApiOptions): Api<M> {
   const call = async (service: Service, operation: string, input: object, options?: { signal?: AbortSignal }) => {
+    const writes = !harmless(operation, input);
     try {
       log("debug", "calling AWS", { service, operation, region });
-      return await transport({ service, operation, region, input, ...options });
+      return await transport({ service, operation, region, input, writes, ...options });
     } catch (cause) {
-      const writes = !harmless(operation, input);
       const error = await opsError(cause, { service, operation, region, writes, login });
       if (error.code.startsWith("credentials_")) onCredentialsRefused?.();
       log("debug", "AWS call failed", { service, operation, region, code: error.code, ...error.details });

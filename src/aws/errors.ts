@@ -13,11 +13,16 @@ export interface FailedCall {
   readonly login: () => Promise<string>;
 }
 
-/** An earlier attempt of the same call went out and its answer was lost; the last attempt's answer cannot undo that. */
+/**
+ * An attempt of a write whose answer was lost. What it did is looked for before anything is sent again, so the SDK must not
+ * take this for one of the errors it retries: it looks at names, codes and causes, and finds none here.
+ */
 export class LostAttempt extends Error {
-  constructor(cause: unknown) {
-    super("an attempt was sent and its answer was lost", { cause });
+  readonly source: unknown;
+  constructor(source: unknown) {
+    super("an attempt was sent and its answer was lost");
     this.name = "LostAttempt";
+    this.source = source;
   }
 }
 
@@ -146,7 +151,7 @@ function lean(cause: unknown, { name, message }: Facts): Error {
 export async function opsError(cause: unknown, call: FailedCall): Promise<OpsError> {
   if (cause instanceof OpsError) return cause;
   const lost = cause instanceof LostAttempt;
-  const source = lost ? cause.cause : cause;
+  const source = lost ? cause.source : cause;
   const fact = facts(source);
   const code = lost && call.writes ? "outcome_unknown" : codeOf(source, call.writes);
   const denied = code === "access_denied" ? deniedAction(fact.message, call) : `${call.service}:${call.operation}`;

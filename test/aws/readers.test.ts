@@ -102,6 +102,18 @@ describe("security groups", () => {
     const api = { call: async () => ({ SecurityGroupRules: [], NextToken: "again" }) } as unknown as Api;
     expect(await codeOf(typeReaders(api)["AWS::EC2::SecurityGroup"].get("sg-1"))).toBe("aws_unavailable");
   });
+  it("reads the rules before the group, so that a group deleted in between is absent and never without rules", async () => {
+    const asked: string[] = [];
+    const api = {
+      call: async (_: string, operation: string) => {
+        asked.push(operation);
+        if (operation === "DescribeSecurityGroupRules") return { SecurityGroupRules: [{ GroupId: "sg-1" }] };
+        throw new OpsError("not_found", "no", { details: { awsCode: "InvalidGroup.NotFound" } });
+      },
+    } as unknown as Api;
+    expect(await typeReaders(api)["AWS::EC2::SecurityGroup"].get("sg-1")).toBeNull();
+    expect(asked).toEqual(["DescribeSecurityGroupRules", "DescribeSecurityGroups"]);
+  });
   it("tells who uses a group", async () => {
     const users = await (await sandbox().reader()).groupUsers(PROD);
     expect(users.map(({ instanceId }) => instanceId)).toEqual(API);

@@ -1,0 +1,290 @@
+// The store as its callers see it, alone and beside other processes.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { beforeAll, describe, expect, it } from "vitest";
+import { OpsError } from "../../src/core/errors.js";
+import { type JsonObject, sha256 } from "../../src/core/json.js";
+import { journalKey, type StateDriver } from "../../state/driver.js";
+import { memoryDriver } from "../../state/drivers/memory.js";
+import { driverFor } from "../../state/index.js";
+import { folder } from "./folder.js";
+import { applied, ids, open, owner, plan, result, START, step, testClock } from "./helpers.js";
+
+describe("a commit", () => {
+  it("throws what build returns, and commits nothing for no events", async () => {
+    const store = await open();
+    const refusal = new OpsError("resource_busy", "busy");
+    await expect(store.commit(() => refusal)).rejects.toBe(refusal);
+    expect(await store.commit(() => [])).toMatchObject({ seq: 0, events: [] });
+    expect((await store.state()).seq).toBe(0);
+  });
+
+  it("throws the fold's refusal and leaves the chain as it was", async () => {
+    const store = await open();
+    const { token } = await applied(store);
+    const { intent } = await import("./helpers.js");
+    await expect(store.commit((_, seq) => [intent(seq, "ch_1", token)])).rejects.toMatchObject({ code: "token_spent" });
+    expect((await store.verify()).commits).toBe(3);
+  });
+
+  it("is built again on what another process committed first", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const [one, two] = await Promise.all([
+      open(memoryDriver(kept)),
+      open(memoryDriver(kept), { owner: owner("s-2", 2) }),
+    ]);
+    await one.commit((_, seq) => [plan(seq).event]);
+    const seen: number[] = [];
+    let interfere = true;
+    const slow: StateDriver = {
+      ...memoryDriver(kept),
+      async putIfAbsent(key, bytes) {
+        if (interfere) {
+          interfere = false;
+          await two.commit((_, seq) => [plan(seq).event]);
+        }
+        return memoryDriver(kept).putIfAbsent(key, bytes);
+      },
+    };
+    const third = await open(slow, { owner: owner("s-3", 3) });
+    const { seq, state } = await third.commit((at, next) => {
+      seen.push(at.changes.size);
+      return [plan(next).event];
+    });
+    expect({ seen, seq, size: state.changes.size }).toEqual({ seen: [1, 2], seq: 3, size: 3 });
+  });
+
+  it("lets one of two appliers of one token through", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const stores = await Promise.all([open(memoryDriver(kept)), open(memoryDriver(kept), { owner: owner("s-2", 2) })]);
+    const { intent } = await import("./helpers.js");
+    let made = plan(1);
+    await stores[0]!.commit((_, seq) => {
+      made = plan(seq);
+      return [made.event];
+    });
+    const answers = await Promise.allSettled(
+      stores.map((store, index) =>
+        store.commit((_, seq) => [intent(seq, made.id, made.token, 0, index ? owner("s-2", 2) : owner())]),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const lost = answers.find((answer) => answer.status === "rejected");
+    expect(lost?.reason).toMatchObject({ code: "token_spent" });
+  });
+
+  it("carries who, when and what, in snake_case, and is sealed", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    await store.commit((_, seq) => [plan(seq, [step({ input: { keepMyCase: { aB_c: 1 } } })]).event], {
+      awsArn: "arn:x",
+    });
+    const text = Buffer.from(kept.get(journalKey(1))!).toString();
+    expect(text.endsWith('"}\n')).toBe(true);
+    expect(text.indexOf("\n")).toBe(text.length - 1);
+    const commit = JSON.parse(text) as JsonObject;
+    expect(Object.keys(commit)).toEqual([
+      "actor",
+      "commit_id",
+      "epoch",
+      "events",
+      "prev",
+      "seq",
+      "store",
+      "ts",
+      "v",
+      "sum",
+    ]);
+    expect(commit).toMatchObject({
+      actor: { aws_arn: "arn:x", client: "test", host: "host-1", pid: 100, session: "session-1", user: "alice" },
+      prev: sha256(kept.get("store.id")!),
+      ts: START,
+      v: 1,
+      events: [
+        {
+          type: "change.planned",
+          change: { token_sha256: expect.any(String), steps: [{ input: { keepMyCase: { aB_c: 1 } } }] },
+        },
+      ],
+    });
+    const body = text.slice(0, text.lastIndexOf(',"sum"'));
+    expect(commit.sum).toBe(sha256(`${body}}`));
+  });
+
+  it("never holds a live token", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    let token = "";
+    await store.commit((_, seq) => {
+      const made = plan(seq);
+      token = made.token;
+      return [made.event];
+    });
+    await store.checkpoint();
+    const all = [...kept.values()].map((bytes) => Buffer.from(bytes).toString()).join("");
+    expect(all).not.toContain(token);
+    expect(all).toContain(sha256(token));
+  });
+
+  it("refuses text that JSON cannot carry", async () => {
+    const store = await open();
+    await expect(
+      store.commit((_, seq) => [plan(seq, undefined, { intent: "half \ud800 of it" }).event]),
+    ).rejects.toMatchObject({
+      code: "validation_error",
+    });
+    await expect(store.commit(() => [{ type: "nonsense" } as never])).rejects.toMatchObject({ code: "internal" });
+    expect((await store.state()).seq).toBe(0);
+  });
+
+  it("does not depend on what the caller does to its objects afterwards", async () => {
+    const store = await open();
+    const input: { InstanceIds: string[] } = { InstanceIds: ["i-1"] };
+    const { state } = await store.commit((_, seq) => [plan(seq, [step({ input })]).event]);
+    input.InstanceIds.push("i-2");
+    expect(state.changes.get("ch_1")?.steps[0]?.input).toEqual({ InstanceIds: ["i-1"] });
+  });
+});
+
+describe("a checkpoint", () => {
+  it("follows every outcome while it is small, and no plan", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    const covers = () => {
+      const bytes = kept.get("state.json");
+      return (
+        bytes && (JSON.parse(Buffer.from(bytes).toString()) as { journal: { applied_seq: number } }).journal.applied_seq
+      );
+    };
+    await store.commit((_, seq) => [plan(seq).event]);
+    expect(covers()).toBeUndefined();
+    await applied(store);
+    expect(covers()).toBe(4);
+    await store.commit((_, seq) => [plan(seq).event]);
+    expect(covers()).toBe(4);
+    await store.close();
+    expect(covers()).toBe(5);
+  });
+
+  it("of another process that is further on is left alone", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const [one, two] = [await open(memoryDriver(kept)), await open(memoryDriver(kept), { owner: owner("s-2", 2) })];
+    await applied(one);
+    await applied(two, undefined, undefined, owner("s-2", 2));
+    const before = kept.get("state.json");
+    await one.checkpoint();
+    expect(kept.get("state.json")).toEqual(before);
+    expect(await one.verify()).toMatchObject({ ok: true, commits: 6, checkpoint: { appliedSeq: 6 } });
+  });
+});
+
+describe("a fingerprint", () => {
+  it("is equal for equal values of one store, and of no use anywhere else", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const [one, two, other] = [await open(memoryDriver(kept)), await open(memoryDriver(kept)), await open()];
+    const print = await one.fingerprint({ b: 1, a: "x" });
+    expect(print).toMatch(/^[0-9a-f]{64}$/);
+    expect(await two.fingerprint({ a: "x", b: 1 })).toBe(print);
+    expect(await two.fingerprint("y")).not.toBe(print);
+    expect(await other.fingerprint({ a: "x", b: 1 })).not.toBe(print);
+    expect(print).not.toBe(sha256('{"a":"x","b":1}'));
+  });
+
+  it("is refused where the key is damaged", async () => {
+    const kept = new Map<string, Uint8Array>();
+    await (await open(memoryDriver(kept))).fingerprint("x");
+    kept.set("key", new Uint8Array());
+    await expect((await open(memoryDriver(kept))).fingerprint("x")).rejects.toMatchObject({ code: "state_unreadable" });
+  });
+});
+
+describe("a location", () => {
+  const effects = { clock: testClock(), ids };
+  it("is memory or an absolute folder", () => {
+    expect(driverFor("memory:", effects)).toMatchObject({ name: "memory", durable: false });
+    expect(driverFor("/tmp/x", effects)).toMatchObject({ name: "file", durable: true, location: "/tmp/x" });
+    expect(driverFor("C:\\state", effects)).toMatchObject({ name: "file" });
+  });
+  it.each(["s3://bucket/x", "git+ssh://x", "redis:", "relative/path", ""])(
+    "%j is refused with what to give instead",
+    (location) => {
+      expect(() => driverFor(location, effects)).toThrow(/--state/);
+    },
+  );
+});
+
+describe("real processes on one folder", () => {
+  const script = join(tmpdir(), `writer-${process.pid}.mjs`);
+  beforeAll(async () => {
+    await build({
+      entryPoints: ["test/state/writer.ts"],
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      outfile: script,
+      logLevel: "silent",
+    });
+  });
+
+  function start(
+    root: string,
+    count: number,
+  ): { child: ChildProcess; acknowledged: () => string[]; ended: Promise<unknown> } {
+    const child = spawn(process.execPath, [script, root, String(count)], { stdio: ["ignore", "pipe", "inherit"] });
+    let out = "";
+    child.stdout!.on("data", (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    return { child, acknowledged: () => out.split("\n").slice(0, -1), ended: once(child, "close") };
+  }
+
+  it("four of them make one store and one chain without a gap", async () => {
+    const { root, driver } = await folder();
+    const writers = Array.from({ length: 4 }, () => start(root, 40));
+    await Promise.all(writers.map(({ ended }) => ended));
+    const lines = writers.flatMap(({ acknowledged }) => acknowledged());
+    expect(lines.map((line) => Number(line.split(" ")[0])).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 160 }, (_, index) => index + 1),
+    );
+    const report = await (await open(driver())).verify();
+    expect(report).toMatchObject({ ok: true, commits: 160, firstBad: null });
+  });
+
+  it("nothing that was acknowledged is lost to kill -9", async () => {
+    const { root, driver, path } = await folder();
+    const all: string[] = [];
+    for (let round = 0; round < 4; round++) {
+      const writers = Array.from({ length: 3 }, () => start(root, 10_000));
+      await new Promise((resolve) => setTimeout(resolve, 250 + 70 * round));
+      for (const { child } of writers) child.kill("SIGKILL");
+      await Promise.all(writers.map(({ ended }) => ended));
+      all.push(...writers.flatMap(({ acknowledged }) => acknowledged()));
+      const store = await open(driver());
+      expect(store.readOnly).toBeNull();
+      const report = await store.verify();
+      expect(report.ok).toBe(true);
+      const sessions = new Map<number, string>();
+      for (let seq = 1; seq <= report.commits; seq++) {
+        const commit = JSON.parse(await readFile(path(journalKey(seq)), "utf8")) as { actor: { session: string } };
+        sessions.set(seq, commit.actor.session);
+      }
+      for (const line of all) {
+        const [seq, session] = line.split(" ");
+        expect(sessions.get(Number(seq))).toBe(session);
+      }
+    }
+    expect(all.length).toBeGreaterThan(0);
+  });
+});
+
+it("results of an applied change are there for whoever opens the store next", async () => {
+  const kept = new Map<string, Uint8Array>();
+  await applied(await open(memoryDriver(kept)), [step()], [[result({ state: "running" }, { state: "stopped" })]]);
+  const state = await (await open(memoryDriver(kept))).state();
+  expect([...state.resources.values()][0]).toMatchObject({ properties: { state: "stopped" }, alias: "i-1" });
+});
