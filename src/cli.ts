@@ -8,6 +8,8 @@ import { OpsError } from "./core/errors.js";
 import type { Clock, Ids } from "./core/ports.js";
 import { VERSION } from "./version.js";
 
+// The SDK's versions are pinned: its advice to upgrade Node is for us, not for whoever reads this server's log.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
 // Node 22 and later keep compiled code between starts; Node 20 has no such call.
 (module as { enableCompileCache?: () => void }).enableCompileCache?.();
 

@@ -73,8 +73,14 @@ export function patchFor({
     if (value !== undefined) guard(parent, value);
   };
 
-  const mayRemove = (path: string): boolean =>
-    valueAt(desired, path) === null || valueAt(declaredBefore, path) !== undefined || valueAt(seen, path) !== undefined;
+  /** An object goes as a whole only if all of it is ours or was seen: a part that somebody else set stays. */
+  const mayRemove = (path: string, from: Json): boolean => {
+    if (valueAt(desired, path) === null) return true;
+    if (isObject(from) && Object.keys(from).length > 0) {
+      return Object.entries(from).every(([key, inner]) => mayRemove(`${path}/${escapePointer(key)}`, inner));
+    }
+    return valueAt(declaredBefore, path) !== undefined || valueAt(seen, path) !== undefined;
+  };
 
   function walk(path: string, from: Json | undefined, to: Json | undefined): void {
     if (isUnder(schema.readOnly, path)) return;
@@ -102,13 +108,10 @@ export function patchFor({
   }
 
   function removal(path: string, from: Json): void {
-    if (!mayRemove(path)) {
-      // What is declared inside an object that is not ours as a whole is still ours to remove.
-      if (isObject(from) && Object.keys(from).some((key) => mayRemove(`${path}/${escapePointer(key)}`))) {
+    if (!mayRemove(path, from)) {
+      if (isObject(from) && Object.keys(from).length > 0) {
         for (const key of Object.keys(from)) walk(`${path}/${escapePointer(key)}`, member(from, key), undefined);
-        return;
-      }
-      kept.push(path);
+      } else kept.push(path);
       return;
     }
     if (hasBelow(schema.createOnly, path)) replacements.push(path);

@@ -1,10 +1,9 @@
 // Changes: apply one by its token, look at them, cancel one.
 
 import { z } from "zod";
-import type { Change, State } from "../src/core/change.js";
+import { type Change, type State, stepView } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
-import type { Json, JsonObject } from "../src/core/json.js";
-import { diff } from "../src/core/json.js";
+import type { JsonObject } from "../src/core/json.js";
 import { domain, gate, read } from "../src/core/tool.js";
 
 const ChangeId = z.string().regex(/^ch_[0-9a-z]+$/, "must look like ch_1a");
@@ -36,13 +35,7 @@ export function viewOf(change: Change, state: State, now: Date): JsonObject {
     expiresAt: change.expiresAt,
     risk: { level: change.risk.level, because: [...change.risk.because] },
     warnings: [...change.warnings],
-    steps: change.steps.map((step) => ({
-      call: `${step.service}.${step.operation}`,
-      kind: step.kind,
-      type: step.ref.type,
-      id: step.ref.id,
-      differences: diff(step.before ?? {}, step.after ?? {}).slice(0, 50) as unknown as Json,
-    })),
+    steps: change.steps.map(stepView),
     ...(change.facts ? { facts: change.facts } : {}),
     ...(change.because ? { because: change.because } : {}),
     operations: change.operationIds.flatMap((id) => {

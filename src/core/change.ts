@@ -1,6 +1,6 @@
 // The vocabulary of change: what a resource is, what a plan says, what is remembered of it. Plain data, serialisable.
 
-import { digest, type Json, type JsonObject } from "./json.js";
+import { diff, digest, type Json, type JsonObject } from "./json.js";
 
 /** A resource of one account and region. `type` is the CloudFormation type name. */
 export interface ResourceRef {
@@ -72,6 +72,18 @@ export interface Proposal {
   /** Facts about the plan in a shape of the tool's own, shown beside the difference. */
   readonly facts?: JsonObject;
 }
+
+/** Differences an answer shows of a step: the rest is in the change. */
+const MOST_DIFFERENCES = 50;
+
+/** A step for whoever looks at a plan: the call and what it changes. What is made or removed whole is shown whole. */
+export const stepView = (step: ChangeStep): JsonObject => ({
+  call: `${step.service}.${step.operation}`,
+  kind: step.kind,
+  type: step.ref.type,
+  id: step.ref.id,
+  differences: diff(step.before ?? undefined, step.after ?? undefined).slice(0, MOST_DIFFERENCES) as unknown as Json,
+});
 
 export type RiskLevel = "low" | "medium" | "high" | "critical";
 

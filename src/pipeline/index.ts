@@ -20,8 +20,9 @@ export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>)
       lookup(deps), //    name → tool                    unknown_tool
       validate(), //      arguments → input              validation_error
       locate(deps), //    account, region, credentials   region_missing unknown_region credentials_*
-      resume(deps), //    what a crash left open         state_unreadable
       see(deps), //       what was shown, what is stale
+      recover(deps), //   so that a refusal too says where, and what is stale
+      resume(deps), //    what a crash left open         state_unreadable
     ],
     run(deps), //         read · plan · gate             every other code
   );

@@ -1,9 +1,9 @@
 // The core of the onion: a read reads, a plan proposes, and the gate does the rest.
 
 import type { Call, Outcome } from "../core/call.js";
-import { type Caller, revisionOf, ridOf, type Seen, type State } from "../core/change.js";
+import { type Caller, revisionOf, ridOf, type Seen, type State, stepView } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
-import { diff, type Json, type JsonObject } from "../core/json.js";
+import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
 import type { PlanTool } from "../core/tool.js";
 import type { Gate } from "../gate/index.js";
@@ -92,12 +92,7 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
       summary: change.summary,
       risk: { level: change.risk.level, because: [...change.risk.because] },
       warnings: [...change.warnings],
-      steps: change.steps.map((step) => ({
-        call: `${step.service}.${step.operation}`,
-        type: step.ref.type,
-        id: step.ref.id,
-        differences: diff(step.before ?? {}, step.after ?? {}).slice(0, 50) as unknown as Json,
-      })),
+      steps: change.steps.map(stepView),
       ...(change.facts ? { facts: change.facts } : {}),
       expiresAt: change.expiresAt,
     },

@@ -103,7 +103,7 @@ describe("state.json", () => {
       total_resources: 1,
       total_operations: 1,
     });
-    expect((document.resources as JsonObject).logs).toEqual({
+    expect((document.resources as unknown as JsonObject).logs).toEqual({
       resource_type: "AWS::S3::Bucket",
       identifier: "logs",
       region: "eu-west-1",

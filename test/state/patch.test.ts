@@ -136,8 +136,8 @@ describe("the patch", () => {
       target: {},
       declaredBefore: { O: { mine: 1 } },
     });
-    expect(patch.filter(({ op }) => op === "remove")).toEqual([{ op: "remove", path: "/O" }]);
-    expect(kept).toEqual([]);
+    expect(patch.filter(({ op }) => op === "remove")).toEqual([{ op: "remove", path: "/O/mine" }]);
+    expect(kept).toEqual(["/O/theirs"]);
   });
 
   it("sets no create-only value and says which", () => {
