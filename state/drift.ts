@@ -1,6 +1,6 @@
 // Drift: what of a resource is not as we left it, whose it is and how bad. Pure; any doubt over-reports, never hides.
 
-import type { DriftStatus, ManagedResource } from "../src/core/change.js";
+import type { DriftIgnore, DriftStatus, ManagedResource } from "../src/core/change.js";
 import { isGone, type ResourceSchema, type Rule } from "../src/core/content.js";
 import {
   canonicalJson,
@@ -102,11 +102,7 @@ export function driftOf({ resource, live, schema, volatile, now }: DriftInput): 
     const { rule, ...shown } = raw;
     const isDeclared = rule ? declaresRule(desired, rule) : declares(desired, raw.path);
     const wanted = isDeclared && !rule ? lookup(desired, raw.path) : undefined;
-    if (
-      resource.ignores?.some(
-        (one) => globMatches(one.path, raw.path) && !(one.until && now && now.toISOString() >= one.until),
-      )
-    ) {
+    if (resource.ignores?.some((rule) => globMatches(rule.path, raw.path) && holds(rule, now))) {
       return { ...shown, class: "ignored", severity: "INFO", because: "a rule says to ignore it" };
     }
     if (wanted !== undefined && raw.after !== undefined && sameJson(wanted, raw.after)) {
@@ -341,6 +337,10 @@ const hidden = (desired: JsonObject, schema: ResourceSchema | undefined): DriftR
 const unique = (items: DriftReport["unverifiable"]): DriftReport["unverifiable"] => [
   ...new Map(items.map((item) => [canonicalJson(item), item])).values(),
 ];
+
+/** A rule that ends holds only where it is known to be before its end. */
+const holds = ({ until }: DriftIgnore, now: Date | undefined): boolean =>
+  until === undefined || (now !== undefined && now.getTime() < Date.parse(until));
 
 /** A pointer with `*` for one segment; it also covers everything below. */
 function globMatches(glob: string, path: string): boolean {

@@ -33,6 +33,7 @@ export const StepShape = z.strictObject({
 export const PlannedShape = z.strictObject({
   id: Name,
   summary: Text,
+  basis: list(StepShape.pick({ ref: true, reader: true, before: true, touches: true })).optional(),
   steps: list(StepShape),
   warnings: list(Text),
   rolledBackTo: Text.optional(),

@@ -92,7 +92,9 @@ export const openOperations = (state: State): readonly Operation[] =>
 
 /** Plans that may still be applied, oldest first. */
 export const plannedChanges = (state: State, now: Date): readonly Change[] =>
-  [...state.changes.values()].filter((change) => change.state === "planned" && now.toISOString() < change.expiresAt);
+  [...state.changes.values()].filter(
+    (change) => change.state === "planned" && now.getTime() < Date.parse(change.expiresAt),
+  );
 
 export interface Previous {
   readonly entry: LineageEntry;

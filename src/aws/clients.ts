@@ -139,28 +139,24 @@ export function awsClients(options: ClientOptions): Clients {
   }
 
   /**
-   * The SDK sends a call again by itself. The last attempt's refusal says nothing about an earlier one whose answer was
-   * lost, so every attempt is watched.
+   * The SDK sends a refused call again by itself, but no write whose answer was lost: what it did is looked for first, and
+   * a second attempt's refusal ("already exists") would hide that the first one acted.
    */
-  async function transport({ service, operation, region, input, signal }: RawCall): Promise<unknown> {
+  async function transport({ service, operation, region, input, writes, signal }: RawCall): Promise<unknown> {
     const Command = exported<CommandClass>(await MODULES[service].load(), `${operation}Command`);
     const command = new Command(input);
-    let lost = false;
-    const watch = (next: Handler) => async (args: object) => {
+    const stopWhenLost = (next: Handler) => async (args: object) => {
       try {
         return await next(args);
       } catch (cause) {
-        lost ||= mayHaveActed(cause);
-        throw cause;
+        throw mayHaveActed(cause) ? new LostAttempt(cause) : cause;
       }
     };
-    command.middlewareStack.add(watch, { step: "finalizeRequest", priority: "low", name: "watchAttempts" });
+    // Below the SDK's retries, so that it sees every single attempt.
+    const everyAttempt = { step: "finalizeRequest", priority: "low", name: "stopWhenLost" };
+    if (writes) command.middlewareStack.add(stopWhenLost, everyAttempt);
     const sender = await client(service, region);
-    try {
-      return await sender.send(command, { ...(signal && { abortSignal: signal }) });
-    } catch (cause) {
-      throw lost ? new LostAttempt(cause) : cause;
-    }
+    return sender.send(command, { ...(signal && { abortSignal: signal }) });
   }
 
   function close(): void {

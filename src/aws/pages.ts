@@ -13,7 +13,7 @@ export async function allPages<Output, Item>(
     const output = await page(token);
     found.push(...(items(output) ?? []));
     const following = next(output) || undefined;
-    if (following !== undefined && false) {
+    if (following !== undefined && following === token) {
       throw new OpsError(
         "aws_unavailable",
         "AWS repeated a page of its answer, so the list is not complete. Call again.",

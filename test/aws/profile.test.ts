@@ -51,6 +51,11 @@ describe("the default region", () => {
     vi.unstubAllEnvs();
     rmSync(folder, { recursive: true });
   });
+  it("follows an edit of the file without a restart", async () => {
+    expect(await defaultRegion(undefined, "dev", {})).toBe("eu-west-3");
+    writeFileSync(join(folder, "config"), "[profile dev]\nregion = eu-south-2\n");
+    expect(await defaultRegion(undefined, "dev", {})).toBe("eu-south-2");
+  });
   it.each([
     [["sa-east-1", "dev", { AWS_REGION: "us-east-2" }], "sa-east-1"],
     [[undefined, "dev", { AWS_REGION: "us-east-2", AWS_DEFAULT_REGION: "us-west-2" }], "us-east-2"],

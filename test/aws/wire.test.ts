@@ -2,8 +2,11 @@
 // endpoints by environment, renewed credentials, and that nothing is loaded before it is needed.
 
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createAws } from "../../src/aws/index.js";
 import type { Aws } from "../../src/core/ports.js";
@@ -79,18 +82,19 @@ describe("a write over the wire", () => {
     expect((await send()).awsRequestId).toBe("r-1");
     expect(seen[0]?.headers["user-agent"]).toContain("aws-devops-mcp/9.9.9");
   });
-  it("an answer lost and then a refusal is an unknown outcome: the first attempt may have acted", async () => {
+  it("an answer lost is an unknown outcome, and the write is not sent again: what it did is looked for first", async () => {
     script = [reset, ec2Error(400, "InvalidPermission.Duplicate")];
     expect(await codeOf(send())).toBe("outcome_unknown");
-    expect(operations()).toEqual(["AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupIngress"]);
+    expect(operations()).toEqual(["AuthorizeSecurityGroupIngress"]);
+  });
+  it("an answer lost after a throttle is one too", async () => {
+    script = [ec2Error(503, "RequestLimitExceeded"), reset, ok("AuthorizeSecurityGroupIngress")];
+    expect(await codeOf(send())).toBe("outcome_unknown");
+    expect(operations()).toHaveLength(2);
   });
   it("a throttle and then a refusal is a refusal", async () => {
     script = [ec2Error(503, "RequestLimitExceeded"), ec2Error(400, "InvalidPermission.Duplicate")];
     expect(await codeOf(send())).toBe("rule_exists");
-  });
-  it("an answer lost and then a success is a success", async () => {
-    script = [reset, ok("AuthorizeSecurityGroupIngress")];
-    expect((await send()).awsRequestId).toBe("r-1");
   });
   it.each([
     ["resets", reset],
@@ -99,6 +103,7 @@ describe("a write over the wire", () => {
   ])("nothing but %s is an unknown outcome", async (_, answer) => {
     script = Array.from({ length: 9 }, () => answer);
     expect(await codeOf(send())).toBe("outcome_unknown");
+    expect(seen).toHaveLength(1);
   });
   it("garbage under status 200 is an unknown outcome", async () => {
     script = [xml(200, "<html><title>captive portal</html>")];
@@ -118,6 +123,14 @@ describe("a write over the wire", () => {
 });
 
 describe("a read over the wire", () => {
+  it("is sent again when its answer is lost, and so is a dry run", async () => {
+    script = [identity, reset, ec2Error(400, "InvalidInstanceID.NotFound")];
+    const reader = await aws.reader("us-east-1");
+    expect(await reader.get("AWS::EC2::Instance", "i-0123456789abcdef0")).toBeNull();
+    script = [reset, ec2Error(412, "DryRunOperation")];
+    await reader.preflight(allow(22, "10.0.0.0/8"));
+    expect(seen).toHaveLength(5);
+  });
   it("asks who it is once, and a repeated HTML page is AWS's absence, never the resource's", async () => {
     script = [identity, html, html, html, html];
     const reader = await aws.reader("us-east-1");
@@ -151,6 +164,26 @@ describe("credentials", () => {
       "AKIAONE",
       "AKIATWO",
     ]);
+  });
+  it("an edit of the credentials file is taken after a refusal", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "aws-credentials-"));
+    try {
+      const file = join(folder, "credentials");
+      const keys = (id: string) =>
+        writeFileSync(file, `[default]\naws_access_key_id = ${id}\naws_secret_access_key = s\n`);
+      vi.stubEnv("AWS_ACCESS_KEY_ID", "");
+      vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", file);
+      keys("AKIAOLD");
+      script = [identity, ec2Error(400, "AuthFailure"), identity];
+      const fromFile = build();
+      const error = await failure((await fromFile.reader("us-east-1")).regions());
+      expect(error).toMatchObject({ code: "credentials_invalid", details: { login: "aws configure" } });
+      keys("AKIANEW");
+      expect((await fromFile.reader("us-east-1")).identity.credentialSource).toBe("profile");
+      expect(seen.at(-1)?.headers.authorization).toContain("AKIANEW");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
   it("none at all say how to get some, and AWS is not called", async () => {
     vi.stubEnv("AWS_ACCESS_KEY_ID", "");
