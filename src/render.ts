@@ -20,10 +20,11 @@ export interface Frame {
   spell(tool: string): string;
 }
 
-/** Longest free text from AWS; values of `description`, names and tags are cut to it, other strings to `MOST_TEXT`. */
+/** Longest free text from AWS: names, tags and messages. Descriptions are AWS's or a tool's own; other strings may be documents. */
 const MOST_FREE_TEXT = 256;
+const MOST_DESCRIPTION = 600;
 const MOST_TEXT = 8192;
-const FREE_TEXT = /^(description|name|groupName|awsMessage|message|reason)$/;
+const FREE_TEXT = /^(name|groupName|awsMessage|tags)$/;
 
 /** The answer a client sees. What is stale stands first, then when and where, then the data. */
 export function render(outcome: Outcome, frame: Frame): ToolResult {
@@ -93,7 +94,7 @@ const HIDING = /(?![\n\t])[\p{Cc}\p{Cf}]/gu;
 function clean(value: Json, key: string): Json {
   if (typeof value === "string") {
     const visible = value.replace(HIDING, "");
-    const most = FREE_TEXT.test(key) ? MOST_FREE_TEXT * (key === "message" ? 8 : 1) : MOST_TEXT;
+    const most = FREE_TEXT.test(key) ? MOST_FREE_TEXT : key === "description" ? MOST_DESCRIPTION : MOST_TEXT;
     return visible.length <= most ? visible : `${visible.slice(0, most)}… [truncated, ${visible.length} characters]`;
   }
   if (Array.isArray(value)) return value.map((item) => clean(item, key));
@@ -101,7 +102,7 @@ function clean(value: Json, key: string): Json {
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) => [
       name.replace(HIDING, "").slice(0, MOST_FREE_TEXT),
-      clean(member, key === "tags" ? "description" : name),
+      clean(member, key === "tags" ? key : name),
     ]),
   );
 }

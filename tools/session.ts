@@ -31,7 +31,7 @@ const whoami = read({
         credentialSource,
         ...(credentialExpiry ? { credentialExpiry } : {}),
         ...(mode.defaultRegion ? { defaultRegion: mode.defaultRegion } : {}),
-        mode: mode.allowWrites ? "writes allowed through changes.apply" : "read-only",
+        mode: mode.allowWrites ? "writes allowed" : "read-only",
         stateDir: mode.stateDir,
         managedResources: [...state.resources.values()].filter((resource) => !resource.deleted).length,
         openChanges: plannedChanges(state, now).map((change) => ({

@@ -14,7 +14,7 @@ import {
 import { isGone, volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { diff, type JsonObject, pathsTouch } from "../core/json.js";
-import type { AwsReader } from "../core/ports.js";
+import type { AwsReader, Progress } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
@@ -119,13 +119,21 @@ async function guardFailure({ step, aws }: Work): Promise<OpsError | null> {
   );
 }
 
-async function failedInAws(
-  deps: GateDeps,
-  work: Work,
-  answer: { readonly awsCode?: string; readonly message?: string; readonly identifier?: string },
-): Promise<StepOutcome> {
+async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promise<StepOutcome> {
   const { step } = work;
   if (step.kind === "delete" && answer.awsCode === "NotFound") return readBack(deps, work, [step.ref.id]);
+  const guard = await guardFailure(work);
+  if (guard) return fail(deps, work, guard);
+  const id = answer.identifier ?? step.ref.id;
+  const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;
+  const changed = live !== undefined && diff(step.before ?? undefined, live ?? undefined).length > 0;
+  const nothingWasChanged = live === undefined ? "unknown" : !changed;
+  // A create that failed may have left something behind; what existed before it is somebody else's.
+  const ours =
+    changed && (step.kind !== "create" || (answer.identifier !== undefined && answer.awsCode !== "AlreadyExists"));
+  const results: Result[] = ours
+    ? [{ ref: { ...step.ref, id }, reader: step.reader, before: step.before, after: live ?? null }]
+    : [];
   const error = new OpsError(
     "aws_failed",
     `AWS could not finish ${step.service}.${step.operation}; its reason is in awsMessage. Read the resource to see what is true now.`,
@@ -133,22 +141,13 @@ async function failedInAws(
       details: {
         awsCode: answer.awsCode ?? "unknown",
         awsMessage: answer.message ?? "",
+        ...(answer.code ? { reason: answer.code } : {}),
         ...(answer.identifier ? { identifier: answer.identifier } : {}),
+        nothingWasChanged,
       },
     },
   );
-  const guard = await guardFailure(work);
-  if (guard) return fail(deps, work, guard);
-  const id = answer.identifier ?? step.ref.id;
-  const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : null;
-  const changed = live !== undefined && diff(step.before ?? undefined, live ?? undefined).length > 0;
-  const ours =
-    changed && step.kind === "create" && answer.identifier !== undefined && answer.awsCode !== "AlreadyExists";
-  const results: Result[] =
-    changed && (step.kind !== "create" || ours)
-      ? [{ ref: { ...step.ref, id }, reader: step.reader, before: step.before, after: live ?? null }]
-      : [];
-  return fail(deps, work, error, live !== undefined && !changed, results);
+  return fail(deps, work, error, nothingWasChanged === true, results);
 }
 
 /** After a call whose answer never came: look for what it did, send the identical call again where that is safe. */

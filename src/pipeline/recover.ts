@@ -16,9 +16,8 @@ export const recover =
       return await next(call);
     } catch (error) {
       if (error instanceof OpsError) {
-        if (error.code === "outcome_unknown") return { status: "failed", error, applied: "maybe" };
-        if (error.code === "aws_failed") return { status: "failed", error, applied: "maybe" };
-        return { status: "refused", error };
+        const began = error.code === "outcome_unknown" || error.code === "aws_failed";
+        return began ? { status: "failed", error, applied: "maybe" } : { status: "refused", error };
       }
       log("error", "a call failed by a fault of ours", { tool: call.name, error });
       return {

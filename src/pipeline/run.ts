@@ -189,7 +189,7 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
     // A change that was begun may have changed something, whatever became of it; one that was refused has not.
     const begun =
       change && (error.code === "outcome_unknown" || error.code === "aws_failed" || "stepsDone" in error.details);
-    if (!begun) throw error;
+    if (!begun || error.details.nothingWasChanged === true) throw error;
     return {
       status: "failed",
       error,

@@ -61,7 +61,7 @@ describe.skipIf(!product)("the main job on moto", () => {
     expect(who.data).toMatchObject({
       account: "123456789012",
       region: "eu-west-1",
-      mode: "writes allowed through changes.apply",
+      mode: "writes allowed",
     });
     expect(Date.parse(who.data.asOf)).not.toBeNaN();
     const regions = await assistant.call("regions_list");

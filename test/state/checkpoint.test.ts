@@ -6,7 +6,7 @@ import type { JsonObject } from "../../src/core/json.js";
 import { checkpointDocument, checkpointText, readCheckpoint } from "../../state/checkpoint.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import { importSeed } from "../../state/seed.js";
-import { applied, chain, open, ref, result, START, step } from "./helpers.js";
+import { applied, chain, intent, open, plan, ref, result, START, step } from "./helpers.js";
 
 /** The document of seed 2, shortened. */
 const SEED = {
@@ -160,7 +160,6 @@ describe("state.json", () => {
 
   it("names operations without an outcome", async () => {
     const log = chain();
-    const { plan, intent } = await import("./helpers.js");
     const made = plan(1);
     log.add([made.event]);
     log.add([intent(2, made.id, made.token)]);

@@ -50,6 +50,7 @@ const tied: true[] = [
 ];
 
 const made = plan(1, [step({ desired: { camelCase: 1, snake_case: 2 } })], {
+  basis: [{ ref: ref(), reader: "service", before: { aB: 1 }, touches: ["/aB"] }],
   facts: { "Odd Key": { x_y: 1, xY: 2 } },
   rolledBackTo: "xt_1",
 });

@@ -37,7 +37,7 @@ export async function folder(): Promise<Folder> {
   };
 }
 
-export const errno = (code: string): Error => Object.assign(new Error(code), { code });
+const errno = (code: string): Error => Object.assign(new Error(code), { code });
 
 type Call = "write" | "sync" | Exclude<keyof FsPort, "posix">;
 

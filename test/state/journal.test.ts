@@ -13,7 +13,7 @@ import { journalKey, type StateDriver } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import { driverFor } from "../../state/index.js";
 import { folder } from "./folder.js";
-import { applied, ids, open, owner, plan, result, START, step, testClock } from "./helpers.js";
+import { applied, ids, intent, open, owner, plan, result, START, step, testClock } from "./helpers.js";
 
 describe("a commit", () => {
   it("throws what build returns, and commits nothing for no events", async () => {
@@ -27,7 +27,6 @@ describe("a commit", () => {
   it("throws the fold's refusal and leaves the chain as it was", async () => {
     const store = await open();
     const { token } = await applied(store);
-    const { intent } = await import("./helpers.js");
     await expect(store.commit((_, seq) => [intent(seq, "ch_1", token)])).rejects.toMatchObject({ code: "token_spent" });
     expect((await store.verify()).commits).toBe(3);
   });
@@ -62,7 +61,6 @@ describe("a commit", () => {
   it("lets one of two appliers of one token through", async () => {
     const kept = new Map<string, Uint8Array>();
     const stores = await Promise.all([open(memoryDriver(kept)), open(memoryDriver(kept), { owner: owner("s-2", 2) })]);
-    const { intent } = await import("./helpers.js");
     let made = plan(1);
     await stores[0]!.commit((_, seq) => {
       made = plan(seq);
@@ -243,6 +241,10 @@ describe("real processes on one folder", () => {
     return { child, acknowledged: () => out.split("\n").slice(0, -1), ended: once(child, "close") };
   }
 
+  async function reached(child: ChildProcess, there: () => boolean): Promise<void> {
+    while (!there()) await once(child.stdout!, "data");
+  }
+
   it("four of them make one store and one chain without a gap", async () => {
     const { root, driver } = await folder();
     const writers = Array.from({ length: 4 }, () => start(root, 40));
@@ -260,7 +262,10 @@ describe("real processes on one folder", () => {
     const all: string[] = [];
     for (let round = 0; round < 4; round++) {
       const writers = Array.from({ length: 3 }, () => start(root, 10_000));
-      await new Promise((resolve) => setTimeout(resolve, 250 + 70 * round));
+      // Killed wherever they are once the first of them has come this far.
+      await Promise.race(
+        writers.map(({ child, acknowledged }) => reached(child, () => acknowledged().length > 7 * round)),
+      );
       for (const { child } of writers) child.kill("SIGKILL");
       await Promise.all(writers.map(({ ended }) => ended));
       all.push(...writers.flatMap(({ acknowledged }) => acknowledged()));
