@@ -240,6 +240,12 @@ describe("a commit on a failing disk", () => {
     expect(await picture()).toEqual({});
   });
 
+  it("alone never brings a folder into being", async () => {
+    const { driver, picture } = await folder();
+    await refusal(driver().putIfAbsent(journalKey(2), new Uint8Array([1])));
+    expect(await picture()).toEqual({});
+  });
+
   it("survives a checkpoint that cannot be written", async () => {
     const { driver } = await folder();
     let failing = true;

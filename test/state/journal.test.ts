@@ -76,6 +76,18 @@ describe("a commit", () => {
     expect(lost?.reason).toMatchObject({ code: "token_spent" });
   });
 
+  it("does not take a number that is free because the journal was emptied under it", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    await store.commit((_, seq) => [plan(seq).event]);
+    await store.commit((_, seq) => [plan(seq).event]);
+    kept.delete(journalKey(1));
+    kept.delete(journalKey(2));
+    await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
+    expect([...kept.keys()]).toEqual(["store.id"]);
+    expect(store.readOnly?.code).toBe("state_unreadable");
+  });
+
   it("carries who, when and what, in snake_case, and is sealed", async () => {
     const kept = new Map<string, Uint8Array>();
     const store = await open(memoryDriver(kept));
