@@ -88,6 +88,29 @@ describe("a commit", () => {
     expect(store.readOnly?.code).toBe("state_unreadable");
   });
 
+  it("is possible in a store that came into being while this one was being opened", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const inner = memoryDriver(kept);
+    let first = true;
+    const store = await open({
+      ...inner,
+      async get(key) {
+        const found = await inner.get(key);
+        if (!first) return found;
+        first = false;
+        await applied(
+          await open(memoryDriver(kept), { owner: owner("s-2", 2) }),
+          undefined,
+          undefined,
+          owner("s-2", 2),
+        );
+        return found;
+      },
+    });
+    expect(store.readOnly).toBeNull();
+    expect((await store.commit((_, seq) => [plan(seq).event])).seq).toBe(4);
+  });
+
   it("carries who, when and what, in snake_case, and is sealed", async () => {
     const kept = new Map<string, Uint8Array>();
     const store = await open(memoryDriver(kept));
