@@ -142,7 +142,12 @@ export function chainReader({
       );
     }
 
-    const origin = readStoreId(id.bytes);
+    let origin = readStoreId(id.bytes);
+    // Where the medium knows no hard links, the id of a store that is just being made comes after its name.
+    for (let tries = 1; typeof origin === "string" && tries < TORN_TRIES; tries++) {
+      await clock.sleep(5 * 2 ** tries);
+      origin = readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
+    }
     if (typeof origin === "string") {
       return nothing(
         damaged(`store.id cannot be used: ${origin}. Nothing was changed; restore it from a backup.`, {

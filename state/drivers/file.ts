@@ -164,8 +164,13 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
     } catch (error) {
       if (!missing(error)) throw unreadable(error, path);
       // One "not found" can be a lying mount: it counts when a second, different call agrees.
-      if (await exists(path)) throw unreadable(error, path);
-      return null;
+      if (!(await exists(path))) return null;
+    }
+    // The two disagree: either another process made the folder in between, or the mount does lie.
+    try {
+      return await fs.readdir(path);
+    } catch (error) {
+      throw unreadable(error, path);
     }
   }
 
@@ -368,7 +373,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
       if (here instanceof OpsError) return here;
       const holds = new Set(here);
       const store = holds.has("store.id");
-      if (store && !holds.has("journal"))
+      if (store && !holds.has("journal") && !(await exists(join(root, "journal"))))
         return refuse("state_unreadable", `${root} holds a store whose journal folder is gone; restore it.`);
       if (!fs.posix) return null;
       const { mode } = await fs.stat(root);

@@ -34,6 +34,25 @@ describe("the state folder", () => {
     expect(await picture()).toEqual({});
   });
 
+  it("may come into being between two looks of somebody who opens it", async () => {
+    const { root, driver } = await folder();
+    let looks = 0;
+    const fs = faultyFs((call, path) =>
+      call === "readdir" && path === root && looks++ === 0 ? { code: "ENOENT" } : undefined,
+    );
+    await (await open(driver())).commit((_, seq) => [plan(seq).event]);
+    const store = await open(driver(fs));
+    expect(store.readOnly).toBeNull();
+    expect((await store.state()).seq).toBe(1);
+  });
+
+  it("is not taken for missing where two calls disagree for good", async () => {
+    const { root, driver } = await folder();
+    await (await open(driver())).commit((_, seq) => [plan(seq).event]);
+    const fs = faultyFs((call, path) => (call === "readdir" && path === root ? { code: "ENOENT" } : undefined));
+    expect((await refusal(open(driver(fs)))).code).toBe("state_unreadable");
+  });
+
   it("belongs to its user alone", async () => {
     const { root, driver } = await folder();
     const store = await open(driver());
@@ -288,6 +307,17 @@ describe("without hard links", () => {
     expect((await reader.state()).seq).toBe(2);
     expect(reader.readOnly).toBeNull();
     expect(waits).toHaveLength(3);
+  });
+
+  it("a reader waits for the id of a store that is just being made", async () => {
+    const { path, driver } = await folder();
+    await (await open(driver())).commit((_, seq) => [plan(seq).event]);
+    const whole = await readFile(path("store.id"));
+    await writeFile(path("store.id"), whole.subarray(0, 9));
+    const clock = { ...testClock(), sleep: () => writeFile(path("store.id"), whole) };
+    const reader = await open(driver(), { clock });
+    expect(reader.readOnly).toBeNull();
+    expect((await reader.state()).seq).toBe(1);
   });
 
   it("a half-written commit of ours does not stay", async () => {
