@@ -3,6 +3,7 @@
 import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
 import type { Store } from "../state/journal.js";
+import { tokenSha256 } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
 import type { Config } from "./config.js";
@@ -73,6 +74,7 @@ export function createApp(ports: AppPorts): App {
     listing,
     absent: absentTools(config, ports.store.readOnly),
     aws: ports.aws,
+    regionOfChange: (input) => regionOfChange(ports.store, input),
     settleOpen: (reader) => gate.settleOpen(reader),
     session,
     currentState: () => ports.store.state(),
@@ -137,6 +139,15 @@ function readOf(catalogue: Catalogue, domain: string, input: JsonObject): { tool
     return { tool: name, arguments: Object.fromEntries(Object.entries(input).filter(([key]) => key in shape)) };
   });
   return shared.find((read) => Object.keys(read.arguments).some((key) => key !== "region")) ?? shared[1]!;
+}
+
+/** A token or a change id says where it belongs, so that nobody has to repeat the region of the plan. */
+async function regionOfChange(store: Store, input: JsonObject): Promise<string | undefined> {
+  const { executionToken, changeId } = input;
+  if (typeof executionToken !== "string" && typeof changeId !== "string") return undefined;
+  const state = await store.state().catch(() => null);
+  const id = typeof changeId === "string" ? changeId : state?.tokens.get(tokenSha256(String(executionToken)));
+  return id === undefined ? undefined : state?.changes.get(id)?.region;
 }
 
 const kindOf = (tool: { kind: string; changesAws?: boolean }): "read" | "plan" | "apply" =>

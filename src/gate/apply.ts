@@ -22,7 +22,6 @@ export interface ApplyRequest {
   readonly token: string;
   readonly aws: AwsReader;
   readonly caller: Caller;
-  readonly signal?: AbortSignal;
   progress(message: string): void;
   refusedBefore(rid: string): boolean;
   /** The changes this process is executing. */
@@ -47,10 +46,17 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   }
+  if (request.executing.has(change.id)) {
+    throw new OpsError("token_spent", "This token is being executed right now by another call. Look at the change.", {
+      field: "executionToken",
+      details: { changeId: change.id },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+    });
+  }
   for (const step of change.steps) deps.secrets.reveal(step);
-  const { live, notes } = await recheck(deps, request, change, state);
   request.executing.add(change.id);
   try {
+    const { live, notes } = await recheck(deps, request, change, state);
     return await execute(deps, request, change, live, notes);
   } finally {
     request.executing.delete(change.id);
@@ -218,6 +224,7 @@ async function storable(deps: GateDeps, aws: AwsReader, step: ChangeStep, conten
   return deps.secrets.fingerprinted(step.ref.type, content, schema);
 }
 
+/** Once the intent is durable nothing abandons the work, also not a client that has gone: its outcome is recorded. */
 async function execute(
   deps: GateDeps,
   request: ApplyRequest,
@@ -236,7 +243,6 @@ async function execute(
       step: live.has(rid) ? { ...step, before: live.get(rid) ?? null } : step,
       aws: request.aws,
       deadline,
-      ...(request.signal ? { signal: request.signal } : {}),
       progress: request.progress,
     });
     if (outcome.status === "succeeded") {

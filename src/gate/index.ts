@@ -1,5 +1,6 @@
 // The gate: plans become changes, tokens become AWS calls, and what a crash left open is finished or named.
 
+import { openChangeIds } from "../../state/fold.js";
 import { openOperations } from "../../state/lineage.js";
 import { recoveryOf } from "../../state/recover.js";
 import type { Caller, Change, Operation, ReaderName, ResourceRef, State } from "../core/change.js";
@@ -13,6 +14,8 @@ import { secretKeeper } from "./secrets.js";
 import { followStep, reconcile, type Work } from "./settle.js";
 
 const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
+/** An operation whose outcome stays unknown is looked for again on later calls, but not on every one of them. */
+const LOOK_AGAIN_AFTER_MS = 10_000;
 
 export interface Gate {
   plan(request: Omit<PlanRequest, "refusedBefore">): Promise<{ change: Change; token: string }>;
@@ -35,6 +38,7 @@ export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
   const settling = new Map<string, Promise<void>>();
   /** Changes that this process is executing right now: nobody else may settle their operations. */
   const executing = new Set<string>();
+  const lookedAt = new Map<string, number>();
 
   /** Remembers a refusal on a resource until something on it succeeds: two in a row are answered differently. */
   async function counting<T>(work: () => Promise<T>): Promise<T> {
@@ -87,6 +91,9 @@ export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
       if (executing.has(change.id) || (own && operation.state === "open")) continue;
       if (!own && deps.liveness(operation.owner) !== "dead") continue;
       if (deps.store.readOnly) return;
+      const now = deps.clock.now().getTime();
+      if (now - (lookedAt.get(operation.id) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_AFTER_MS) continue;
+      lookedAt.set(operation.id, now);
       if (!own) {
         await deps.store.commit(() => [{ type: "op.takeover", operationId: operation.id, owner: deps.owner }]);
       }
@@ -99,7 +106,8 @@ export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
   /** A change between two steps that nobody executes any more: the rest of it was never sent. */
   async function nameInterrupted(): Promise<void> {
     const state = await deps.store.state();
-    for (const change of state.changes.values()) {
+    for (const id of openChangeIds(state)) {
+      const change = state.changes.get(id)!;
       if (change.state !== "applying" || executing.has(change.id) || deps.store.readOnly) continue;
       const operations = change.operationIds.map((id) => state.operations.get(id));
       const last = operations.at(-1);

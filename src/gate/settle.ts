@@ -29,7 +29,6 @@ export interface Work {
   readonly aws: AwsReader;
   /** Wall time, by the clock port, after which the work is handed over instead of waited for. */
   readonly deadline: number;
-  readonly signal?: AbortSignal;
   progress(message: string): void;
 }
 
@@ -49,7 +48,7 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
   let sent: Awaited<ReturnType<ReturnType<GateDeps["aws"]["writer"]>["send"]>>;
   try {
     const open = deps.secrets.reveal(step);
-    sent = await deps.aws.writer(work.aws.region).send(open, operation, work.signal);
+    sent = await deps.aws.writer(work.aws.region).send(open, operation);
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     if (error.code === "outcome_unknown") return reconcile(deps, work, error);
@@ -89,7 +88,7 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
     if (answer.status === "failed") return failedInAws(deps, work, answer);
     if (deps.clock.now().getTime() >= work.deadline) return { status: "running", state: await deps.store.state() };
     work.progress(`${step.service}.${step.operation} is in progress in AWS`);
-    await deps.clock.sleep(answer.retryAfterMs ?? wait, work.signal);
+    await deps.clock.sleep(answer.retryAfterMs ?? wait);
     wait = Math.min(wait * 1.5, LONGEST_POLL_MS);
   }
 }
@@ -169,7 +168,7 @@ export async function reconcile(
   }
   if (may === "resend" && idempotency !== "none" && deps.config.allowWrites) {
     try {
-      const sent = await writer.send(deps.secrets.reveal(step), operation, work.signal);
+      const sent = await writer.send(deps.secrets.reveal(step), operation);
       if (!sent.requestToken) return await readBack(deps, work, sent.identifiers);
       await commit(deps, [{ type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken }]);
       return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
@@ -230,7 +229,7 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
     }
     // Reads that agree at once need no pause: only a resource that has not appeared, gone or settled is waited for.
     if (attempt > 0 || last === null || last === undefined || step.kind === "delete") {
-      await deps.clock.sleep(Math.min(500 * 2 ** attempt, 5_000), work.signal);
+      await deps.clock.sleep(Math.min(500 * 2 ** attempt, 5_000));
     }
   }
   return last ?? null;

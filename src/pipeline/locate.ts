@@ -3,16 +3,20 @@
 import type { Call, Outcome } from "../core/call.js";
 import type { Layer } from "../core/compose.js";
 import { OpsError } from "../core/errors.js";
+import type { JsonObject } from "../core/json.js";
 import type { Aws } from "../core/ports.js";
 
 export interface LocateDeps {
   readonly aws: Aws;
+  /** Where the change is that the input names by token or id. */
+  readonly regionOfChange: (input: JsonObject) => Promise<string | undefined>;
 }
 
 export const locate =
-  ({ aws }: LocateDeps): Layer<Call, Outcome> =>
+  ({ aws, regionOfChange }: LocateDeps): Layer<Call, Outcome> =>
   async (call, next) => {
-    const region = (call.input?.region as string | undefined) ?? (await aws.defaultRegion());
+    const input = call.input!;
+    const region = (input.region as string | undefined) ?? (await regionOfChange(input)) ?? (await aws.defaultRegion());
     if (!region) {
       throw new OpsError(
         "region_missing",

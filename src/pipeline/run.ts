@@ -156,7 +156,6 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
         token,
         aws,
         caller: ports.caller,
-        ...(call.context.signal ? { signal: call.context.signal } : {}),
         progress: ports.progress,
       });
       state = await deps.currentState();

@@ -144,3 +144,38 @@ describe("the process", () => {
     }
   });
 });
+
+describe("where a change belongs", () => {
+  it("the token knows its region; another one is refused", async () => {
+    const assistant = await startAssistant({ args: ["--sandbox"] });
+    const create = (BucketName: string) =>
+      assistant.call("resources_create", {
+        type: "AWS::S3::Bucket",
+        properties: { BucketName },
+        intent: "keep the logs",
+        region: "eu-west-1",
+      });
+    const elsewhere = await create("logs-eu-1");
+    const wrong = await assistant.call("changes_apply", {
+      executionToken: elsewhere.data.executionToken,
+      region: "us-east-1",
+    });
+    expect(wrong.data).toMatchObject({ code: "identity_mismatch", what: "region", planned: "eu-west-1" });
+    const right = await assistant.call("changes_apply", { executionToken: elsewhere.data.executionToken });
+    expect(right.data, JSON.stringify(right.data)).toMatchObject({ outcome: "applied", region: "eu-west-1" });
+    await assistant.close();
+  });
+
+  it("two calls with one token at once: one applies, the other is told so", async () => {
+    const assistant = await startAssistant({ args: ["--sandbox"] });
+    const planned = await assistant.call("securityGroups_addRule", { groupId: GROUP, rule, intent: "admin port" });
+    const call = () => assistant.call("changes_apply", { executionToken: planned.data.executionToken });
+    const answers = await Promise.all([call(), call(), call()]);
+    expect(answers.filter(({ data }) => data.outcome === "applied" && !data.repeated)).toHaveLength(1);
+    for (const { data } of answers)
+      expect(data.code ?? data.repeated?.code ?? data.outcome).toMatch(/applied|token_spent/);
+    const group = await assistant.call("securityGroups_get", { groupId: GROUP });
+    expect(group.data.securityGroup.rules).toHaveLength(3);
+    await assistant.close();
+  });
+});
