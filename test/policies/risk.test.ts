@@ -1,0 +1,44 @@
+// Risk: each rule of the table once, and that the worst one decides.
+
+import { describe, expect, it } from "vitest";
+import { type RiskStep, riskOf } from "../../policies/risk.js";
+
+const step = (given: Partial<RiskStep>): RiskStep => ({
+  operation: "UpdateResource",
+  kind: "update",
+  type: "AWS::ECS::Service",
+  input: {},
+  ...given,
+});
+const ingress = (permission: object): RiskStep =>
+  step({
+    operation: "AuthorizeSecurityGroupIngress",
+    type: "AWS::EC2::SecurityGroup",
+    input: { IpPermissions: [permission] },
+  });
+const world = { IpRanges: [{ CidrIp: "0.0.0.0/0" }] };
+
+describe("risk", () => {
+  it.each<[string, RiskStep[], string]>([
+    ["ssh from the world", [ingress({ FromPort: 22, ToPort: 22, ...world })], "critical"],
+    ["all ports from the world", [ingress({ ...world })], "critical"],
+    ["a range that holds 443, from the world", [ingress({ FromPort: 443, ToPort: 500, ...world })], "critical"],
+    [
+      "ssh from the IPv6 world",
+      [ingress({ FromPort: 22, ToPort: 22, Ipv6Ranges: [{ CidrIpv6: "::/0" }] })],
+      "critical",
+    ],
+    ["https from the world", [ingress({ FromPort: 443, ToPort: 443, ...world })], "high"],
+    ["ssh from an office", [ingress({ FromPort: 22, ToPort: 22, IpRanges: [{ CidrIp: "10.0.0.0/8" }] })], "medium"],
+    ["a bucket deleted", [step({ kind: "delete", type: "AWS::S3::Bucket" })], "critical"],
+    ["an instance terminated", [step({ kind: "delete", type: "AWS::EC2::Instance" })], "high"],
+    ["a role changed", [step({ type: "AWS::IAM::Role" })], "high"],
+    ["a service changed", [step({})], "medium"],
+    ["an instance launched", [step({ kind: "create", type: "AWS::EC2::Instance" })], "low"],
+    ["the worst of several", [step({}), step({ kind: "delete", type: "AWS::KMS::Key" })], "critical"],
+  ])("%s", (_what, steps, level) => {
+    const risk = riskOf(steps);
+    expect(risk.level).toBe(level);
+    expect(risk.because.length > 0 || level === "low").toBe(true);
+  });
+});
