@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The command: serve (default) and demo. The only file that touches `process`.
 
 import { randomBytes, randomUUID } from "node:crypto";

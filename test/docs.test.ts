@@ -41,6 +41,7 @@ const SECTIONS: Readonly<Record<string, () => string>> = {
           `| \`${code}\` | ${cell(row.means)} | ${row.fixableBy}${row.retriable ? ", by trying again" : ""} |`,
       ),
     ].join("\n"),
+  coverage: () => /^Of \d+ tools.*$/m.exec(readFileSync(join(import.meta.dirname, "..", "COVERAGE.md"), "utf8"))![0],
   flags: () => `\`\`\`\n${flagHelp()}\n\`\`\``,
 };
 

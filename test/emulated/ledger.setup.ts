@@ -10,6 +10,9 @@ import { renderLedger } from "./ledger-page.js";
 const ROOT = join(import.meta.dirname, "..", "..");
 const DIR = join(ROOT, ".cache", "ledger");
 
+/** Tools that answer from the state or the catalogue alone. */
+const NOT_AWS = new Set(["changes.cancel", "changes.list", "state.history", "tools.run", "tools.search"]);
+
 export function setup(): () => void {
   const whole = process.argv.slice(2).every((argument) => argument === "run");
   if (!whole) return () => {};
@@ -17,7 +20,13 @@ export function setup(): () => void {
   return () => {
     if (process.exitCode) return;
     const tools = createCatalogue(domains, { allowWrites: true }).entries.map(({ name }) => name);
-    const told = settleLedger(join(ROOT, "COVERAGE.md"), renderLedger(readFragments(DIR), tools, knownWrong));
+    const fragments = readFragments(DIR);
+    const shown = new Set(fragments.flatMap(({ rows }) => rows.map(({ tool }) => tool)));
+    const bare = tools.filter((tool) => !NOT_AWS.has(tool) && !shown.has(tool));
+    if (process.env.REQUIRE_EMULATORS === "1" && bare.length > 0) {
+      throw new Error(`Tools that reach AWS and have no evidence: ${bare.join(", ")}`);
+    }
+    const told = settleLedger(join(ROOT, "COVERAGE.md"), renderLedger(fragments, tools, knownWrong, NOT_AWS));
     if (told === "stale") {
       process.stderr.write("\nCOVERAGE.md differs from this run's evidence; REQUIRE_EMULATORS=1 npm test writes it.\n");
     }

@@ -107,7 +107,7 @@ test("the page says who has no evidence, whatever the order of the fragments", (
   ] as const;
   const page = renderLedger(fragments, tools, faults);
   expect(page).toBe(renderLedger([...fragments].reverse(), [...tools].reverse(), faults));
-  expect(page).toContain("Of 3 tools, 1 have independent evidence, 1 scripted evidence only, 1 none.");
+  expect(page).toContain("Of 3 tools, 1 have independent evidence, 1 scripted evidence only, 1 none;");
   expect(page).toContain("| a.list | independent | ec2:DescribeInstances | ec2:RunInstances | none |");
   expect(page).toContain("| b.stop | scripted | none | ec2:StopInstances | ec2:DescribeTags |");
   expect(page).toContain("| c.try | none | none | none | none |");

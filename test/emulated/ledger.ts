@@ -82,6 +82,8 @@ export function createLedger(dir: string, testFile: string): Ledger {
 
 /** A request that no backend took proves nothing; an injected answer is our own script. */
 function rowsOf(tool: string, { service, operation, backend, fate }: Seen): Row[] {
+  // Asked once a process, by whichever tool comes first: evidence for the one tool that is about it.
+  if (operation === "GetCallerIdentity" && tool !== "session.whoami") return [];
   if (fate === "requestDropped" || fate === "gap") return [];
   return [{ tool, service, operation, backend: fate === "injected" ? "scripted" : backend }];
 }

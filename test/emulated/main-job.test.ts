@@ -191,6 +191,41 @@ describe.skipIf(!product)("the main job on moto", () => {
     expect(await livePorts()).toContain(8443);
   });
 
+  it("lists groups without their rules, and does not take that for having seen them", async () => {
+    const listed = await assistant.call("securityGroups_list", { groupIds: [groupId] });
+    const row = listed.data.securityGroups[0];
+    expect(row).toMatchObject({ groupId, openToWorld: ["tcp/443 from 0.0.0.0/0"] });
+    expect(row.rules).toBeUndefined();
+    const fresh = await product!.start();
+    const again = await fresh.call("securityGroups_list", { groupIds: [groupId] });
+    const planned = await fresh.call("securityGroups_update", {
+      groupId,
+      rules: [],
+      intent: "remove everything",
+      basedOn: again.data.securityGroups[0].revision,
+    });
+    expect(planned.data, JSON.stringify(planned.data)).toMatchObject({
+      code: "precondition_required",
+      field: "basedOn",
+    });
+    await fresh.close();
+  });
+
+  it("removes one rule by its id and no other", async () => {
+    const seen = await assistant.call("securityGroups_get", { groupId });
+    const rule = seen.data.securityGroup.rules.find((one: { fromPort?: number }) => one.fromPort === 8443);
+    const planned = await assistant.call("securityGroups_removeRule", {
+      groupId,
+      ruleId: rule.ruleId,
+      intent: "the office has moved",
+    });
+    await allow(9000, "10.2.0.0/16");
+    const applied = await assistant.call("changes_apply", { executionToken: planned.data.executionToken });
+    expect(applied.data.outcome, JSON.stringify(applied.data)).toBe("applied");
+    expect(applied.data.notes.join()).toContain("stays");
+    expect((await livePorts()).sort()).toEqual([22, 443, 9000]);
+  });
+
   it("finds drift, by whom it cannot say, and calls a port opened to the world critical", async () => {
     await allow(3389, "0.0.0.0/0");
     const drift = await assistant.call("state_drift", { identifier: groupId });

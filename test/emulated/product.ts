@@ -5,9 +5,11 @@ import { domains } from "../../tools/index.js";
 import { type CloudControl, startCloudControl } from "../cloud-control/server.js";
 import { type Answer, type Assistant, type ServerOptions, startAssistant, temporaryFolder } from "../harness.js";
 import { clientsFor, emulatedEnvironment } from "./clients.js";
+import { describeType } from "./describe-type.js";
 import { createLedger, type Ledger } from "./ledger.js";
 import { type Moto, motoFor } from "./moto.js";
 import { type FaultProxy, startProxy } from "./proxy.js";
+import { startScriptedHttp } from "./scripted-http.js";
 
 export const LEDGER_DIR = new URL("../../.cache/ledger/", import.meta.url).pathname;
 const catalogue = createCatalogue(domains, { allowWrites: true });
@@ -32,8 +34,9 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
   const moto = await motoFor(suite);
   if (!moto) return undefined;
   const cloudControl = await startCloudControl();
+  const registry = await startScriptedHttp(describeType);
   const proxy = await startProxy(moto.endpoint, {
-    routes: { cloudcontrolapi: { url: cloudControl.endpoint, name: "scripted" } },
+    routes: { cloudcontrolapi: cloudControl.endpoint, cloudformation: registry.endpoint },
   });
   const outsider = clientsFor(moto.endpoint);
   const ledger = createLedger(LEDGER_DIR, testFile);
@@ -58,9 +61,10 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
       return {
         ...assistant,
         async call(tool, given, onProgress): Promise<Answer> {
-          const name = catalogue.find(tool)?.name;
+          const asked = tool === "tools_run" ? String(given?.tool) : tool;
+          const name = catalogue.find(asked)?.name;
           const call = () => assistant.call(tool, given, onProgress);
-          return name && !name.startsWith("tools.") ? ledger.during(name, proxy, call) : call();
+          return name ? ledger.during(name, proxy, call) : call();
         },
         async close() {
           open.delete(assistant);
@@ -74,6 +78,7 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
       outsider.close();
       await proxy.stop();
       await cloudControl.stop();
+      await registry.stop();
       await moto.stop();
       folder.remove();
     },

@@ -202,5 +202,14 @@ describe.skipIf(!product)("resources on scripted Cloud Control", () => {
   it("gives a trimmed schema and says where it is from", async () => {
     const schema = await assistant.call("resources_schema", { type: BUCKET });
     expect(schema.data.schema).toMatchObject({ type: BUCKET, source: "built-in", primaryIdentifier: ["/BucketName"] });
+    const registered = await assistant.call("resources_schema", { type: "AWS::SNS::Topic" });
+    expect(registered.data.schema, JSON.stringify(registered.data)).toMatchObject({
+      source: "registry",
+      primaryIdentifier: ["/TopicArn"],
+      createOnly: ["/TopicName"],
+      unordered: ["/Tags"],
+    });
+    const wrong = await create("AWS::SNS::Topic", { TopicNaem: "typo" });
+    expect(wrong.data).toMatchObject({ code: "validation_error", field: "properties.TopicNaem" });
   });
 });
