@@ -17,6 +17,8 @@ import { pipeline } from "./pipeline/index.js";
 import { render, type ToolResult } from "./render.js";
 import { createSession } from "./session.js";
 
+const STALE_WRITES: ReadonlySet<string> = new Set(["stale_revision", "live_guard_failed"]);
+
 export interface AppPorts {
   readonly config: Config;
   readonly version: string;
@@ -68,6 +70,7 @@ export function createApp(ports: AppPorts): App {
   const gate = createGate({ ...ports, session });
   const listing = { toolsets: config.toolsets, dotted };
   const tools = layer.decorateTools(catalogue.list(listing)) as readonly ListedTool[];
+  const counters = { signalsApplied: 0, signalsUnknown: 0, staleNotices: 0, staleWritesRefused: 0 };
   const call = pipeline({
     log: ports.log,
     catalogue,
@@ -77,6 +80,8 @@ export function createApp(ports: AppPorts): App {
     regionOfChange: (input) => regionOfChange(ports.store, input),
     settleOpen: (reader) => gate.settleOpen(reader),
     session,
+    clock,
+    revalidate: config.revalidate,
     currentState: () => ports.store.state(),
     gate,
     now: () => clock.now(),
@@ -87,6 +92,7 @@ export function createApp(ports: AppPorts): App {
       allowWrites: writesPossible,
       stateDir: ports.store.location,
       version,
+      counters,
       ...(config.region ? { defaultRegion: config.region } : {}),
     },
   });
@@ -107,7 +113,10 @@ export function createApp(ports: AppPorts): App {
         storeProblem: ports.store.readOnly,
         spell: (tool) => (canonical.includes(tool) ? spell(tool) : tool),
       });
+      counters.staleNotices += outcome.staleNotices?.length ?? 0;
+      if (outcome.status === "refused" && STALE_WRITES.has(outcome.error.code)) counters.staleWritesRefused++;
       if (!outcome.sync) return result;
+      counters[outcome.sync.outcome === "applied" ? "signalsApplied" : "signalsUnknown"]++;
       return layer.decorateResult(catalogue.find(name)?.name ?? name, result as never, {
         outcome: outcome.sync.outcome,
         tool: outcome.sync.tool,

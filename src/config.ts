@@ -35,6 +35,10 @@ export const ConfigSchema = z.strictObject({
   toolNames: z.enum(["wire", "dotted"]).default("wire").describe("wire (instances_list) or dotted (instances.list)"),
   signalPlacement: z.enum(["first", "last", "merge"]).default("first").describe("where the invalidation text stands"),
   signalText: z.enum(["system", "xml", "off"]).default("system").describe("form of the invalidation text"),
+  revalidate: z
+    .enum(["off", "on-call"])
+    .default("on-call")
+    .describe("look again at what was shown, beside later calls: off or on-call"),
   tokenMinutes: z.number().int().min(1).max(1440).default(15).describe("MINUTES an execution token lives"),
   waitSeconds: z
     .number()

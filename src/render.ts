@@ -1,7 +1,7 @@
 // Outcome → MCP content: the same object as structured content and as JSON text, redacted, cleaned and bounded. Pure.
 
-import type { Outcome, StaleNotice } from "./core/call.js";
-import { CODES, type NextCall, type OpsError } from "./core/errors.js";
+import type { Outcome } from "./core/call.js";
+import { CODES, type OpsError } from "./core/errors.js";
 import { isObject, type Json, type JsonObject, looksSecret, redact } from "./core/json.js";
 
 export interface ToolResult {
@@ -30,7 +30,7 @@ const FREE_TEXT = /^(name|groupName|awsMessage|tags)$/;
 export function render(outcome: Outcome, frame: Frame): ToolResult {
   const envelope = {
     ...(outcome.staleNotices && outcome.staleNotices.length > 0
-      ? { staleNotices: outcome.staleNotices.map((notice) => noticeOf(notice, frame)) }
+      ? { staleNotices: outcome.staleNotices.map((notice) => ({ ...notice, what: spelledName(notice.what, frame) })) }
       : {}),
     asOf: frame.at.toISOString(),
     ...(outcome.account ? { account: outcome.account } : {}),
@@ -41,10 +41,8 @@ export function render(outcome: Outcome, frame: Frame): ToolResult {
       : {}),
   };
   const isError = outcome.status === "refused" || outcome.status === "failed";
-  const body = isError
-    ? errorBody(outcome.error, outcome.status === "failed" ? outcome.applied : "no", frame)
-    : { ...outcome.data, ...(isNext(outcome.data.next) ? { next: nextOf(outcome.data.next, frame) } : {}) };
-  const data = present({ ...envelope, ...body }) as Record<string, unknown>;
+  const body = isError ? errorBody(outcome.error, outcome.status === "failed" ? outcome.applied : "no") : outcome.data;
+  const data = present(spelled({ ...envelope, ...body } as JsonObject, frame)) as Record<string, unknown>;
   return {
     content: [{ type: "text", text: JSON.stringify(data) }],
     structuredContent: data,
@@ -52,7 +50,7 @@ export function render(outcome: Outcome, frame: Frame): ToolResult {
   };
 }
 
-function errorBody(error: OpsError, applied: "no" | "maybe", frame: Frame): JsonObject {
+function errorBody(error: OpsError, applied: "no" | "maybe"): JsonObject {
   return {
     code: error.code,
     message: error.message,
@@ -60,24 +58,25 @@ function errorBody(error: OpsError, applied: "no" | "maybe", frame: Frame): Json
     nothingWasChanged: applied === "no" ? true : "unknown",
     retriable: CODES[error.code].retriable,
     fixableBy: CODES[error.code].fixableBy,
-    next: error.next.map((call) => nextOf(call, frame)),
+    next: error.next as unknown as Json,
     ...(error.details as JsonObject),
   };
 }
 
-const isNext = (value: unknown): value is NextCall => isObject(value) && typeof value.tool === "string";
+/** A notice is about a resource, by its key, or about a read, by its tool. */
+const spelledName = (what: string, frame: Frame): string => (what.includes("/") ? what : frame.spell(what));
 
-const nextOf = (call: NextCall, frame: Frame): JsonObject => ({
-  ...(call as unknown as JsonObject),
-  tool: frame.spell(call.tool),
-});
-
-const noticeOf = (notice: StaleNotice, frame: Frame): JsonObject =>
-  ({
-    ...notice,
-    what: notice.what.includes("/") ? notice.what : frame.spell(notice.what),
-    readAgainWith: nextOf(notice.readAgainWith, frame),
-  }) as unknown as JsonObject;
+/** Every call an answer proposes, in the spelling in force. */
+function spelled(value: Json, frame: Frame): Json {
+  if (Array.isArray(value)) return value.map((item) => spelled(item, frame));
+  if (!isObject(value)) return value;
+  const isCall = typeof value.tool === "string" && isObject(value.arguments);
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .map(([key, member]) => [key, isCall && key === "tool" ? frame.spell(String(member)) : spelled(member, frame)]),
+  );
+}
 
 /** Redacted by name, then cleaned of characters that hide or reorder text, then bounded. */
 export function present(value: unknown): Json {

@@ -34,7 +34,16 @@ export interface Session extends Ledger {
   outdated(state: State): StaleNotice[];
   /** The session's own change made these known: the answer that says so is the notice. */
   changed(resources: readonly Seen[], state: State, at: string): Revision[];
-  readonly size: number;
+  /** What was shown of an account and region before `before`, oldest first: due for another look. */
+  due(place: { readonly account: string; readonly region: string }, before: string): SeenRecord[];
+  /** A second look at what was shown: says what changed, and `null` that it is gone. The record follows. */
+  lookedAgain(looks: readonly Look[], state: State, at: string): StaleNotice[];
+}
+
+/** One resource looked at again. `content` is null where AWS says it does not exist. */
+export interface Look {
+  readonly record: SeenRecord;
+  readonly content: JsonObject | null;
 }
 
 export interface Shown {
@@ -50,25 +59,29 @@ export function createSession(): Session {
   const revisions = new Map<Revision, SeenRecord>();
   const entries = new Map<string, Entry>();
   const lists = new Map<string, ListEntry>();
+  const gone = new Set<string>();
 
   const keyOf = (seen: Seen): string => `${seen.reader} ${ridOf(seen.ref)}`;
   const seqOf = (seen: Seen, state: State): number => state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0;
 
-  function remember(seen: Seen, state: State, at: string, readWith: ReadWith): Revision {
+  /** `handedOut`: the caller was given the revision, so it may stand in `basedOn`. */
+  function remember(seen: Seen, state: State, at: string, readWith: ReadWith, handedOut = true): Revision {
     const revision = revisionOf(seqOf(seen, state), seen.content);
     const known = revisions.get(revision);
     const record: SeenRecord = { ...seen, ...shownTogether(known, seen), revision, observedAt: at };
-    revisions.delete(revision);
-    revisions.set(revision, record);
+    if (handedOut) {
+      revisions.delete(revision);
+      revisions.set(revision, record);
+    }
     if (revisions.size > MOST_REVISIONS) revisions.delete(revisions.keys().next().value!);
     entries.set(keyOf(seen), { record, seq: seqOf(seen, state), readWith });
+    gone.delete(keyOf(seen));
     return revision;
   }
 
   return {
-    get size() {
-      return entries.size;
-    },
+    entries: () =>
+      [...entries.values()].map(({ record, readWith }) => ({ record, readWith, gone: gone.has(keyOf(record)) })),
     seen: (revision) => revisions.get(revision) ?? null,
     revision: (seen, state) => revisionOf(seqOf(seen, state), seen.content),
 
@@ -115,6 +128,47 @@ export function createSession(): Session {
           since: entry.record.observedAt,
           readAgainWith: entry.readWith,
         });
+      }
+      return bounded(notices);
+    },
+
+    due: ({ account, region }, before) =>
+      [...entries.values()]
+        .map(({ record }) => record)
+        .filter(
+          ({ ref, observedAt }) =>
+            ref.account === account && [region, "global"].includes(ref.region) && observedAt < before,
+        )
+        .filter((record) => !gone.has(keyOf(record)))
+        .sort((a, b) => (a.observedAt < b.observedAt ? -1 : 1)),
+
+    lookedAgain(looks, state, at) {
+      const notices: StaleNotice[] = [];
+      for (const { record, content } of looks) {
+        const entry = entries.get(keyOf(record));
+        if (entry?.record !== record) continue;
+        if (content) {
+          const fresh: Seen = {
+            ref: record.ref,
+            reader: record.reader,
+            content,
+            ...(record.shown ? { shown: record.shown } : {}),
+          };
+          const notice = contentNotice(entry, fresh, entry.readWith);
+          if (notice) notices.push(notice);
+          // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
+          if (!notice) entries.set(keyOf(record), { ...entry, record: { ...record, observedAt: at } });
+          else remember(fresh, state, at, entry.readWith, false);
+        } else {
+          gone.add(keyOf(record));
+          notices.push({
+            what: ridOf(record.ref),
+            youSaw: { revision: record.revision, observedAt: record.observedAt },
+            now: { exists: false },
+            since: record.observedAt,
+            readAgainWith: entry.readWith,
+          });
+        }
       }
       return bounded(notices);
     },

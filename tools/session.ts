@@ -1,6 +1,7 @@
 // The session: who is asking, where, and what is open.
 
 import { z } from "zod";
+import { ridOf } from "../src/core/change.js";
 import { domain, read } from "../src/core/tool.js";
 import { openOperations, plannedChanges } from "../state/lineage.js";
 
@@ -21,6 +22,7 @@ const whoami = read({
     managedResources: z.number(),
     openChanges: z.array(z.object({ changeId: z.string(), summary: z.string(), expiresAt: z.string() })),
     openOperations: z.array(z.object({ operationId: z.string(), changeId: z.string(), state: z.string() })),
+    counters: z.record(z.string(), z.number()),
     version: z.string(),
   }),
   async run(_input, { aws, state, mode, now }) {
@@ -44,10 +46,33 @@ const whoami = read({
           changeId: operation.changeId,
           state: operation.state,
         })),
+        counters: { ...mode.counters },
         version: mode.version,
       },
     };
   },
 });
 
-export const session = domain("session", { whoami }, ["whoami"]);
+const seen = read({
+  title: "What this session has seen",
+  description:
+    "Everything this session was shown of single resources: revision, when it was last true, the read that shows it again. `gone`: AWS says it no longer exists.",
+  scope: "region",
+  foreignText: false,
+  input: z.object({ limit: z.number().int().min(1).max(500).default(50) }),
+  output: z.object({ count: z.number(), notShown: z.number(), seen: z.array(z.record(z.string(), z.unknown())) }),
+  async run({ limit }, { ledger }) {
+    const entries = [...ledger.entries()].sort((a, b) => (a.record.observedAt < b.record.observedAt ? -1 : 1));
+    const rows = entries.slice(0, limit).map(({ record, readWith, gone }) => ({
+      rid: ridOf(record.ref),
+      revision: record.revision,
+      lastTrue: record.observedAt,
+      ...(record.shown ? { shown: [...record.shown] } : {}),
+      ...(gone ? { gone } : {}),
+      readAgainWith: { ...readWith },
+    }));
+    return { data: { count: rows.length, notShown: entries.length - rows.length, seen: rows } };
+  },
+});
+
+export const session = domain("session", { whoami, seen }, ["whoami"]);

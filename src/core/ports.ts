@@ -121,6 +121,13 @@ export interface Aws {
 export interface Ledger {
   /** What a revision showed, or null if this server never handed it out or has dropped it. */
   seen(revision: Revision): SeenRecord | null;
+  /** The newest record of everything shown, with the read that shows it again. */
+  entries(): readonly {
+    readonly record: SeenRecord;
+    readonly readWith: { readonly tool: string; readonly arguments: JsonObject };
+    /** AWS says it no longer exists. */
+    readonly gone: boolean;
+  }[];
 }
 
 export interface SeenRecord extends Seen {
@@ -141,12 +148,21 @@ export interface ReadPorts {
   progress(message: string, done?: number, total?: number): void;
 }
 
+/** What StateSync and the gate did in this session. */
+export interface Counters {
+  readonly signalsApplied: number;
+  readonly signalsUnknown: number;
+  readonly staleNotices: number;
+  readonly staleWritesRefused: number;
+}
+
 export interface Mode {
   readonly sandbox: boolean;
   readonly allowWrites: boolean;
   readonly stateDir: string;
   readonly version: string;
   readonly defaultRegion?: string;
+  readonly counters: Counters;
 }
 
 /** A plan tool also gets what the caller's `basedOn` showed, by resource key (`ridOf`). */

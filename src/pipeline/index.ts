@@ -6,11 +6,12 @@ import { type LocateDeps, locate } from "./locate.js";
 import { type LookupDeps, lookup } from "./lookup.js";
 import { type RecoverDeps, recover } from "./recover.js";
 import { type ResumeDeps, resume } from "./resume.js";
+import { type RevalidateDeps, revalidate } from "./revalidate.js";
 import { type RunDeps, run } from "./run.js";
 import { type SeeDeps, see } from "./see.js";
 import { validate } from "./validate.js";
 
-export type PipelineDeps = RecoverDeps & LookupDeps & LocateDeps & ResumeDeps & SeeDeps & RunDeps;
+export type PipelineDeps = RecoverDeps & LookupDeps & LocateDeps & ResumeDeps & RevalidateDeps & SeeDeps & RunDeps;
 
 /** From a call to its outcome. Never rejects. */
 export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>) =>
@@ -20,6 +21,7 @@ export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>)
       lookup(deps), //    name → tool                    unknown_tool
       validate(), //      arguments → input              validation_error
       locate(deps), //    account, region, credentials   region_missing unknown_region credentials_*
+      revalidate(deps), // another look at what was shown before
       see(deps), //       what was shown, what is stale
       recover(deps), //   so that a refusal too says where, and what is stale
       resume(deps), //    what a crash left open         state_unreadable

@@ -1,0 +1,83 @@
+// Beside a call: another look at what the session was shown a while ago, so that one who never asks again is told too.
+
+import { emptyState } from "../../state/fold.js";
+import type { Call, Outcome, StaleNotice } from "../core/call.js";
+import type { State } from "../core/change.js";
+import type { Layer } from "../core/compose.js";
+import type { Contents } from "../core/content.js";
+import type { JsonObject } from "../core/json.js";
+import type { AwsReader, Clock, SeenRecord } from "../core/ports.js";
+import type { Look, Session } from "../session.js";
+
+export interface RevalidateDeps {
+  readonly session: Session;
+  readonly currentState: () => Promise<State>;
+  readonly clock: Clock;
+  readonly revalidate: "off" | "on-call";
+}
+
+/** What was shown less long ago is taken for known. */
+const OLD_AFTER_MS = 5_000;
+/** Reads of AWS beside one call, and how long they may take. */
+const MOST_READS = 3;
+const BUDGET_MS = 1_000;
+const MOST_IDS = 100;
+
+/** The types whose readers look at many at once: type → the filter that names them and the id in a content. */
+const MANY: { readonly [T in keyof Contents]: { readonly filter: string; readonly id: keyof Contents[T] } } = {
+  "AWS::EC2::Instance": { filter: "instance-id", id: "instanceId" },
+  "AWS::EC2::SecurityGroup": { filter: "group-id", id: "groupId" },
+};
+
+export const revalidate =
+  ({ session, currentState, clock, revalidate: mode }: RevalidateDeps): Layer<Call, Outcome> =>
+  async (call, next) => {
+    const { tool } = call.entry!;
+    if (mode === "off" || (tool.kind === "gate" && tool.changesAws)) return next(call);
+    const before = new Date(call.at.getTime() - OLD_AFTER_MS).toISOString();
+    const due = session.due(call.aws!, before);
+    if (due.length === 0) return next(call);
+    const late = new AbortController();
+    const inTime = clock.sleep(BUDGET_MS, late.signal).then(
+      () => [],
+      () => [],
+    );
+    const [outcome, looks] = await Promise.all([
+      next(call),
+      Promise.race([lookAgain(call.aws!, due).catch(() => []), inTime]).finally(() => late.abort()),
+    ]);
+    const shown = new Set(outcome.status === "ok" ? (outcome.seen ?? []).map(({ ref }) => JSON.stringify(ref)) : []);
+    const others = looks.filter(({ record }) => !shown.has(JSON.stringify(record.ref)));
+    const state = await currentState().catch(() => emptyState("", call.at.toISOString(), ""));
+    const notices: StaleNotice[] = session.lookedAgain(others, state, call.at.toISOString());
+    return notices.length > 0 ? { ...outcome, staleNotices: [...(outcome.staleNotices ?? []), ...notices] } : outcome;
+  };
+
+/** Reads what is due, as many at once as AWS allows. A read that fails says nothing about anything. */
+async function lookAgain(aws: AwsReader, due: readonly SeenRecord[]): Promise<Look[]> {
+  const groups = new Map<string, SeenRecord[]>();
+  for (const record of due) {
+    const { type, id } = record.ref;
+    const many = record.reader === "service" && type in MANY;
+    const key = many ? type : `${type} ${id}`;
+    groups.set(key, [...(groups.get(key) ?? []), record]);
+  }
+  const some = [...groups.values()].slice(0, MOST_READS);
+  const looks = await Promise.all(some.map((records) => lookAt(aws, records.slice(0, MOST_IDS)).catch(() => [])));
+  return looks.flat();
+}
+
+async function lookAt(aws: AwsReader, records: readonly SeenRecord[]): Promise<Look[]> {
+  const [{ ref, reader }] = records as [SeenRecord, ...SeenRecord[]];
+  if (reader !== "service" || !(ref.type in MANY)) {
+    return [{ record: records[0]!, content: await aws.content(ref, reader) }];
+  }
+  const type = ref.type as keyof Contents;
+  const { filter, id } = MANY[type];
+  const page = await aws.list(type, { filters: { [filter]: records.map((record) => record.ref.id) } });
+  if (page.next) return [];
+  const found = new Map(
+    page.items.map((item) => [String((item as unknown as JsonObject)[id]), item as unknown as JsonObject]),
+  );
+  return records.map((record) => ({ record, content: found.get(record.ref.id) ?? null }));
+}

@@ -1,0 +1,68 @@
+// The app in this process behind an in-memory MCP client: for stories in which time passes, because the clock is ours.
+
+import { randomBytes, randomUUID } from "node:crypto";
+import { Client } from "@modelcontextprotocol/client";
+import { InMemoryTransport } from "@modelcontextprotocol/server";
+import { createApp } from "../src/app.js";
+import { createSandboxAws } from "../src/aws/index.js";
+import { type Outsider, outsider } from "../src/aws/sandbox/outsider.js";
+import { memoryStore } from "../src/aws/sandbox/world.js";
+import { loadConfig } from "../src/config.js";
+import type { Aws, Clock, Ids } from "../src/core/ports.js";
+import { createServer } from "../src/server.js";
+import { memoryDriver } from "../state/drivers/memory.js";
+import { openStore } from "../state/journal.js";
+
+export interface InMemory {
+  // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
+  call(tool: string, args?: Record<string, unknown>): Promise<any>;
+  readonly outsider: Outsider;
+  /** Lets time pass. */
+  pass(milliseconds: number): void;
+  close(): Promise<void>;
+}
+
+export interface InMemoryOptions {
+  readonly args?: readonly string[];
+  /** Wraps AWS, to count or to fail. */
+  readonly wrap?: (aws: Aws) => Aws;
+}
+
+export async function inMemory({ args = [], wrap = (aws) => aws }: InMemoryOptions = {}): Promise<InMemory> {
+  let now = Date.parse("2026-11-21T10:00:00Z");
+  const waiting = new Set<() => void>();
+  const clock: Clock = {
+    now: () => new Date(now),
+    // Nobody waits in a test: whoever would sleep goes on at once, unless the work beside it is to win the race.
+    sleep: (milliseconds, signal) =>
+      new Promise((resolve, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+        if (!signal) {
+          now += milliseconds;
+          resolve();
+        } else waiting.add(resolve);
+      }),
+  };
+  const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
+  const owner = { host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" };
+  const { config } = loadConfig(["--sandbox", ...args], {});
+  const world = memoryStore();
+  const log = () => {};
+  const store = await openStore({ driver: memoryDriver(), clock, ids, owner, user: "tester", log });
+  const aws = wrap(createSandboxAws({ store: world, clock, log }));
+  const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness: () => "alive" });
+  const [near, far] = InMemoryTransport.createLinkedPair();
+  const client = new Client({ name: "test", version: "1" });
+  await Promise.all([createServer(app).connect(far), client.connect(near)]);
+  return {
+    call: async (name, given = {}) => {
+      const { structuredContent, isError } = await client.callTool({ name, arguments: given });
+      return { ...(structuredContent as object), ...(isError ? { isError } : {}) };
+    },
+    outsider: outsider(world, clock),
+    pass: (milliseconds) => {
+      now += milliseconds;
+    },
+    close: () => client.close(),
+  };
+}
