@@ -1,5 +1,6 @@
 // Composition root: builds every port once, folds the pipeline, and answers calls. Opens nothing before the first call.
 
+import { needsHuman } from "../policies/approval.js";
 import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
 import type { Store } from "../state/journal.js";
@@ -85,6 +86,7 @@ export function createApp(ports: AppPorts): App {
     currentState: () => ports.store.state(),
     gate,
     now: () => clock.now(),
+    needsHuman: (risk) => needsHuman(risk, config.approveFrom),
     sessionId: ports.owner.session,
     readOf: (domain, input) => readOf(catalogue, domain, input),
     mode: {

@@ -4,6 +4,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import module from "node:module";
 import { hostname, userInfo } from "node:os";
+import { createInterface } from "node:readline/promises";
 import { ConfigError, flagHelp, loadConfig } from "./config.js";
 import { OpsError } from "./core/errors.js";
 import type { Clock, Ids } from "./core/ports.js";
@@ -16,6 +17,7 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
 
 const COMMANDS = {
   serve: "speak MCP on stdin and stdout (default)",
+  approve: "CHANGE: show a planned change and approve it, in a terminal",
   demo: "play the three dangers against the sandbox; --json for one JSON document",
 } as const;
 
@@ -63,6 +65,21 @@ async function main(argv: readonly string[]): Promise<number> {
   const [command = "serve", ...extra] = positionals;
   if (!(command in COMMANDS))
     throw new ConfigError(`"${command}" is no command; there are ${Object.keys(COMMANDS).join(", ")}`);
+  if (command === "approve") {
+    const { approve } = await import("./approve.js");
+    return approve(config, extra, {
+      clock,
+      ids,
+      env: process.env,
+      host: hostname(),
+      user: userName(),
+      pid: process.pid,
+      pidExists,
+      writeLog: (line) => void process.stderr.write(line),
+      terminal: process.stdin.isTTY && process.stdout.isTTY ? { ask } : null,
+      write: (text) => void process.stdout.write(text),
+    });
+  }
   if (extra.length > 0) throw new ConfigError(`"${extra[0]}" is one word too many after ${command}`);
   if (command === "demo") {
     const { demo } = await import("./demo/index.js");
@@ -91,6 +108,15 @@ async function main(argv: readonly string[]): Promise<number> {
       process.once("SIGTERM", stop);
     },
   });
+}
+
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return await lines.question(question);
+  } finally {
+    lines.close();
+  }
 }
 
 function userName(): string {

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { THRESHOLDS } from "../policies/approval.js";
 import { LEVELS } from "./log.js";
 
 const flag = z.boolean();
@@ -35,6 +36,10 @@ export const ConfigSchema = z.strictObject({
   toolNames: z.enum(["wire", "dotted"]).default("wire").describe("wire (instances_list) or dotted (instances.list)"),
   signalPlacement: z.enum(["first", "last", "merge"]).default("first").describe("where the invalidation text stands"),
   signalText: z.enum(["system", "xml", "off"]).default("system").describe("form of the invalidation text"),
+  approveFrom: z
+    .enum(THRESHOLDS)
+    .default("never")
+    .describe("LEVEL of risk from which a human approves in a terminal: low, medium, high, critical or never"),
   revalidate: z
     .enum(["off", "on-call"])
     .default("on-call")

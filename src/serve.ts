@@ -46,6 +46,14 @@ export async function serve(config: Config, host: Host & Streams): Promise<numbe
 /** The app of a configuration. Reads the state folder if there is one; creates nothing, calls nothing. */
 export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
+  const { store, owner, runtime, log } = await buildStore(config, host, "mcp");
+  const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
+  return createApp({ config, version: VERSION, aws, store, clock, ids, log, owner, liveness: livenessOn(runtime) });
+}
+
+/** The store of a configuration, opened by this process. */
+export async function buildStore(config: Config, host: Host, client: string) {
+  const { clock, ids } = host;
   const log = jsonLog(host.writeLog, config.logLevel, clock);
   const runtime = { host: host.host, pid: host.pid, session: ids.uuid(), pidExists: host.pidExists };
   const owner = thisOwner(runtime);
@@ -54,9 +62,8 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
   if (!driver.durable && !config.sandbox) {
     throw new ConfigError("--state: memory is for the sandbox only; a change of real AWS needs a record that survives");
   }
-  const store = await openStore({ driver, clock, ids, owner, user: host.user, client: "mcp", version: VERSION, log });
-  const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
-  return createApp({ config, version: VERSION, aws, store, clock, ids, log, owner, liveness: livenessOn(runtime) });
+  const store = await openStore({ driver, clock, ids, owner, user: host.user, client, version: VERSION, log });
+  return { store, owner, runtime, log };
 }
 
 function stateLocation(config: Config, host: Host): string {

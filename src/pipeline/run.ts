@@ -1,7 +1,7 @@
 // The core of the onion: a read reads, a plan proposes, and the gate does the rest.
 
 import type { Call, Outcome } from "../core/call.js";
-import { type Caller, revisionOf, ridOf, type Seen, type State, stepView } from "../core/change.js";
+import { type Caller, type RiskLevel, revisionOf, ridOf, type Seen, type State, stepView } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
@@ -15,6 +15,7 @@ export interface RunDeps {
   readonly currentState: () => Promise<State>;
   readonly now: () => Date;
   readonly mode: Mode;
+  readonly needsHuman: (risk: RiskLevel) => boolean;
   readonly sessionId: string;
   readonly readOf: (domain: string, input: JsonObject) => { tool: string; arguments: JsonObject };
 }
@@ -101,7 +102,9 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
       tool: "changes.apply",
       arguments: { executionToken: token, region: change.region },
       when: deps.mode.allowWrites
-        ? "after the user has seen this difference and agreed"
+        ? deps.needsHuman(change.risk.level)
+          ? "after a human has approved it in a terminal; apply names the command"
+          : "after the user has seen this difference and agreed"
         : "not on this server: it is read-only",
     },
   };
