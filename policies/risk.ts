@@ -27,6 +27,12 @@ const RULES: readonly RiskRule[] = [
     because: "opens a port other than 80 or 443 to the whole internet",
     matches: (step) => worldPorts(step).some((port) => port !== 80 && port !== 443),
   },
+  {
+    level: "critical",
+    because: "names the whole internet in a security group",
+    matches: ({ type, operation, input }) =>
+      type.startsWith("AWS::EC2::SecurityGroup") && operation.endsWith("Resource") && namesWorld(input),
+  },
   { level: "high", because: "opens a port to the whole internet", matches: (step) => worldPorts(step).length > 0 },
   {
     level: "critical",
@@ -37,7 +43,7 @@ const RULES: readonly RiskRule[] = [
   {
     level: "high",
     because: "changes permissions or keys",
-    matches: (step) => /^AWS::(IAM|KMS)::/.test(step.type),
+    matches: (step) => /^AWS::(IAM|KMS)::|Policy$|Permission$/.test(step.type),
   },
   { level: "medium", because: "removes security group rules", matches: (step) => step.operation.startsWith("Revoke") },
   {
@@ -45,8 +51,18 @@ const RULES: readonly RiskRule[] = [
     because: "changes who can reach a resource",
     matches: (step) => step.type.endsWith("SecurityGroup"),
   },
+  {
+    level: "medium",
+    because: "creates a resource of a type without rules of its own",
+    matches: (step) => step.operation === "CreateResource",
+  },
   { level: "medium", because: "changes a running service", matches: (step) => step.kind === "update" },
 ];
+
+const namesWorld = (input: unknown): boolean => {
+  const text = JSON.stringify(input);
+  return [...WORLD].some((range) => text.includes(`"${range}"`) || text.includes(`\\"${range}\\"`));
+};
 
 /** `-1` stands for all ports. */
 function worldPorts(step: RiskStep): number[] {

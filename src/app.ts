@@ -11,9 +11,10 @@ import type { Config } from "./config.js";
 import type { CallContext } from "./core/call.js";
 import type { Liveness, Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
-import type { JsonObject } from "./core/json.js";
+import { digest, type Json, type JsonObject } from "./core/json.js";
 import type { Aws, Clock, Ids, Log } from "./core/ports.js";
 import { createGate } from "./gate/index.js";
+import { secretKeeper } from "./gate/secrets.js";
 import { pipeline } from "./pipeline/index.js";
 import { render, type ToolResult } from "./render.js";
 import { createSession } from "./session.js";
@@ -68,7 +69,10 @@ export function createApp(ports: AppPorts): App {
   lintPolicies({ ...sync, strict: true }, lintable);
   const layer = new StateSyncLayer(sync);
   const session = createSession();
-  const gate = createGate({ ...ports, session });
+  const secrets = secretKeeper(fingerprints(ports.store, ports.ids));
+  const aws = secrets.guarded(ports.aws);
+  const gate = createGate({ ...ports, aws, session, secrets });
+  const begun = new Set<Promise<unknown>>();
   const listing = { toolsets: config.toolsets, dotted };
   const tools = layer.decorateTools(catalogue.list(listing)) as readonly ListedTool[];
   const counters = { signalsApplied: 0, signalsUnknown: 0, staleNotices: 0, staleWritesRefused: 0 };
@@ -77,7 +81,7 @@ export function createApp(ports: AppPorts): App {
     catalogue,
     listing,
     absent: absentTools(config, ports.store.readOnly),
-    aws: ports.aws,
+    aws,
     regionOfChange: (input) => regionOfChange(ports.store, input),
     settleOpen: (reader) => gate.settleOpen(reader),
     session,
@@ -108,7 +112,9 @@ export function createApp(ports: AppPorts): App {
     catalogue,
     async call(name, given, context) {
       const at = clock.now();
-      const outcome = await call({ name, arguments: given, context, at });
+      const running = call({ name, arguments: given, context, at });
+      begun.add(running);
+      const outcome = await running.finally(() => begun.delete(running));
       const result = render(outcome, {
         at,
         sandbox: config.sandbox,
@@ -136,6 +142,11 @@ export function createApp(ports: AppPorts): App {
       };
     },
     async close() {
+      // A client that has gone abandons nothing: what was begun gets its outcome recorded, within the wait it was given.
+      const late = new AbortController();
+      const patience = clock.sleep(config.waitSeconds * 1_000, late.signal).catch(() => {});
+      await Promise.race([Promise.allSettled(begun), patience]);
+      late.abort();
       await ports.store.close();
       ports.aws.close();
     },
@@ -150,6 +161,20 @@ function readOf(catalogue: Catalogue, domain: string, input: JsonObject): { tool
     return { tool: name, arguments: Object.fromEntries(Object.entries(input).filter(([key]) => key in shape)) };
   });
   return shared.find((read) => Object.keys(read.arguments).some((key) => key !== "region")) ?? shared[1]!;
+}
+
+/** The store's keyed hash; where the store can hold no key, one of this process alone. */
+function fingerprints(store: Store, ids: Ids): (value: Json) => Promise<string> {
+  let own: string | undefined;
+  return async (value) => {
+    try {
+      return await store.fingerprint(value);
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      own ??= Buffer.from(ids.bytes(32)).toString("hex");
+      return digest([own, value]);
+    }
+  };
 }
 
 /** A token or a change id says where it belongs, so that nobody has to repeat the region of the plan. */

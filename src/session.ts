@@ -23,6 +23,8 @@ interface ListEntry {
 
 /** Revisions remembered before the oldest is dropped: a dropped one is "stale", so a read again always mends it. */
 const MOST_REVISIONS = 20_000;
+const MOST_ENTRIES = 5_000;
+const MOST_LISTS = 100;
 const MOST_NOTICES = 5;
 
 export interface Session extends Ledger {
@@ -74,8 +76,12 @@ export function createSession(): Session {
       revisions.set(revision, record);
     }
     if (revisions.size > MOST_REVISIONS) revisions.delete(revisions.keys().next().value!);
+    entries.delete(keyOf(seen));
     entries.set(keyOf(seen), { record, seq: seqOf(seen, state), readWith });
     gone.delete(keyOf(seen));
+    for (const map of [entries, gone]) {
+      if (map.size > MOST_ENTRIES) map.delete(map.keys().next().value!);
+    }
     return revision;
   }
 
@@ -105,6 +111,7 @@ export function createSession(): Session {
         }
         remember(one, state, at, readWith);
       }
+      if (complete && lists.size >= MOST_LISTS) lists.delete(lists.keys().next().value!);
       if (complete) lists.set(listKey, { members: new Map(seen.map((one) => [keyOf(one), one.content])), at });
       return bounded(notices);
     },
@@ -184,14 +191,15 @@ export function createSession(): Session {
 
 /** The tool that reads one resource. */
 export function readerOf(seen: Pick<Seen, "ref" | "reader">): ReadWith {
-  const { type, id, region } = seen.ref;
+  const { type, id } = seen.ref;
+  const region: JsonObject = seen.ref.region === "global" ? {} : { region: seen.ref.region };
   if (seen.reader === "service" && type === "AWS::EC2::Instance") {
-    return { tool: "instances.get", arguments: { instanceId: id, region } };
+    return { tool: "instances.get", arguments: { instanceId: id, ...region } };
   }
   if (seen.reader === "service" && type === "AWS::EC2::SecurityGroup") {
-    return { tool: "securityGroups.get", arguments: { groupId: id, region } };
+    return { tool: "securityGroups.get", arguments: { groupId: id, ...region } };
   }
-  return { tool: "resources.get", arguments: { type, identifier: id, region } };
+  return { tool: "resources.get", arguments: { type, identifier: id, ...region } };
 }
 
 /** A list that showed part of a content does not undo that a full read showed all of it. */

@@ -1,26 +1,60 @@
 // What to do about an operation whose outcome is not known. Pure: the gate does it.
 
 import type { ChangeStep, Operation } from "../src/core/change.js";
-import { isGone, type SecurityGroup } from "../src/core/content.js";
+import { isGone, type Rule, type SecurityGroup } from "../src/core/content.js";
 import { isObject, type Json, type JsonObject, sameJson } from "../src/core/json.js";
-import { trafficOf } from "./converge.js";
+import { mergeDesired, sameTraffic } from "./desired.js";
 
-/** `resend`: the identical call may be sent again, its approval still stands. `probe`: only look. */
-export type Recovery = "resend" | "probe";
+/** `resend`: the identical call may be sent again, its approval still stands. `settle`: only look, and end the matter. */
+export type Recovery = "resend" | "settle";
 
 export const recoveryOf = (operation: Pick<Operation, "resendUntil">, now: Date): Recovery =>
-  now.toISOString() < operation.resendUntil ? "resend" : "probe";
+  now.toISOString() < operation.resendUntil ? "resend" : "settle";
 
 /** Whether live shows what the step was to bring about, so that a lost answer can be taken for a success. */
 export function reached(step: ChangeStep, live: JsonObject | null): boolean {
   if (step.kind === "delete") return isGone(step.ref.type, live);
-  if (live === null || step.after === null) return false;
-  if (step.reader === "service" && step.ref.type === "AWS::EC2::SecurityGroup") {
-    const traffic = (group: JsonObject) => (group as unknown as SecurityGroup).rules.map(trafficOf).sort();
-    return sameJson(traffic(step.after), traffic(live));
-  }
-  return holds(live, step.desired ?? step.after);
+  if (live === null) return false;
+  const shows = SHOWS.find(([operation]) => step.operation.startsWith(operation));
+  if (shows) return shows[1](step.input, live, step);
+  const wanted = step.desired ?? step.after;
+  if (!wanted) return false;
+  return step.kind === "create" ? holds(live, wanted) : sameJson(mergeDesired(live, wanted), live);
 }
+
+type Shows = (input: JsonObject, live: JsonObject, step: ChangeStep) => boolean;
+
+const rulesOf = (live: JsonObject): readonly Rule[] => (live as unknown as SecurityGroup).rules ?? [];
+const listOf = (value: Json | undefined): readonly JsonObject[] =>
+  Array.isArray(value) ? (value as readonly JsonObject[]) : [];
+const tagsOf = (live: JsonObject): JsonObject => (isObject(live.tags) ? live.tags : {});
+
+/** Calls that name a part of a resource, by how their operation begins, and how live shows that they were carried out. */
+const SHOWS: readonly (readonly [string, Shows])[] = [
+  [
+    "AuthorizeSecurityGroup",
+    (_, live, { desired }) => {
+      const wanted = listOf(desired?.rules) as unknown as readonly Omit<Rule, "ruleId">[];
+      return wanted.length > 0 && wanted.every((rule) => rulesOf(live).some((other) => sameTraffic(other, rule)));
+    },
+  ],
+  [
+    "RevokeSecurityGroup",
+    ({ SecurityGroupRuleIds: ids }, live) =>
+      Array.isArray(ids) && rulesOf(live).every(({ ruleId }) => !ids.includes(ruleId)),
+  ],
+  [
+    "UpdateSecurityGroupRuleDescriptions",
+    ({ SecurityGroupRuleDescriptions: wanted }, live) =>
+      listOf(wanted).every((one) =>
+        rulesOf(live).some(
+          (rule) => rule.ruleId === one.SecurityGroupRuleId && (rule.description ?? "") === (one.Description ?? ""),
+        ),
+      ),
+  ],
+  ["CreateTags", ({ Tags }, live) => listOf(Tags).every(({ Key, Value }) => tagsOf(live)[String(Key)] === Value)],
+  ["DeleteTags", ({ Tags }, live) => listOf(Tags).every(({ Key }) => !Object.hasOwn(tagsOf(live), String(Key)))],
+];
 
 /** Every leaf of `wanted` stands in `live`. */
 function holds(live: Json | undefined, wanted: Json): boolean {

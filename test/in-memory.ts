@@ -6,17 +6,19 @@ import { InMemoryTransport } from "@modelcontextprotocol/server";
 import { createApp } from "../src/app.js";
 import { createSandboxAws } from "../src/aws/index.js";
 import { type Outsider, outsider } from "../src/aws/sandbox/outsider.js";
-import { memoryStore } from "../src/aws/sandbox/world.js";
+import { memoryStore, SANDBOX_REGION, type WorldRegion } from "../src/aws/sandbox/world.js";
 import { loadConfig } from "../src/config.js";
 import type { Aws, Clock, Ids } from "../src/core/ports.js";
 import { createServer } from "../src/server.js";
 import { memoryDriver } from "../state/drivers/memory.js";
-import { openStore } from "../state/journal.js";
+import { openStore, type Store } from "../state/journal.js";
 
 export interface InMemory {
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
   call(tool: string, args?: Record<string, unknown>): Promise<any>;
   readonly outsider: Outsider;
+  /** The account itself, for changes that the outsider has no word for. */
+  edit(change: (region: WorldRegion) => void): Promise<void>;
   /** Lets time pass. */
   pass(milliseconds: number): void;
   close(): Promise<void>;
@@ -26,9 +28,15 @@ export interface InMemoryOptions {
   readonly args?: readonly string[];
   /** Wraps AWS, to count or to fail. */
   readonly wrap?: (aws: Aws) => Aws;
+  /** Wraps the store, to fail. */
+  readonly wrapStore?: (store: Store) => Store;
 }
 
-export async function inMemory({ args = [], wrap = (aws) => aws }: InMemoryOptions = {}): Promise<InMemory> {
+export async function inMemory({
+  args = [],
+  wrap = (aws) => aws,
+  wrapStore = (store) => store,
+}: InMemoryOptions = {}): Promise<InMemory> {
   let now = Date.parse("2026-11-21T10:00:00Z");
   const waiting = new Set<() => void>();
   const clock: Clock = {
@@ -48,7 +56,7 @@ export async function inMemory({ args = [], wrap = (aws) => aws }: InMemoryOptio
   const { config } = loadConfig(["--sandbox", ...args], {});
   const world = memoryStore();
   const log = () => {};
-  const store = await openStore({ driver: memoryDriver(), clock, ids, owner, user: "tester", log });
+  const store = wrapStore(await openStore({ driver: memoryDriver(), clock, ids, owner, user: "tester", log }));
   const aws = wrap(createSandboxAws({ store: world, clock, log }));
   const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness: () => "alive" });
   const [near, far] = InMemoryTransport.createLinkedPair();
@@ -60,6 +68,11 @@ export async function inMemory({ args = [], wrap = (aws) => aws }: InMemoryOptio
       return { ...(structuredContent as object), ...(isError ? { isError } : {}) };
     },
     outsider: outsider(world, clock),
+    async edit(change) {
+      const held = (await world.load())!;
+      change(held.regions[SANDBOX_REGION]!);
+      await world.save(held);
+    },
     pass: (milliseconds) => {
       now += milliseconds;
     },

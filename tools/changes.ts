@@ -96,8 +96,11 @@ const apply = gate({
           id: resource.ref.id,
           region: resource.ref.region,
           outcome: resource.outcome,
+          // What is repeated is history: it proves nothing about now, so it carries no revision.
           ...(Object.keys(resource.content).length > 0
-            ? { revision: ports.revision(resource), properties: resource.content }
+            ? report.repeated
+              ? { recorded: resource.content }
+              : { revision: ports.revision(resource), properties: resource.content }
             : {}),
         })),
       },

@@ -5,7 +5,7 @@ import type { ChangeStep, ResourceRef, Seen } from "../src/core/change.js";
 import type { ResourceSchema } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
-import { type Json, type JsonObject, valueAt } from "../src/core/json.js";
+import { type JsonObject, valueAt } from "../src/core/json.js";
 import type { AwsReader } from "../src/core/ports.js";
 import { domain, plan, read } from "../src/core/tool.js";
 import { updateStep } from "../state/converge.js";
@@ -183,7 +183,6 @@ const update = plan({
       summary: `Update ${type} ${identifier}`,
       steps: [step],
       warnings: sourceWarning(facts),
-      facts: { patch: patch.patch as unknown as Json },
     };
   },
 });
@@ -222,6 +221,15 @@ async function existing(aws: AwsReader, type: string, identifier: string): Promi
 }
 
 function refuseReadOnly(facts: ResourceSchema, desired: JsonObject): void {
+  if (JSON.stringify(desired).includes('"$secret"')) {
+    throw new OpsError(
+      "validation_error",
+      "A `$secret` is this server's mark for a value it does not show, and no value. Give the value itself.",
+      {
+        field: "properties",
+      },
+    );
+  }
   const given = facts.readOnly.find((pointer) => valueAt(desired, pointer) !== undefined);
   if (given)
     throw new OpsError("validation_error", `${given} is set by AWS and cannot be given.`, {

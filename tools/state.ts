@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type State } from "../src/core/change.js";
 import { isGone, type ResourceSchema, volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
-import { diff, type Json, type JsonObject } from "../src/core/json.js";
+import { diff, type Json, type JsonObject, propertyOf } from "../src/core/json.js";
 import type { AwsReader, DriftObservation, GatePorts } from "../src/core/ports.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";
 import { converge } from "../state/converge.js";
@@ -109,10 +109,10 @@ const drift = gate({
     const held = claims(state);
     const observations: DriftObservation[] = [];
     const rows: JsonObject[] = [];
+    const contents = await ports.confirmed(some);
     for (const [index, resource] of some.entries()) {
-      ports.progress(`comparing ${resource.ref.id}`, index, some.length);
       const busy = held.get(resource.rid);
-      const report = busy ? busyReport(busy.changeId) : await compare(ports, resource);
+      const report = busy ? busyReport(busy.changeId) : await compare(ports, resource, contents[index]!);
       rows.push(rowOf(resource, report));
       observations.push({
         rid: resource.rid,
@@ -161,10 +161,14 @@ const bare = (status: Report["status"], because: string): Report => ({
 
 const busyReport = (changeId: string): Report => bare("BUSY", `change ${changeId} holds it`);
 
-async function compare(ports: GatePorts, resource: ManagedResource): Promise<Report> {
+async function compare(
+  ports: GatePorts,
+  resource: ManagedResource,
+  live: JsonObject | null | OpsError,
+): Promise<Report> {
   try {
+    if (live instanceof OpsError) throw live;
     const schema = await schemaOf(ports.aws, resource);
-    const live = await ports.confirmed(resource.ref, resource.reader);
     return driftOf({
       resource,
       live,
@@ -231,7 +235,7 @@ const rollback = plan({
     }
     const steps =
       live === null
-        ? recreate(resource, way.target, way.desired)
+        ? recreate(resource, way.target, way.desired, schema)
         : stepsTo(resource, live, way, schema, basedOn.get(ridOf(ref))?.content);
     if (steps.length === 0) {
       throw new OpsError("unsupported", `Nothing of what differs on ${ref.id} can be changed back in place.`, {
@@ -250,14 +254,15 @@ const rollback = plan({
       warnings: [
         ...(outside.length > 0
           ? [
-              `${ref.id} was changed outside this lineage after our last change (${outside
-                .slice(0, 5)
-                .map(({ path }) => path)
-                .join(", ")}). This rollback would undo what it touches of that: ask the user.`,
+              `${ref.id} was changed outside this lineage after our last change (${named(outside)}). This rollback would undo what it touches of that: ask the user.`,
             ]
           : []),
-        ...way.kept.map(({ path }) => `${path} was changed by others since and stays.`),
-        ...way.unrestorable.map(({ path, because }) => `${path || ref.id} cannot be restored: ${because}.`),
+        ...(way.kept.length > 0 ? [`Changed by others since, and stays: ${named(way.kept)}.`] : []),
+        ...new Set(
+          way.unrestorable.map(
+            ({ path, because }) => `${path ? propertyOf(path) : ref.id} cannot be restored: ${because}.`,
+          ),
+        ),
       ],
       facts: {
         resolvedTo: {
@@ -268,10 +273,15 @@ const rollback = plan({
           ...(found ? { because: found.because } : {}),
         },
         changedOutsideSince: outside.slice(0, 20) as unknown as Json,
+        kept: way.kept.slice(0, 20) as unknown as Json,
       },
     };
   },
 });
+
+/** Properties by name: the paths below them may hold text that anybody wrote, and stand in the facts. */
+const named = (differences: readonly { readonly path: string }[]): string =>
+  [...new Set(differences.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
 
 function stepsTo(
   { ref, reader, desired: declaredBefore }: ManagedResource,
@@ -292,7 +302,12 @@ function stepsTo(
   }).steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
 }
 
-function recreate({ ref, reader }: ManagedResource, target: JsonObject, desired: JsonObject): readonly ChangeStep[] {
+function recreate(
+  { ref, reader }: ManagedResource,
+  target: JsonObject,
+  declared: JsonObject,
+  schema: ResourceSchema | undefined,
+): readonly ChangeStep[] {
   if (reader !== "cloudcontrol") {
     throw new OpsError(
       "unsupported",
@@ -302,6 +317,12 @@ function recreate({ ref, reader }: ManagedResource, target: JsonObject, desired:
       },
     );
   }
+  // What was declared, and what no create goes without; a schema that is not known leaves nothing out.
+  const needed = [...(schema?.required ?? []), ...(schema?.primaryIdentifier ?? []).map(propertyOf)];
+  const desired =
+    schema && schema.source !== "none"
+      ? { ...Object.fromEntries(Object.entries(target).filter(([name]) => needed.includes(name))), ...declared }
+      : target;
   return [
     {
       service: "cloudcontrol",

@@ -86,7 +86,7 @@ interface Row<N extends WriteName> {
   readonly find?: (api: WholeApi, op: Op) => Promise<readonly string[]>;
 }
 
-/** The tag by which whatever a lost call made is found again. */
+/** The tag by which whatever a lost call made is found again. Its value is the client token: no other store has it. */
 export const OPERATION_MARK = "aws-devops-mcp:op";
 
 const asIs = (input: JsonObject): JsonObject => input;
@@ -96,7 +96,7 @@ const ids = (value: Json | undefined): string[] => listed(value).filter((id): id
 
 /** Tags at creation, with our mark among those of the instances. */
 function marked(input: JsonObject, op: Op): JsonObject {
-  const mark = { Key: OPERATION_MARK, Value: op.id };
+  const mark = { Key: OPERATION_MARK, Value: op.clientToken };
   const given = listed(input.TagSpecifications);
   const instance = given.find((spec) => isObject(spec) && spec.ResourceType === "instance");
   const tags = isObject(instance) ? listed(instance.Tags) : [];
@@ -127,7 +127,7 @@ async function launchedBy(api: WholeApi, op: Op): Promise<readonly string[]> {
     );
     return found.flatMap(({ InstanceId }) => (InstanceId ? [InstanceId] : [])).sort();
   };
-  const tagged = await by(`tag:${OPERATION_MARK}`, op.id);
+  const tagged = await by(`tag:${OPERATION_MARK}`, op.clientToken);
   return tagged.length > 0 ? tagged : by("client-token", op.clientToken);
 }
 

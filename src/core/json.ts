@@ -90,6 +90,12 @@ export function pathsTouch(a: string, b: string): boolean {
   return a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`) || a === "" || b === "";
 }
 
+/** The top-level property of a path, for prose: what lies below it may be text that anybody wrote. */
+export function propertyOf(path: string): string {
+  const top = pointerSegments(path)[0] ?? "";
+  return /^[A-Za-z][A-Za-z0-9]{0,63}$/.test(top) ? top : "a property";
+}
+
 const IDENTITY_FIELDS = ["Key", "Id", "id", "ruleId", "Name", "name", "Sid", "AttributeName", "IndexName"] as const;
 
 function identityField(items: readonly Json[]): string | undefined {

@@ -2,7 +2,7 @@
 
 import type { Caller, Change, ChangeStep, ReaderName, ResourceRef, Revision, Seen, State } from "./change.js";
 import type { Contents, GroupUser, InstanceDependants, Region, ResourceSchema } from "./content.js";
-import type { ErrorCode } from "./errors.js";
+import type { ErrorCode, OpsError } from "./errors.js";
 import type { JsonObject } from "./json.js";
 
 export interface Clock {
@@ -176,8 +176,13 @@ export interface GatePorts extends ReadPorts {
   cancel(changeId: string): Promise<Change>;
   /** A change as it stands, after asking AWS about any operation of it that is still running. */
   follow(changeId: string): Promise<{ readonly change: Change; readonly state: State }>;
-  /** Live content, where "does not exist" is believed only when AWS says it twice, five seconds apart. */
-  confirmed(ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null>;
+  /**
+   * Live contents in the given order; an OpsError where AWS could not say. "Does not exist" is believed only when AWS says
+   * it twice, five seconds apart.
+   */
+  confirmed(
+    resources: readonly { readonly ref: ResourceRef; readonly reader: ReaderName }[],
+  ): Promise<readonly (JsonObject | null | OpsError)[]>;
   recordDrift(reports: readonly DriftObservation[]): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
 import { needsHuman } from "../../policies/approval.js";
+import { sameRules } from "../../state/converge.js";
 import { clientToken, operationId, parseToken, tokenSha256 } from "../../state/tokens.js";
 import {
   type Caller,
@@ -9,11 +10,11 @@ import {
   type Owner,
   planDigest,
   ridOf,
-  type Seen,
   type State,
 } from "../core/change.js";
+import type { SecurityGroup } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
-import type { Difference, JsonObject } from "../core/json.js";
+import { type Difference, type JsonObject, propertyOf } from "../core/json.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { conflict, moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
@@ -189,8 +190,7 @@ async function recheck(
     const [first] = steps as [ChangeStep, ...ChangeStep[]];
     if (first.ref.id === "") continue;
     request.progress(`re-reading ${first.ref.id}`);
-    const read = await request.aws.content(first.ref, first.reader);
-    const now = read && (await storable(deps, request.aws, first, read));
+    const now = await request.aws.content(first.ref, first.reader);
     live.set(rid, now);
     if (first.kind === "create") {
       if (now === null) continue;
@@ -235,15 +235,9 @@ function groupSteps(steps: readonly ChangeStep[]): Map<string, ChangeStep[]> {
 }
 
 const rebased = (id: string, disjoint: readonly Difference[]): string =>
-  `${id} was changed elsewhere meanwhile (${disjoint
+  `${id} was changed elsewhere meanwhile (${[...new Set(disjoint.map(({ path }) => propertyOf(path)))]
     .slice(0, 5)
-    .map((difference) => difference.path)
     .join(", ")}): this plan does not touch that, and it stays.`;
-
-async function storable(deps: GateDeps, aws: AwsReader, step: ChangeStep, content: JsonObject): Promise<JsonObject> {
-  const schema = step.reader === "cloudcontrol" ? await aws.schema(step.ref.type) : undefined;
-  return deps.secrets.fingerprinted(step.ref.type, content, schema);
-}
 
 /** Once the intent is durable nothing abandons the work, also not a client that has gone: its outcome is recorded. */
 async function execute(
@@ -254,37 +248,105 @@ async function execute(
   notes: string[],
 ): Promise<ApplyReport> {
   const deadline = deps.clock.now().getTime() + deps.config.waitSeconds * 1_000;
-  const seen: Seen[] = [];
+  const done: string[] = [];
   for (const [index, step] of planned.steps.entries()) {
-    const operation = await intend(deps, planned, index, request.token, deps.owner);
     const rid = ridOf(step.ref);
-    const outcome = await sendStep(deps, {
-      change: planned,
-      operation,
-      step: live.has(rid) ? { ...step, before: live.get(rid) ?? null } : step,
-      aws: request.aws,
-      deadline,
-      progress: request.progress,
+    const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
+    if (index > 0) await stillThere(request, planned, { ...step, before }, done);
+    const operation = await intend(deps, planned, index, request.token, deps.owner).catch((error: unknown) => {
+      throw index === 0 ? error : partly(planned, done, error);
     });
-    if (outcome.status === "succeeded") {
-      for (const result of outcome.results) {
-        live.set(ridOf(result.ref), result.after);
-        seen.push({ ref: result.ref, reader: result.reader, content: result.after ?? {} });
-      }
-      deps.session.changed(
-        outcome.results.flatMap((result) =>
-          result.after ? [{ ref: result.ref, reader: result.reader, content: result.after }] : [],
-        ),
-        outcome.state,
-        deps.clock.now().toISOString(),
-      );
-      continue;
-    }
-    return ended(planned, outcome, index, notes, seen);
+    const work = { change: planned, operation, step: { ...step, before }, aws: request.aws, deadline };
+    const outcome = await sendStep(deps, { ...work, progress: request.progress }).catch((error: unknown) => {
+      throw unrecorded(deps, planned, operation.id, error);
+    });
+    if (outcome.status !== "succeeded") return ended(planned, outcome, notes, done);
+    for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
+    const later = planned.steps.slice(index + 1).some((one) => ridOf(one.ref) === rid);
+    if (later && !leftAsPlanned(step, live.get(rid)))
+      throw partly(planned, [...done, step.operation], elsewhere(step, "rules"));
+    deps.session.changed(
+      outcome.results.flatMap(({ ref, reader, after }) => (after ? [{ ref, reader, content: after }] : [])),
+      outcome.state,
+      deps.clock.now().toISOString(),
+    );
+    done.push(`${step.service}.${step.operation} ${step.ref.id}`.trim());
   }
   const state = await deps.store.state();
   const change = state.changes.get(planned.id) ?? planned;
   return { change, outcome: "applied", repeated: false, notes, resources: touchedBy(change, state) };
+}
+
+/**
+ * Live once more, right before a later step: the steps before it took time. `step.before` is what was checked at the
+ * start, or what our own last step on the resource left.
+ */
+async function stillThere(
+  { aws }: ApplyRequest,
+  change: Change,
+  step: ChangeStep,
+  done: readonly string[],
+): Promise<void> {
+  if (step.ref.id === "") return;
+  const now = await aws.content(step.ref, step.reader).catch((error: unknown) => {
+    throw partly(change, done, error);
+  });
+  const { overlapping } = moved(step.before, now, step.touches);
+  if (overlapping.length === 0) return;
+  const names = [...new Set(overlapping.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
+  throw partly(change, done, elsewhere(step, names));
+}
+
+const elsewhere = (step: ChangeStep, names: string): OpsError =>
+  new OpsError(
+    "stale_revision",
+    `${step.ref.id} was changed elsewhere while this change was being applied (${names}).`,
+    {
+      details: { rid: ridOf(step.ref) },
+    },
+  );
+
+/** Whether a step left what the plan said it would, so that a later step on the same resource still means the same. */
+function leftAsPlanned(step: ChangeStep, after: JsonObject | null | undefined): boolean {
+  if (step.reader !== "service" || step.ref.type !== "AWS::EC2::SecurityGroup" || !step.after || !after) return true;
+  return sameRules(step.after as unknown as SecurityGroup, after as unknown as SecurityGroup);
+}
+
+/** The change stops here: what was done stays and is recorded, the rest was never sent. */
+function partly(change: Change, done: readonly string[], cause: unknown): OpsError {
+  const error =
+    cause instanceof OpsError ? cause : new OpsError("internal", "The server failed by a fault of its own.");
+  return new OpsError(
+    error.code,
+    `${error.message} ${done.length} of ${change.steps.length} calls were done and stay; the rest was not sent.`,
+    {
+      field: "executionToken",
+      details: {
+        ...error.details,
+        stepsDone: done.length,
+        stepsPlanned: change.steps.length,
+        done,
+        changeId: change.id,
+      },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+      cause,
+    },
+  );
+}
+
+/** Something failed after the intent and not in AWS's answer: the call may have been sent, and its outcome is not recorded. */
+function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: unknown): OpsError {
+  deps.log("error", "an outcome could not be recorded", { operationId, error: cause });
+  const reason = cause instanceof OpsError ? cause.code : "internal";
+  return new OpsError(
+    "outcome_unknown",
+    `The call of operation ${operationId} may have been carried out, and its outcome could not be recorded (${reason}). It is looked for on later calls; do not plan it a second time.`,
+    {
+      details: { operationId, changeId: change.id, reason },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+      cause,
+    },
+  );
 }
 
 /** The durable intent of one step. With the first one the token is spent and every resource of the plan claimed. */
@@ -312,9 +374,8 @@ async function intend(deps: GateDeps, change: Change, step: number, token: strin
 function ended(
   change: Change,
   outcome: Exclude<StepOutcome, { status: "succeeded" }>,
-  index: number,
   notes: readonly string[],
-  seen: readonly Seen[],
+  done: readonly string[],
 ): ApplyReport {
   const after = outcome.state.changes.get(change.id) ?? change;
   if (outcome.status === "running") {
@@ -326,20 +387,13 @@ function ended(
       resources: touchedBy(after, outcome.state),
     };
   }
-  const done =
-    index > 0 ? { stepsDone: index, stepsPlanned: change.steps.length, doneSoFar: seen.map((one) => one.ref.id) } : {};
-  throw new OpsError(
-    outcome.error.code,
-    index > 0
-      ? `${outcome.error.message} ${index} earlier call(s) of this change were done and stay.`
-      : outcome.error.message,
-    {
-      details: { ...outcome.error.details, ...done, changeId: change.id },
-      next:
-        outcome.error.next.length > 0
-          ? outcome.error.next
-          : [{ tool: "changes.get", arguments: { changeId: change.id } }],
-      cause: outcome.error,
-    },
-  );
+  if (done.length > 0) throw partly(change, done, outcome.error);
+  throw new OpsError(outcome.error.code, outcome.error.message, {
+    details: { ...outcome.error.details, changeId: change.id },
+    next:
+      outcome.error.next.length > 0
+        ? outcome.error.next
+        : [{ tool: "changes.get", arguments: { changeId: change.id } }],
+    cause: outcome.error,
+  });
 }

@@ -3,7 +3,7 @@
 import { type Basis, type ResourceRef, ridOf, type Seen, type State } from "../core/change.js";
 import { showRule } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
-import { type Difference, diff, isObject, type Json, type JsonObject, pathsTouch } from "../core/json.js";
+import { type Difference, diff, isObject, type Json, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
 import type { SeenRecord } from "../core/ports.js";
 import { readerOf, type Session } from "../session.js";
 
@@ -28,7 +28,7 @@ function inWords(ref: ResourceRef, { path, kind, before, after }: Difference): s
   const verb = { ADD: "was added", REMOVE: "was removed", NOT_EQUAL: "changed" }[kind];
   const rule = (after ?? before) as never;
   const isRule = ref.type === "AWS::EC2::SecurityGroup" && /^\/rules\/[^/]+$/.test(path) && isObject(rule);
-  return isRule ? `rule ${showRule(rule)} ${verb}` : `${path || "the resource"} ${verb}`;
+  return isRule ? `rule ${showRule(rule)} ${verb}` : path === "" ? `it ${verb}` : `${propertyOf(path)} changed`;
 }
 
 /**
@@ -55,8 +55,9 @@ export function conflict(
   const fresh = now
     ? session.changed([{ ref, reader: facts.reader, content: now }], facts.state, facts.at)[0]
     : undefined;
-  const words = overlapping.slice(0, 3).map((difference) => inWords(ref, difference));
-  const more = overlapping.length > 3 ? ` and ${overlapping.length - 3} more` : "";
+  const told = [...new Set(overlapping.map((difference) => inWords(ref, difference)))];
+  const words = told.slice(0, 3);
+  const more = told.length > 3 ? ` and ${told.length - 3} more` : "";
   const happened = now ? `${words.join("; ")}${more}` : "it no longer exists";
   const todo = facts.repeated
     ? "This is the second refusal in a row here: stop and ask the user what they want."
@@ -107,7 +108,9 @@ export function checkBasedOn(
     if (!record || record.reader !== step.reader) {
       throw new OpsError(
         "precondition_required",
-        `\`basedOn\` holds no revision of ${step.ref.id}. Read it, then plan from the revision it answers.`,
+        basedOn.size === 0
+          ? "This change replaces or removes, so it needs `basedOn`: the revision of the answer in which you saw the resource. Read it, show the user what is there, then plan."
+          : `\`basedOn\` holds no revision of ${step.ref.id}. Read it, then plan from the revision it answers.`,
         {
           field: "basedOn",
           details: { rid },

@@ -10,7 +10,6 @@ import type { ApplyReport, AwsReader, DriftObservation } from "../core/ports.js"
 import { type ApplyRequest, applyChange } from "./apply.js";
 import type { GateDeps } from "./deps.js";
 import { type PlanRequest, planChange } from "./plan.js";
-import { secretKeeper } from "./secrets.js";
 import { followStep, reconcile, type Work } from "./settle.js";
 
 const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
@@ -28,12 +27,21 @@ export interface Gate {
     progress: (message: string) => void,
   ): Promise<{ change: Change; state: State }>;
   recordDrift(reports: readonly DriftObservation[]): Promise<void>;
-  confirmed(aws: AwsReader, ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null>;
+  confirmed(
+    aws: AwsReader,
+    resources: readonly { readonly ref: ResourceRef; readonly reader: ReaderName }[],
+    progress: (done: number) => void,
+  ): Promise<readonly (JsonObject | null | OpsError)[]>;
   settleOpen(aws: AwsReader): Promise<void>;
 }
 
-export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
-  const deps: GateDeps = { ...ports, secrets: secretKeeper((value) => ports.store.fingerprint(value)) };
+function asValue(error: unknown): OpsError {
+  if (error instanceof OpsError) return error;
+  throw error;
+}
+
+export function createGate(ports: GateDeps): Gate {
+  const deps: GateDeps = ports;
   const refusals = new Set<string>();
   const settling = new Map<string, Promise<void>>();
   /** Changes that this process is executing right now: nobody else may settle their operations. */
@@ -78,7 +86,7 @@ export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
         "outcome_unknown",
         "The process that sent this call ended before its answer was recorded.",
       );
-      await reconcile(deps, work, lost, action);
+      await reconcile(deps, work, lost, action, false);
     }
   }
 
@@ -88,14 +96,21 @@ export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
       const change = state.changes.get(operation.changeId);
       if (!change || change.account !== aws.account || change.region !== aws.region) continue;
       const own = operation.owner.session === deps.owner.session;
-      if (executing.has(change.id) || (own && operation.state === "open")) continue;
+      if (executing.has(change.id)) continue;
       if (!own && deps.liveness(operation.owner) !== "dead") continue;
       if (deps.store.readOnly) return;
       const now = deps.clock.now().getTime();
       if (now - (lookedAt.get(operation.id) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_AFTER_MS) continue;
+      if (lookedAt.size > 1_000) lookedAt.clear();
       lookedAt.set(operation.id, now);
       if (!own) {
-        await deps.store.commit(() => [{ type: "op.takeover", operationId: operation.id, owner: deps.owner }]);
+        const taken = await deps.store.commit((now) =>
+          // Two processes may find the same dead owner: only the first of them finds it still in possession.
+          now.operations.get(operation.id)?.owner.session === operation.owner.session
+            ? [{ type: "op.takeover", operationId: operation.id, owner: deps.owner }]
+            : [],
+        );
+        if (taken.events.length === 0) continue;
       }
       deps.log("warn", "settling an operation that an earlier process left open", { operation: operation.id });
       await finish(operation, aws, await deps.store.state(), 2_000, () => {});
@@ -156,16 +171,21 @@ export function createGate(ports: Omit<GateDeps, "secrets">): Gate {
       ) {
         return { change, state };
       }
-      if (running.state === "unknown" || running.requestToken) await finish(running, aws, state, 5_000, progress);
+      await finish(running, aws, state, 5_000, progress);
       await nameInterrupted();
       return known(changeId);
     },
 
-    async confirmed(aws, ref, reader) {
-      const first = await aws.content(ref, reader);
-      if (first !== null) return first;
+    async confirmed(aws, resources, progress) {
+      const read = ({ ref, reader }: (typeof resources)[number]) => aws.content(ref, reader).catch(asValue);
+      const first: (JsonObject | null | OpsError)[] = [];
+      for (const resource of resources) {
+        first.push(await read(resource));
+        progress(first.length);
+      }
+      if (!first.includes(null)) return first;
       await deps.clock.sleep(ABSENCE_CONFIRMED_AFTER_MS);
-      return aws.content(ref, reader);
+      return Promise.all(first.map((content, index) => (content === null ? read(resources[index]!) : content)));
     },
 
     async recordDrift(reports) {

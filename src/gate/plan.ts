@@ -51,6 +51,7 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
   }
   const warnings = [...proposal.warnings, ...(await preflight(proposal.steps, aws, deps.config.allowWrites))];
   const steps = await deps.secrets.hide(proposal.steps, (type) => aws.schema(type));
+  const facts = proposal.facts && (await deps.secrets.hideFacts(proposal.facts));
   const where = { tool, account: aws.account, region: aws.region, steps };
   let token = "";
   const { state, seq } = await deps.store.commit((now, next) => {
@@ -67,7 +68,7 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
           steps,
           warnings,
           ...(proposal.rolledBackTo ? { rolledBackTo: proposal.rolledBackTo } : {}),
-          ...(proposal.facts ? { facts: proposal.facts } : {}),
+          ...(facts ? { facts } : {}),
           tool,
           intent: request.intent,
           explanation: request.explanation,

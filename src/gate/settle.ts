@@ -126,7 +126,16 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   const id = answer.identifier ?? step.ref.id;
   const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;
   const changed = live !== undefined && diff(step.before ?? undefined, live ?? undefined).length > 0;
-  const nothingWasChanged = live === undefined ? "unknown" : !changed;
+  // A handler that timed out may still be at work: one read that shows nothing proves nothing.
+  const sure = live !== undefined && answer.code !== "outcome_unknown";
+  const nothingWasChanged =
+    answer.awsCode === "AlreadyExists" && step.kind === "create"
+      ? true
+      : changed && step.kind !== "create"
+        ? false
+        : sure
+          ? !changed
+          : "unknown";
   // A create that failed may have left something behind; what existed before it is somebody else's.
   const ours =
     changed && (step.kind !== "create" || (answer.identifier !== undefined && answer.awsCode !== "AlreadyExists"));
@@ -149,12 +158,16 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   return fail(deps, work, error, nothingWasChanged === true, results);
 }
 
-/** After a call whose answer never came: look for what it did, send the identical call again where that is safe. */
+/**
+ * After a call whose answer never came: look for what it did; where AWS shows that it did nothing and is as it was
+ * planned from, the identical call may go out again. `inApply`: the caller is waiting, and live was checked just now.
+ */
 export async function reconcile(
   deps: GateDeps,
   work: Work,
   why: OpsError,
   may: Recovery = "resend",
+  inApply = true,
 ): Promise<StepOutcome> {
   const { step, operation } = work;
   const writer = deps.aws.writer(work.aws.region);
@@ -162,24 +175,21 @@ export async function reconcile(
   const made = await writer.find(step, operation).catch(unlessFatal);
   if (made && made.length > 0) return readBack(deps, work, made);
   const idempotency = writer.idempotency(step);
-  if (idempotency === "natural" && step.ref.id) {
-    const live = await readOrNull(work.aws, step.ref, step);
-    if (live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+  const target = idempotency === "natural" || step.kind === "delete";
+  if (target && live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  const unmoved =
+    step.ref.id === ""
+      ? step.kind === "create"
+      : live !== undefined && moved(step.before, live, step.touches).overlapping.length === 0;
+  // A delete of a process that is gone is never sent by whoever comes next: they only came to read.
+  const resend = may === "resend" && unmoved && (inApply || step.kind !== "delete");
+  if (resend && idempotency !== "none" && deps.config.allowWrites) {
+    const again = await sendAgain(deps, work, idempotency === "natural");
+    if (again) return again;
   }
-  if (may === "resend" && idempotency !== "none" && deps.config.allowWrites) {
-    try {
-      const sent = await writer.send(deps.secrets.reveal(step), operation);
-      if (!sent.requestToken) return await readBack(deps, work, sent.identifiers);
-      await commit(deps, [{ type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken }]);
-      return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
-    } catch (error) {
-      if (!(error instanceof OpsError)) throw error;
-      if (idempotency === "natural" && error.code !== "outcome_unknown" && !error.retriable) {
-        const live = await readOrNull(work.aws, step.ref, step);
-        if (live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
-      }
-    }
-  }
+  if (may === "settle" && (made !== undefined || live !== undefined))
+    return giveUp(deps, work, why, made ?? null, live);
   const because = "The call was sent and its answer lost; nothing found in AWS proves or disproves it.";
   const state =
     operation.state === "unknown"
@@ -190,13 +200,59 @@ export async function reconcile(
     state,
     error: new OpsError(
       "outcome_unknown",
-      `${step.service}.${step.operation} was sent and AWS's answer was lost. It is recorded as operation ${operation.id} and looked for again on every call; do not plan it a second time.`,
+      `${step.service}.${step.operation} was sent and AWS's answer was lost. It is recorded as operation ${operation.id} and looked for again on later calls; do not plan it a second time.`,
       {
         details: { operationId: operation.id, changeId: work.change.id, cause: why.details },
         next: [{ tool: "changes.get", arguments: { changeId: work.change.id } }],
       },
     ),
   };
+}
+
+/** The identical call once more, under the same client token. Null where its answer says nothing either. */
+async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<StepOutcome | null> {
+  const { step, operation } = work;
+  try {
+    const sent = await deps.aws.writer(work.aws.region).send(deps.secrets.reveal(step), operation);
+    if (!sent.requestToken) return await readBack(deps, work, sent.identifiers);
+    await commit(deps, [{ type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken }]);
+    return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    if (!natural || error.code === "outcome_unknown" || error.retriable) return null;
+    const live = await readOrNull(work.aws, step.ref, step);
+    return live !== undefined && reached(step, live) ? readBack(deps, work, [step.ref.id]) : null;
+  }
+}
+
+/**
+ * Ends an operation that nothing has proved until its approval ran out: what AWS shows now is recorded as what is true,
+ * and the resource is free again. Whether the lost call had a part in it stays open, and the lineage says so.
+ */
+async function giveUp(
+  deps: GateDeps,
+  work: Work,
+  why: OpsError,
+  made: readonly string[] | null,
+  live: JsonObject | null | undefined,
+): Promise<StepOutcome> {
+  const { step } = work;
+  const nothing =
+    step.ref.id === ""
+      ? made !== null && made.length === 0
+      : live !== undefined && moved(step.before, live, [""]).overlapping.length === 0;
+  const results: Result[] =
+    nothing || live === undefined || live === null || step.before === null
+      ? []
+      : [{ ref: step.ref, reader: step.reader, before: step.before, after: live }];
+  const error = new OpsError(
+    "aws_failed",
+    `${why.message} Its approval has run out and nothing in AWS shows that it was carried out.`,
+    {
+      details: { nothingWasChanged: nothing ? true : "unknown", changeId: work.change.id },
+    },
+  );
+  return fail(deps, work, error, nothing, results);
 }
 
 /** Reads what is true now until two reads agree, and commits it as the outcome. */
@@ -210,9 +266,8 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
     work.progress(`reading ${id} back`);
     results.push({ ref, reader: step.reader, before: step.before, after: await settled(deps, work, ref) });
   }
-  const stored = await Promise.all(results.map((result) => stripped(deps, work.aws, result)));
-  const state = await commit(deps, [{ type: "op.succeeded", operationId: work.operation.id, results: stored }]);
-  return { status: "succeeded", results: stored, state };
+  const state = await commit(deps, [{ type: "op.succeeded", operationId: work.operation.id, results }]);
+  return { status: "succeeded", results, state };
 }
 
 async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null> {
@@ -249,12 +304,6 @@ const unlessFatal = (error: unknown): undefined => {
   if (!(error instanceof OpsError)) throw error;
   return undefined;
 };
-
-async function stripped(deps: GateDeps, aws: AwsReader, result: Result): Promise<Result> {
-  if (!result.after) return result;
-  const schema = result.reader === "cloudcontrol" ? await aws.schema(result.ref.type).catch(unlessFatal) : undefined;
-  return { ...result, after: await deps.secrets.fingerprinted(result.ref.type, result.after, schema) };
-}
 
 async function fail(
   deps: GateDeps,

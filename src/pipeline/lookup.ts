@@ -37,10 +37,22 @@ export const lookup =
       return { status: "ok", data: { count: found.length, tools: JSON.parse(JSON.stringify(found)) } };
     }
     const inner = input.tool as string;
-    if (catalogue.find(inner)?.tool.kind === "meta") {
+    const wrapped = catalogue.find(inner)?.tool;
+    if (wrapped?.kind === "meta") {
       throw new OpsError("validation_error", "tools.run runs tools other than itself and the search.", {
         field: "tool",
       });
+    }
+    // A host may let read-only tools run unasked, and tools.run says it is one.
+    if (wrapped?.kind === "gate" && wrapped.changesAws) {
+      throw new OpsError(
+        "validation_error",
+        "What changes AWS is called by its own name, so that the host can ask first.",
+        {
+          field: "tool",
+          next: [{ tool: "changes.apply", arguments: input.arguments as Record<string, unknown> }],
+        },
+      );
     }
     return lookup({ catalogue, listing, absent })(
       { ...call, name: inner, arguments: input.arguments as Record<string, unknown> },

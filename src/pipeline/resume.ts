@@ -3,21 +3,21 @@
 import type { Call, Outcome } from "../core/call.js";
 import type { Layer } from "../core/compose.js";
 import { OpsError } from "../core/errors.js";
-import type { AwsReader } from "../core/ports.js";
+import type { AwsReader, Log } from "../core/ports.js";
 
 export interface ResumeDeps {
   /** Settles what dead processes left open in this account and region; cheap when there is nothing. */
   readonly settleOpen: (aws: AwsReader) => Promise<void>;
+  readonly log: Log;
 }
 
 export const resume =
-  ({ settleOpen }: ResumeDeps): Layer<Call, Outcome> =>
+  ({ settleOpen, log }: ResumeDeps): Layer<Call, Outcome> =>
   async (call, next) => {
-    await settleOpen(call.aws!).catch(unlessState);
+    await settleOpen(call.aws!).catch((error: unknown) => {
+      if (!(error instanceof OpsError)) throw error;
+      // What is left open is named by session.whoami and changes.get; it does not stop a look at something else.
+      log("warn", "an open operation could not be settled", { code: error.code, message: error.message });
+    });
     return next(call);
   };
-
-/** A store that cannot be read or written has its own words in the answer of whatever needs it. */
-function unlessState(error: unknown): void {
-  if (!(error instanceof OpsError) || !error.code.startsWith("state_")) throw error;
-}

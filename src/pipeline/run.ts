@@ -111,19 +111,12 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
   return { status: "planned", data, change, token };
 }
 
-/** What the given revisions showed, by resource. A missing one and an unknown one are different answers. */
+/** What the given revisions showed, by resource. Whether they are enough is judged on the plan: see `checkBasedOn`. */
 function seenAt(deps: RunDeps, call: Call, given: Json | undefined): ReadonlyMap<string, SeenRecord> {
   const revisions = (Array.isArray(given) ? given : given === undefined ? [] : [given])
     .map(String)
     .filter((text) => text.trim() !== "");
   const read = deps.readOf(call.entry!.domain, call.input!);
-  if (revisions.length === 0) {
-    throw new OpsError(
-      "precondition_required",
-      "This change replaces or removes, so it needs `basedOn`: the revision of the answer in which you saw the resource. Read it, show the user what is there, then plan.",
-      { field: "basedOn", next: [read] },
-    );
-  }
   return new Map(
     revisions.map((revision) => {
       const record = deps.session.seen(revision.trim());
@@ -178,7 +171,8 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
       if (before !== after && (after === "applied" || after === "unknown")) settled(result.change.tool, after);
       return result;
     },
-    confirmed: (ref, reader) => deps.gate.confirmed(aws, ref, reader),
+    confirmed: (resources) =>
+      deps.gate.confirmed(aws, resources, (done) => ports.progress("reading live", done, resources.length)),
     recordDrift: (reports) => deps.gate.recordDrift(reports),
   };
   try {

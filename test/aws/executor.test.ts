@@ -56,7 +56,7 @@ describe("launching", () => {
           ResourceType: "instance",
           Tags: [
             { Key: "Name", Value: "worker" },
-            { Key: OPERATION_MARK, Value: "op-1" },
+            { Key: OPERATION_MARK, Value: "token-of-op-1" },
           ],
         },
       ],

@@ -11,7 +11,14 @@ const ROOT = join(import.meta.dirname, "..", "..");
 const DIR = join(ROOT, ".cache", "ledger");
 
 /** Tools that answer from the state or the catalogue alone. */
-const NOT_AWS = new Set(["changes.cancel", "changes.list", "state.history", "tools.run", "tools.search"]);
+const NOT_AWS = new Set([
+  "changes.cancel",
+  "changes.list",
+  "session.seen",
+  "state.history",
+  "tools.run",
+  "tools.search",
+]);
 
 export function setup(): () => void {
   const whole = process.argv.slice(2).every((argument) => argument === "run");

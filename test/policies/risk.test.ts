@@ -35,6 +35,24 @@ describe("risk", () => {
     ["a role changed", [step({ type: "AWS::IAM::Role" })], "high"],
     ["a service changed", [step({})], "medium"],
     ["an instance launched", [step({ kind: "create", type: "AWS::EC2::Instance" })], "low"],
+    [
+      "ssh from the world through Cloud Control",
+      [
+        step({
+          operation: "CreateResource",
+          kind: "create",
+          type: "AWS::EC2::SecurityGroupIngress",
+          input: { DesiredState: { CidrIp: "0.0.0.0/0", FromPort: 22 } },
+        }),
+      ],
+      "critical",
+    ],
+    ["a bucket policy", [step({ operation: "CreateResource", kind: "create", type: "AWS::S3::BucketPolicy" })], "high"],
+    [
+      "a type without rules",
+      [step({ operation: "CreateResource", kind: "create", type: "AWS::SNS::Topic" })],
+      "medium",
+    ],
     ["the worst of several", [step({}), step({ kind: "delete", type: "AWS::KMS::Key" })], "critical"],
   ])("%s", (_what, steps, level) => {
     const risk = riskOf(steps);
