@@ -1,4 +1,4 @@
-// The contract between the store and what it is kept on. Five verbs; everything the store promises rests on `putIfAbsent`.
+// The contract between the store and what it is kept on. A few verbs; everything the store promises rests on `putIfAbsent`.
 
 import type { OpsError } from "../src/core/errors.js";
 
@@ -46,6 +46,9 @@ export interface StateDriver {
     etag: string | null,
     keepPrevious?: boolean,
   ): Promise<{ readonly etag: string } | "conflict">;
+
+  /** Takes keys away, durably; a key that is missing already is no error. Never a commit the archive does not hold. */
+  remove(keys: readonly string[]): Promise<void>;
 
   /** The keys that start with the prefix, sorted. A prefix ends in `/`. */
   list(prefix: string): Promise<readonly string[]>;

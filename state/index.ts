@@ -6,6 +6,7 @@ import type { StateDriver } from "./driver.js";
 import { fileDriver } from "./drivers/file.js";
 import { memoryDriver } from "./drivers/memory.js";
 
+export type { CompactReport } from "./compact.js";
 export type { StateDriver, Stored } from "./driver.js";
 export { fileDriver } from "./drivers/file.js";
 export { memoryDriver } from "./drivers/memory.js";

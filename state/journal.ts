@@ -5,8 +5,10 @@ import type { Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
+import { ARCHIVE, walkSegment } from "./archive.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
 import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
+import { type CompactReport, compactStore } from "./compact.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
@@ -23,6 +25,8 @@ export interface StoreOptions {
   readonly client?: string;
   readonly version?: string;
   readonly log?: Log;
+  /** Commits that both checkpoints cover and the archive does not: from this many on they are moved there. */
+  readonly compactEvery?: number;
 }
 
 /** Who acts in AWS: part of every commit's actor, where it is known. */
@@ -45,6 +49,13 @@ export interface VerifyReport {
   readonly head: string;
   readonly firstBad: { readonly seq: number; readonly because: string } | null;
   readonly checkpoint: { readonly ok: boolean; readonly appliedSeq: number | null; readonly because?: string };
+  /** Segments that are whole, and the first one that is not: another one may hold the same commits. */
+  readonly archive: {
+    readonly ok: boolean;
+    readonly segments: number;
+    readonly floor: number;
+    readonly because?: string;
+  };
   /** Where the head is also written down outside the folder; without one, a rewrite of the whole chain cannot be seen. */
   readonly anchored: readonly string[];
 }
@@ -65,6 +76,8 @@ export interface Store {
   commit(build: (state: State, seq: number) => readonly Event[] | OpsError, actor?: CommitActor): Promise<Committed>;
   /** Writes state.json now. */
   checkpoint(): Promise<void>;
+  /** Writes state.json and moves the commits that it and the one before it cover into an archive segment. */
+  compact(): Promise<CompactReport>;
   /** Walks the chain from its first commit and names the first one that does not hold. Changes nothing. */
   verify(): Promise<VerifyReport>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
@@ -95,6 +108,7 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** Opens a store for reading; nothing is created or changed before the first commit. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
+  const { compactEvery = 5_000 } = options;
 
   const chain = chainReader({ driver, clock, version });
   const { damaged } = chain;
@@ -105,8 +119,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   /** A full disk or a missing right: asked again before the next commit. */
   let unwritable: OpsError | null = closedFor ? null : await driver.probeWritable();
   let state: State | null = loaded.state;
-  let checkpointedSeq = state?.seq ?? 0;
-  let tailBytes = 0;
+  let checkpointedSeq = loaded.checkpointSeq;
+  let tailBytes = loaded.tailBytes;
   let committedHere = false;
   let key: Uint8Array | null = null;
 
@@ -115,16 +129,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     if (loaded.fresh && (await driver.get(STORE_ID))) await reload();
     if (!state) throw closedFor ?? damaged("nothing in it could be verified. Nothing was changed.");
     if (loaded.fresh || closedFor?.code === "state_unreadable") return state;
-    const { state: folded, bad } = await chain.follow(state);
+    const { state: folded, bad, bytes } = await chain.follow(state);
     state = folded;
-    if (bad) closedFor = chain.badCommit(bad, await driver.probeNext(bad.seq));
+    tailBytes += bytes;
+    if (bad) closedFor = await chain.badCommit(bad);
     return state;
   }
 
   async function reload(): Promise<void> {
     loaded = await chain.load();
     state = loaded.state;
-    checkpointedSeq = state?.seq ?? 0;
+    checkpointedSeq = loaded.checkpointSeq;
+    tailBytes = loaded.tailBytes;
     closedFor ??= loaded.damage;
   }
 
@@ -226,12 +242,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   /** True if the commit is in the chain, false if another one has its number. */
   async function put({ seq, commitId }: Commit, bytes: Uint8Array): Promise<boolean> {
     // A folder that lost its journal looks like one with free numbers.
-    if (seq > 1 && !(await driver.probeNext(seq - 2))) {
-      closedFor = chain.badCommit({ seq: seq - 1, because: "the file is missing" }, false);
+    if (seq > 1 && !(await driver.probeNext(seq - 2)) && (await chain.highestFloor()) < seq - 1) {
+      closedFor = await chain.badCommit({ seq: seq - 1, because: "the file is missing" });
       throw closedFor;
     }
     try {
-      if ((await driver.putIfAbsent(journalKey(seq), bytes)) === "created") return true;
+      if ((await driver.putIfAbsent(journalKey(seq), bytes)) === "created") return await stands(seq, commitId);
     } catch (error) {
       const there = await driver.get(journalKey(seq)).catch(() => null);
       if (there && commitIdOf(there.bytes) === commitId) {
@@ -249,6 +265,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return there !== null && commitIdOf(there.bytes) === commitId;
   }
 
+  /**
+   * Whether a number that was free had never been taken: compaction frees numbers, and a process that slept finds one of
+   * them. Its commit is in the chain only if the archive has it; else the file is its own and goes.
+   */
+  async function stands(seq: number, commitId: string): Promise<boolean> {
+    if ((await chain.highestFloor()) < seq) return true;
+    const archived = await chain.commitBytes(seq);
+    if (!archived) {
+      closedFor = await chain.badCommit({ seq, because: "no archive segment holds it", file: "archive" });
+      throw closedFor;
+    }
+    if (commitIdOf(archived) === commitId) return true;
+    await driver.remove([journalKey(seq)]).catch(failed);
+    return false;
+  }
+
   function commitIdOf(bytes: Uint8Array): string | null {
     return /"commit_id":"([^"]+)"/.exec(textOf(bytes) ?? "")?.[1] ?? null;
   }
@@ -258,8 +290,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const due =
       size <= 2 * MiB ? events.some(({ type }) => OUTCOMES.has(type)) : tailBytes > Math.max(4 * MiB, size / 4);
     if (!due) return;
+    const before = checkpointedSeq;
     try {
       await writeCheckpoint();
+      if (before - (await chain.highestFloor()) >= compactEvery) await compactNow();
     } catch (error) {
       // The commit stands and the chain is the truth; the next checkpoint covers this one.
       if (!(error instanceof OpsError)) throw error;
@@ -302,13 +336,26 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }
   }
 
+  async function compactNow(): Promise<CompactReport> {
+    const origin = chain.readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
+    if (typeof origin === "string") throw damaged(`store.id cannot be used: ${origin}.`, { file: STORE_ID });
+    return compactStore({ driver, chain, origin });
+  }
+
   // ── the rest ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   async function verify(): Promise<VerifyReport> {
     const id = await driver.get(STORE_ID);
     const stored = await driver.get(CHECKPOINT);
     const origin = id ? chain.readStoreId(id.bytes) : loaded.fresh ? emptyState("", "", "") : "it is missing";
-    const blank = { ok: false, store: "", commits: 0, head: "", anchored: [] };
+    const blank = {
+      ok: false,
+      store: "",
+      commits: 0,
+      head: "",
+      anchored: [],
+      archive: { ok: true, segments: 0, floor: 0 },
+    };
     if (typeof origin === "string") {
       return {
         ...blank,
@@ -323,15 +370,31 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
     const firstBad = bad ?? (last > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
     const checkpoint = compared(found, early.state);
+    const archive = await walkArchive(origin.store);
     return {
-      ok: firstBad === null && checkpoint.ok,
+      ok: firstBad === null && checkpoint.ok && archive.ok,
       store: origin.store,
       commits: end.seq,
       head: end.head,
       firstBad,
       checkpoint,
+      archive,
       anchored: [],
     };
+  }
+
+  /** Every segment by itself, also one that reading can do without because another one overlaps it. */
+  async function walkArchive(storeId: string): Promise<VerifyReport["archive"]> {
+    const keys = await driver.list(ARCHIVE);
+    let because: string | undefined;
+    for (const key of keys) {
+      const segment = await chain.readSegment(key);
+      const end = typeof segment === "string" ? segment : walkSegment(segment);
+      if (typeof end === "string") because ??= `${key}: ${end}`;
+      else if (end.store !== storeId) because ??= `${key}: it belongs to another store`;
+    }
+    const floor = await chain.highestFloor();
+    return { ok: because === undefined, segments: keys.length, floor, ...(because !== undefined && { because }) };
   }
 
   function compared(found: ReadCheckpoint | null, truth: State): VerifyReport["checkpoint"] {
@@ -383,6 +446,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       inTurn(async () => {
         await refuseUnlessWritable();
         await writeCheckpoint();
+      }),
+    compact: () =>
+      inTurn(async () => {
+        await refuseUnlessWritable();
+        await writeCheckpoint();
+        return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow();
       }),
     verify: () => inTurn(verify),
     fingerprint: (value) =>

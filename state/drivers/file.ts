@@ -101,6 +101,8 @@ interface FileEffects {
 const MIN_FREE_BYTES = 1024 * 1024;
 const LEFTOVER_MS = 10 * 60_000;
 const FOLDERS = ["journal", "tmp"] as const;
+/** Made when first needed. Their loss is found by the chain; the loss of journal/ by `inspect`. */
+const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "quarantine", "backups"]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
@@ -201,6 +203,16 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
     if (fs.posix && ((await fs.stat(root)).mode & 0o077) !== 0) await fs.chmod(root, 0o700);
     await clearLeftovers();
     prepared = true;
+  }
+
+  /** Makes the folder of a key that is not there from the start, in a store that is. */
+  async function prepareFolder(key: string): Promise<void> {
+    const folder = key.split("/")[0]!;
+    if (!LATER_FOLDERS.has(folder) || (await exists(join(root, folder)))) return;
+    await fs.mkdir(join(root, folder)).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+    });
+    await syncDirectory(root);
   }
 
   /** What killed processes left in tmp/. A live writer whose file goes with it makes another. */
@@ -327,6 +339,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
       const path = at(key);
       try {
         await prepare(key);
+        await prepareFolder(key);
         return await (hardLinks ? createLinked(path, bytes) : createInPlace(path, bytes));
       } catch (error) {
         throw unwritable(error, path);
@@ -339,6 +352,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
       if ((current ? sha256(current) : null) !== etag) return "conflict";
       try {
         await prepare(key);
+        await prepareFolder(key);
         const made = await temporary(bytes);
         try {
           if (current && keepPrevious) await keepAsPrevious(path, current);
@@ -351,6 +365,19 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
         return { etag: sha256(bytes) };
       } catch (error) {
         throw unwritable(error, path);
+      }
+    },
+
+    async remove(keys) {
+      try {
+        for (const key of keys) {
+          await fs.unlink(at(key)).catch((error: unknown) => {
+            if (!missing(error)) throw error;
+          });
+        }
+        for (const folder of new Set(keys.map((key) => dirname(at(key))))) await syncDirectory(folder);
+      } catch (error) {
+        throw unwritable(error);
       }
     },
 
