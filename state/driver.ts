@@ -62,6 +62,12 @@ export interface StateDriver {
   /** Whether a write could succeed now, found out without writing: null, or `state_read_only` naming what to do. */
   probeWritable(): Promise<OpsError | null>;
 
+  /** Sets space aside for outcomes, if it is not and there is plenty. Never throws: it is a precaution. */
+  keepReserve(): Promise<void>;
+
+  /** Gives the space set aside back to the medium. False: there was none. */
+  spendReserve(): Promise<boolean>;
+
   close(): Promise<void>;
 }
 

@@ -103,6 +103,12 @@ const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
   "drift.ignored",
 ]);
 
+/** What has happened in AWS already: it is written with the last byte there is. */
+const isOutcome = ({ type }: Event): boolean => type === "op.submitted" || OUTCOMES.has(type);
+
+const FULL = new Set(["ENOSPC", "EDQUOT"]);
+const isFull = (error: unknown): boolean => error instanceof OpsError && FULL.has(String(error.details.cause));
+
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Opens a store for reading; nothing is created or changed before the first commit. */
@@ -122,6 +128,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let checkpointedSeq = loaded.checkpointSeq;
   let tailBytes = loaded.tailBytes;
   let committedHere = false;
+  let reserved = false;
+  /** The space set aside is in use: it is for outcomes, not for checkpoints. */
+  let spent = false;
   let key: Uint8Array | null = null;
 
   /** The fold at the end of the chain as it is now. */
@@ -154,10 +163,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await reload();
   }
 
-  async function refuseUnlessWritable(): Promise<void> {
+  async function refuseUnlessWritable(events: readonly Event[] = []): Promise<void> {
     if (closedFor) throw closedFor;
-    if (unwritable) unwritable = await driver.probeWritable();
+    // An outcome is tried in any case; an intent is not begun without room for what follows it.
+    if (events.some(isOutcome)) return;
+    if (unwritable || events.some(({ type }) => type === "op.intent")) unwritable = await driver.probeWritable();
     if (unwritable) throw unwritable;
+  }
+
+  /** The first commit of a process makes sure that a full disk later on leaves room for its outcomes. */
+  async function keepReserve(): Promise<void> {
+    if (reserved) return;
+    await driver.keepReserve();
+    reserved = true;
   }
 
   function failed(error: unknown): never {
@@ -176,7 +194,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       const events = build(at, seq);
       if (events instanceof OpsError) throw events;
       if (events.length === 0) return { seq: at.seq, state: at, events };
-      await refuseUnlessWritable();
+      await refuseUnlessWritable(events);
       if (loaded.fresh) {
         await ensureStore().catch(failed);
         if (closedFor) throw closedFor;
@@ -206,7 +224,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       if (typeof made === "string") throw new OpsError("internal", `A commit cannot be read back: ${made}.`);
       const next = fold(at, made);
       if (next instanceof OpsError) throw next;
-      if (await put(made, bytes)) {
+      await keepReserve();
+      if (await putWithReserve(made, bytes)) {
+        unwritable = null;
         state = next;
         committedHere = true;
         tailBytes += bytes.length;
@@ -236,6 +256,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       throw new OpsError("internal", "An event has a shape the store does not know. Nothing was recorded or sent.", {
         cause,
       });
+    }
+  }
+
+  /** An outcome on a full disk takes the space that was set aside for it. */
+  async function putWithReserve(made: Commit, bytes: Uint8Array): Promise<boolean> {
+    try {
+      return await put(made, bytes);
+    } catch (error) {
+      if (!made.events.some(isOutcome) || !isFull(error) || !(await driver.spendReserve())) throw error;
+      log("warn", "The disk is full: an outcome was stored in the space that was set aside for it.", { seq: made.seq });
+      reserved = false;
+      spent = true;
+      return put(made, bytes);
     }
   }
 
@@ -290,6 +323,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const due =
       size <= 2 * MiB ? events.some(({ type }) => OUTCOMES.has(type)) : tailBytes > Math.max(4 * MiB, size / 4);
     if (!due) return;
+    if (spent && (await driver.probeWritable())) return;
+    spent = false;
     const before = checkpointedSeq;
     try {
       await writeCheckpoint();
