@@ -5,6 +5,7 @@ import { OpsError } from "../src/core/errors.js";
 import { diff, isObject, type JsonObject, sha256 } from "../src/core/json.js";
 import type { Clock } from "../src/core/ports.js";
 import { ARCHIVE, archiveKey, decodeSegment, FLOOR, highestOf, rangeOfKey, type Segment } from "./archive.js";
+import { backupKeys } from "./backups.js";
 import { checkpointDocument, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { decodeCommit, textOf } from "./events.js";
@@ -273,9 +274,15 @@ export function chainReader({
       );
     }
     const found = checkpoint ? readCheckpoint(checkpoint.bytes) : null;
-    const start = startFrom(found, origin);
+    const start =
+      found?.kind === "checkpoint" || found?.kind === "seed"
+        ? startFrom(found, origin)
+        : await fallback(origin, found !== null);
     const base = start instanceof OpsError ? origin : start;
-    const wrongStart = start instanceof OpsError ? start : await contradiction(start, found !== null);
+    const wrongStart =
+      start instanceof OpsError || found?.kind !== "checkpoint"
+        ? orNull(start)
+        : await contradiction(start, CHECKPOINT);
     const { state: end, bad, bytes } = wrongStart && base !== origin ? await follow(origin) : await follow(base);
     const last = seqs.reduce((max, seq) => Math.max(max, seq), 0);
 
@@ -295,15 +302,16 @@ export function chainReader({
       fresh: false,
       etag: checkpoint?.etag ?? null,
       checkpointBytes: checkpoint?.bytes.length ?? 0,
-      checkpointSeq: wrongStart ? 0 : base.seq,
+      checkpointSeq: wrongStart || found?.kind !== "checkpoint" ? 0 : base.seq,
       tailBytes: bytes,
       damage,
     };
   }
 
+  const orNull = (start: State | OpsError): OpsError | null => (start instanceof OpsError ? start : null);
+
   /** Where to start folding, or why the checkpoint is of no use. */
-  function startFrom(found: ReadCheckpoint | null, origin: State): State | OpsError {
-    if (found === null || found.kind === "malformed" || found.kind === "edited") return origin;
+  function startFrom(found: ReadCheckpoint & { kind: "checkpoint" | "seed" }, origin: State): State | OpsError {
     if (found.kind === "seed") {
       return damaged(
         "state.json is of an earlier server and does not belong to this journal. Nothing was changed; move it elsewhere and start again.",
@@ -317,13 +325,29 @@ export function chainReader({
     );
   }
 
+  /**
+   * Without a state.json of use: the one before it, else a backup, else the first commit. Where it is merely gone the
+   * whole chain is read, which proves more; but no checkpoint may know of commits that are not there.
+   */
+  async function fallback(origin: State, unusable: boolean): Promise<State | OpsError> {
+    for (const key of [PREVIOUS, ...(await backupKeys(driver))]) {
+      const stored = await driver.get(key);
+      const found = stored ? readCheckpoint(stored.bytes) : null;
+      if (found?.kind !== "checkpoint" || found.state.store !== origin.store) continue;
+      const lost = await contradiction(found.state, key);
+      if (lost) return lost;
+      if (unusable) return found.state;
+    }
+    return origin;
+  }
+
   /** A checkpoint must stand on a commit that is there; otherwise commits were lost after it was written. */
-  async function contradiction(start: State, written: boolean): Promise<OpsError | null> {
-    if (!written || start.seq === 0) return null;
+  async function contradiction(start: State, key: string): Promise<OpsError | null> {
+    if (start.seq === 0) return null;
     const under = await commitBytes(start.seq);
     if (under && sha256(under) === start.head) return null;
     return damaged(
-      `state.json covers commit ${start.seq}, and the journal ${under ? "has another one under this number" : "does not have it"}. Nothing was changed; restore the journal from a backup.`,
+      `${key} covers commit ${start.seq}, and the journal ${under ? "has another one under this number" : "does not have it"}. Nothing was changed; restore the journal from a backup.`,
       { seq: start.seq },
     );
   }

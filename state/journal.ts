@@ -6,12 +6,14 @@ import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
 import { ARCHIVE, walkSegment } from "./archive.js";
+import { backUp } from "./backups.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
 import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { type CompactReport, compactStore } from "./compact.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
+import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
 
 export interface StoreOptions {
   readonly driver: StateDriver;
@@ -27,6 +29,8 @@ export interface StoreOptions {
   readonly log?: Log;
   /** Commits that both checkpoints cover and the archive does not: from this many on they are moved there. */
   readonly compactEvery?: number;
+  /** How long the checkpoint of a day is kept in backups/. */
+  readonly backupRetentionDays?: number;
 }
 
 /** Who acts in AWS: part of every commit's actor, where it is known. */
@@ -78,6 +82,11 @@ export interface Store {
   checkpoint(): Promise<void>;
   /** Writes state.json and moves the commits that it and the one before it cover into an archive segment. */
   compact(): Promise<CompactReport>;
+  /**
+   * Moves a damaged file to quarantine/ and opens the store again. Only ever on the word of a human who was shown what
+   * `readOnly` says. @throws OpsError `validation_error` where the choice is not about what is wrong.
+   */
+  recover(choice: RecoveryChoice): Promise<RecoveryReport>;
   /** Walks the chain from its first commit and names the first one that does not hold. Changes nothing. */
   verify(): Promise<VerifyReport>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
@@ -114,7 +123,7 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** Opens a store for reading; nothing is created or changed before the first commit. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
-  const { compactEvery = 5_000 } = options;
+  const { compactEvery = 5_000, backupRetentionDays = 30 } = options;
 
   const chain = chainReader({ driver, clock, version });
   const { damaged } = chain;
@@ -129,6 +138,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let tailBytes = loaded.tailBytes;
   let committedHere = false;
   let reserved = false;
+  let backedUp = "";
   /** The space set aside is in use: it is for outcomes, not for checkpoints. */
   let spent = false;
   let key: Uint8Array | null = null;
@@ -348,6 +358,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         loaded = { ...loaded, etag: put.etag, checkpointBytes: bytes.length };
         checkpointedSeq = current.seq;
         tailBytes = 0;
+        await backUpOfToday(bytes);
         return;
       }
       const other = await driver.get(CHECKPOINT);
@@ -368,6 +379,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         tailBytes = 0;
         return;
       }
+    }
+  }
+
+  async function backUpOfToday(checkpoint: Uint8Array): Promise<void> {
+    const at = clock.now();
+    const day = at.toISOString().slice(0, 10);
+    if (day === backedUp) return;
+    try {
+      await backUp(driver, { checkpoint, at, retentionDays: backupRetentionDays });
+      backedUp = day;
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      log("warn", `The backup of ${day} was not made. ${error.message}`, { code: error.code });
     }
   }
 
@@ -461,6 +485,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return key;
   }
 
+  async function recover(choice: RecoveryChoice): Promise<RecoveryReport> {
+    await reload();
+    const unable = await driver.probeWritable();
+    if (unable) throw unable;
+    const report = await quarantine(driver, choice, loaded.damage);
+    log("warn", `Moved to ${report.quarantined}.`, { choice, operations: report.operations });
+    closedFor = null;
+    await reload();
+    if (!closedFor && choice === "checkpoint") await writeCheckpoint();
+    return report;
+  }
+
   // One thing at a time within this process: the race that matters is the one with other processes.
   let queue: Promise<unknown> = Promise.resolve();
   function inTurn<T>(run: () => Promise<T>): Promise<T> {
@@ -488,6 +524,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         await writeCheckpoint();
         return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow();
       }),
+    recover: (choice) => inTurn(() => recover(choice)),
     verify: () => inTurn(verify),
     fingerprint: (value) =>
       inTurn(async () =>
