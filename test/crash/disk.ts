@@ -18,7 +18,8 @@ interface Inode {
 
 /** One thing that was done and is not durable yet. */
 type Pending =
-  | { readonly kind: "add" | "remove"; readonly folder: number; readonly name: string; readonly inode: number }
+  | { readonly kind: "add"; readonly folder: number; readonly name: string; readonly inode: number }
+  | { readonly kind: "remove"; readonly folder: number; readonly name: string; readonly inode: number }
   | {
       readonly kind: "move";
       readonly from: number;
@@ -70,6 +71,8 @@ export class Disk {
   private nextInode = 1;
   /** Called before each call of the port; `changes` tells whether the call can leave another disk behind. */
   beforeCall: (call: string, changes: boolean) => void = () => {};
+  /** Called after a file got a name that nobody had. */
+  afterLink: (path: string, bytes: Uint8Array) => void = () => {};
   calls = 0;
 
   /** @param now clock of the machine, for modification times */
@@ -154,7 +157,7 @@ export class Disk {
       });
     }
     for (const one of kept) found.make(one, "names");
-    for (const [id, inode] of found.inodes) inode.durable = new Map(inode.names);
+    for (const inode of found.inodes.values()) inode.durable = new Map(inode.names);
     found.nextInode = this.nextInode;
     return found;
   }
@@ -352,6 +355,7 @@ export class Disk {
         const at = this.place(to);
         if (at.folder.names.has(at.name)) throw fault("EEXIST", to);
         this.did({ kind: "add", folder: at.folderId, name: at.name, inode });
+        this.afterLink(to, this.inodes.get(inode)!.bytes);
       },
       unlink: async (path) => {
         call(`unlink ${path}`, true);

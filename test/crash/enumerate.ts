@@ -9,7 +9,6 @@ import { owner, START } from "../state/helpers.js";
 import { ALL, type Disk, type Limits, MODES, type Mode } from "./disk.js";
 import {
   compact,
-  type Known,
   type Moment,
   machineClock,
   planOf,
@@ -58,7 +57,12 @@ export interface Plan {
   /** Crashes of the recovery: of every n-th restart, and what its crashes may leave. 0: none. */
   readonly againEvery?: number;
   readonly againLimits?: Limits;
-  readonly stopAfterMs?: number;
+  /** Takes only the crashes before calls of this name. */
+  readonly before?: RegExp;
+  /** Takes the first of them only. */
+  readonly first?: number;
+  readonly modes?: readonly Mode[];
+  readonly progress?: (line: string) => void;
 }
 
 /** Every n-th restart also walks the whole chain and ends in order; the head's hash stands for the chain in the others. */
@@ -89,6 +93,10 @@ export async function enumerate({
   limits = ALL,
   againEvery = 1,
   againLimits = { subsetOf: 4, prefixOf: 8 },
+  before,
+  first,
+  modes = MODES,
+  progress = () => {},
 }: Plan): Promise<Count> {
   const count: Count = {
     seed,
@@ -144,16 +152,18 @@ export async function enumerate({
   const run = await scenario(seed, variant);
   count.calls = run.count;
   const random = seeded(seed);
-  for (const [index, moment] of run.moments.entries()) {
+  const crashes = run.moments.filter(({ call }) => !before || before.test(call)).slice(0, first);
+  for (const [index, moment] of crashes.entries()) {
     if (index % every !== 0) continue;
     count.crashes++;
-    for (const mode of MODES) {
+    if (index % 100 === 0) progress(`  at crash ${index} of ${crashes.length}: ${total(count)} worlds`);
+    for (const mode of modes) {
       for (const { disk, what } of moment.disk.worlds(mode, limits)) {
         count.worlds[mode]++;
         const where = `seed ${seed}, call ${moment.at} (${moment.call}), ${what}`;
         const style = mode === "kill" ? "settles" : STYLES[random() % STYLES.length]!;
         const again =
-          againEvery > 0 && (mode === "kill" ? index % againEvery === 0 : random() % (40 * againEvery) === 0);
+          againEvery > 0 && (mode === "kill" ? index % againEvery === 0 : random() % (100 * againEvery) === 0);
         for (const one of mode === "kill" ? STYLES : [style]) {
           if (mode === "kill" && one !== "settles") count.worlds.kill++;
           const second = await judge(moment, disk.clone(), run.heads, one, where, again);
@@ -209,7 +219,7 @@ async function restart(
   }
   const state = await store.state().catch(() => null);
   if (store.readOnly || !state) {
-    broken(known.acknowledged > 0 && !state ? "refused to open" : "refused to open", String(store.readOnly?.message));
+    broken("refused to open", String(store.readOnly?.message));
     return { recorder: null, violations };
   }
   if (known.acknowledged > 0 && state.store !== known.store) {
@@ -270,6 +280,3 @@ function isJson(bytes: Uint8Array): boolean {
     return false;
   }
 }
-
-/** Known is what had been acknowledged at a moment. */
-export type { Known };

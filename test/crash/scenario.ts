@@ -1,9 +1,10 @@
 // Twenty operations on one store and one AWS, two processes after one another, and what was acknowledged of them when.
 
 import type { ChangeStep, Owner, State } from "../../src/core/change.js";
-import type { JsonObject } from "../../src/core/json.js";
+import { type JsonObject, sha256 } from "../../src/core/json.js";
 import type { Clock, Ids } from "../../src/core/ports.js";
 import { type FsPort, fileDriver } from "../../state/drivers/file.js";
+import { seqOfKey } from "../../state/driver.js";
 import type { Event } from "../../state/events.js";
 import { openStore, type Store } from "../../state/journal.js";
 import { mintToken, operationId, tokenSha256 } from "../../state/tokens.js";
@@ -70,7 +71,7 @@ export interface Known {
 /** Records a moment before every call that can change something, and one at the end. */
 export class Recorder {
   readonly moments: Moment[] = [];
-  /** Hash of the commit with each number, as the process that made it saw it. */
+  /** Hash of the commit that got each number, acknowledged or not. */
   readonly heads = new Map<number, string>();
   private known: Known;
   private calls = 0;
@@ -86,6 +87,10 @@ export class Recorder {
     for (const [seq, head] of heads) this.heads.set(seq, head);
     disk.beforeCall = (call, changes) => this.moment(call, changes);
     aws.beforeCall = (call) => this.moment(call, true);
+    disk.afterLink = (path, bytes) => {
+      const seq = seqOfKey(path.slice(ROOT.length + 1));
+      if (seq !== null) this.heads.set(seq, sha256(bytes));
+    };
   }
 
   private moment(call: string, changes: boolean): void {
@@ -99,8 +104,7 @@ export class Recorder {
     return this.calls;
   }
 
-  acknowledge({ seq, head, store }: State): void {
-    this.heads.set(seq, head);
+  acknowledge({ seq, store }: State): void {
     this.known = { acknowledged: seq, store };
   }
 
@@ -177,12 +181,15 @@ const change = (
   };
 };
 
-/** What one process needs to work on the store. */
+/** One process at work on the store. */
 export interface Process {
   readonly store: Store;
   readonly owner: Owner;
   commit(build: (seq: number) => readonly Event[]): Promise<number>;
 }
+
+/** Every other process of the scenario has ended, and this machine can prove it. */
+const PROOF = { liveness: (): "dead" => "dead" };
 
 export async function start(
   recorder: Recorder,
@@ -192,7 +199,7 @@ export async function start(
   { port = (fs) => fs }: Variant = {},
 ): Promise<Process> {
   const driver = fileDriver({ root: ROOT }, { clock, ids, fs: port(recorder.disk.port) });
-  const store = await openStore({ driver, clock, ids, owner: by, user: "alice", client: "crash" });
+  const store = await openStore({ driver, clock, ids, owner: by, user: "alice", client: "crash", ...PROOF });
   return {
     store,
     owner: by,
