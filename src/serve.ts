@@ -54,9 +54,11 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
   if (!driver.durable && !config.sandbox) {
     throw new ConfigError("--state: memory is for the sandbox only; a change of real AWS needs a record that survives");
   }
-  const store = await openStore({ driver, clock, ids, owner, user: host.user, client: "mcp", version: VERSION, log });
+  const liveness = livenessOn(runtime);
+  const recorder = { owner, user: host.user, client: "mcp", liveness };
+  const store = await openStore({ driver, clock, ids, ...recorder, version: VERSION, log });
   const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
-  return createApp({ config, version: VERSION, aws, store, clock, ids, log, owner, liveness: livenessOn(runtime) });
+  return createApp({ config, version: VERSION, aws, store, clock, ids, log, owner, liveness });
 }
 
 function stateLocation(config: Config, host: Host): string {

@@ -26,6 +26,8 @@ interface Compaction {
   readonly chain: Pick<ChainReader, "highestFloor" | "commitBytes" | "damaged">;
   /** The chain before its first commit. */
   readonly origin: ChainEnd;
+  /** Asked before each segment; false ends it where it is. Segments and floors agree without it: it saves double work. */
+  goOn?(): Promise<boolean>;
 }
 
 /**
@@ -40,11 +42,19 @@ export async function compactStore(on: Compaction): Promise<CompactReport> {
   const covered = await coveredTwice(on);
   let floor = before;
   for (let attempt = 0; floor < covered && attempt < ATTEMPTS; attempt++) {
+    if (on.goOn && !(await on.goOn())) break;
     floor = await archiveFrom(on, floor, covered);
   }
   const done = (await driver.list("journal/")).filter((key) => (seqOfKey(key) ?? Number.POSITIVE_INFINITY) <= floor);
   if (done.length > 0) await driver.remove(done);
   return { archived: floor > before ? { from: before + 1, to: floor } : null, floor, removed: done.length };
+}
+
+/** Whether there is anything to move or to take away. */
+export async function needsCompaction(on: Compaction): Promise<boolean> {
+  const floor = await on.chain.highestFloor();
+  if (floor < (await coveredTwice(on))) return true;
+  return (await on.driver.list("journal/")).some((key) => (seqOfKey(key) ?? Number.POSITIVE_INFINITY) <= floor);
 }
 
 /** The last number that state.json and the one before it both cover: either of them may be the one that is left. */

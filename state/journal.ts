@@ -1,7 +1,7 @@
 // The store: an append-only chain of commits, read to its end before every answer and extended by one verb that cannot race.
 
 import { createHmac } from "node:crypto";
-import type { Owner, State } from "../src/core/change.js";
+import type { Liveness, Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
@@ -9,10 +9,11 @@ import { ARCHIVE, walkSegment } from "./archive.js";
 import { backUp } from "./backups.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
 import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
-import { type CompactReport, compactStore } from "./compact.js";
+import { type CompactReport, compactStore, needsCompaction } from "./compact.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
+import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
 import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
 
 export interface StoreOptions {
@@ -29,6 +30,8 @@ export interface StoreOptions {
   readonly log?: Log;
   /** Commits that both checkpoints cover and the archive does not: from this many on they are moved there. */
   readonly compactEvery?: number;
+  /** What this machine can prove about other processes; without it only a heartbeat that stands still does. */
+  readonly liveness?: Liveness;
   /** How long the checkpoint of a day is kept in backups/. */
   readonly backupRetentionDays?: number;
 }
@@ -37,6 +40,8 @@ export interface StoreOptions {
 export interface CommitActor {
   readonly awsArn?: string;
   readonly client?: string;
+  /** The generation of the lease the commit is made under: it is refused once another process took that over. */
+  readonly epoch?: number;
 }
 
 export interface Committed {
@@ -65,6 +70,8 @@ export interface VerifyReport {
 }
 
 export interface Store {
+  /** What only one process may do at a time. */
+  readonly leases: Leases;
   readonly location: string;
   /** False: the record ends with this process. */
   readonly durable: boolean;
@@ -123,7 +130,7 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** Opens a store for reading; nothing is created or changed before the first commit. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
-  const { compactEvery = 5_000, backupRetentionDays = 30 } = options;
+  const { compactEvery = 5_000, backupRetentionDays = 30, liveness = () => "unknown" } = options;
 
   const chain = chainReader({ driver, clock, version });
   const { damaged } = chain;
@@ -222,7 +229,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
           user,
         },
         commitId,
-        epoch: 0,
+        epoch: actor.epoch ?? 0,
         events,
         prev: at.head,
         seq,
@@ -395,10 +402,40 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }
   }
 
+  const leases = (turn: <T>(run: () => Promise<T>) => Promise<T>): Leases =>
+    leasesOf({
+      driver,
+      clock,
+      ids,
+      owner,
+      user,
+      liveness,
+      ready: () => turn(ready),
+      record: (events, epoch) => turn(() => commit(() => events, { epoch })),
+    });
+  /** For work that has its turn already. */
+  const maintenance = leases((run) => run());
+
+  async function ready(): Promise<void> {
+    await head();
+    await refuseUnlessWritable();
+    await ensureStore().catch(failed);
+    if (closedFor) throw closedFor;
+  }
+
   async function compactNow(): Promise<CompactReport> {
     const origin = chain.readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
     if (typeof origin === "string") throw damaged(`store.id cannot be used: ${origin}.`, { file: STORE_ID });
-    return compactStore({ driver, chain, origin });
+    if (!(await needsCompaction({ driver, chain, origin }))) {
+      return { archived: null, floor: await chain.highestFloor(), removed: 0 };
+    }
+    const lease = await maintenance.acquire(STORE_SCOPE, "compact");
+    if (lease instanceof OpsError) throw lease;
+    try {
+      return await compactStore({ driver, chain, origin, goOn: lease.heartbeat });
+    } finally {
+      await lease.release();
+    }
   }
 
   // ── the rest ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -506,6 +543,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   return {
+    leases: leases(inTurn),
     location: driver.location,
     durable: driver.durable,
     get readOnly() {
