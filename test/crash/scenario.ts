@@ -3,8 +3,8 @@
 import type { ChangeStep, Owner, State } from "../../src/core/change.js";
 import { type JsonObject, sha256 } from "../../src/core/json.js";
 import type { Clock, Ids } from "../../src/core/ports.js";
-import { type FsPort, fileDriver } from "../../state/drivers/file.js";
 import { seqOfKey } from "../../state/driver.js";
+import { type FsPort, fileDriver } from "../../state/drivers/file.js";
 import type { Event } from "../../state/events.js";
 import { openStore, type Store } from "../../state/journal.js";
 import { mintToken, operationId, tokenSha256 } from "../../state/tokens.js";
