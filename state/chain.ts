@@ -2,11 +2,12 @@
 
 import type { State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
-import { diff, isObject, type JsonObject, sha256 } from "../src/core/json.js";
+import { isObject, type JsonObject, sha256 } from "../src/core/json.js";
 import type { Clock } from "../src/core/ports.js";
+import { differencesTo } from "./adopt.js";
 import { ARCHIVE, archiveKey, decodeSegment, FLOOR, highestOf, rangeOfKey, type Segment } from "./archive.js";
 import { backupKeys } from "./backups.js";
-import { checkpointDocument, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
+import { type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { decodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
@@ -62,18 +63,12 @@ export interface ChainReader {
   badCommit(bad: BadCommit): Promise<OpsError>;
   /** The refusal of a checkpoint that somebody edited, with its difference to what the chain says. */
   edited(document: JsonObject, truth: State): OpsError;
+  /** The edited state.json with the state it was made of, or null where it was not edited. */
+  readEdit(): Promise<{ readonly document: JsonObject; readonly truth: State } | null>;
 }
 
 /** The reading half of a store. */
-export function chainReader({
-  driver,
-  clock,
-  version,
-}: {
-  readonly driver: StateDriver;
-  readonly clock: Clock;
-  readonly version: string;
-}): ChainReader {
+export function chainReader({ driver, clock }: { readonly driver: StateDriver; readonly clock: Clock }): ChainReader {
   const damaged = (message: string, details: Record<string, unknown> = {}): OpsError =>
     new OpsError("state_unreadable", `${driver.name}: ${message}`, {
       details: { location: driver.location, ...details },
@@ -358,11 +353,7 @@ export function chainReader({
   };
 
   function edited(document: JsonObject, truth: State): OpsError {
-    const comparable = ({ integrity: _, metadata, ...rest }: JsonObject): JsonObject => ({
-      ...rest,
-      metadata: isObject(metadata) ? { ...metadata, mcp_server_version: "" } : (metadata ?? null),
-    });
-    const difference = diff(comparable(checkpointDocument(truth, version)), comparable(document));
+    const difference = differencesTo(document, truth);
     const paths = difference.slice(0, 3).map(({ path }) => path);
     return damaged(
       `state.json was edited by hand${paths.length > 0 ? ` (${paths.join(", ")}${difference.length > 3 ? ", …" : ""})` : ""}. Nothing was changed and nothing will be committed; restore state.json.prev, or move state.json away to have it written anew.`,
@@ -375,5 +366,13 @@ export function chainReader({
     );
   }
 
-  return { load, follow, highestFloor, commitBytes, readSegment, readStoreId, damaged, badCommit, edited };
+  async function readEdit(): Promise<{ document: JsonObject; truth: State } | null> {
+    const [id, stored] = [await driver.get(STORE_ID), await driver.get(CHECKPOINT)];
+    const origin = id ? readStoreId(id.bytes) : "";
+    const found = stored ? readCheckpoint(stored.bytes) : null;
+    if (typeof origin === "string" || found?.kind !== "edited") return null;
+    return { document: found.document, truth: (await follow(origin, appliedSeq(found.document))).state };
+  }
+
+  return { load, readEdit, follow, highestFloor, commitBytes, readSegment, readStoreId, damaged, badCommit, edited };
 }

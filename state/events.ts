@@ -189,6 +189,11 @@ const EVENTS = [
     until: Text.optional(),
   }),
   z.strictObject({
+    type: z.literal("state.manual_edit"),
+    by: Text,
+    resources: list(z.strictObject({ rid: Name, properties: Doc.nullable(), desired: Doc, dependsOn: list(Text) })),
+  }),
+  z.strictObject({
     type: z.literal("lease.acquired"),
     scope: Name,
     generation: Seq,

@@ -404,6 +404,46 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     return putResource(state, { ...resource, ignores: [...others, rule] });
   },
 
+  "state.manual_edit"(state, { by, resources }, commit) {
+    let next = state;
+    for (const { rid, properties, desired, dependsOn } of resources) {
+      const resource = managed(next, rid);
+      if (resource instanceof OpsError) return resource;
+      const busy = heldBy(next, [rid]);
+      if (busy) return busy;
+      const entry: LineageEntry = {
+        seq: commit.seq,
+        executionToken: "",
+        changeId: "",
+        operationId: "",
+        tool: "state.adopt",
+        operation: "accept",
+        outcome: "succeeded",
+        timestamp: commit.ts,
+        user: by,
+        awsSession: commit.actor.awsArn ?? "",
+        before: resource.properties,
+        after: properties,
+        desired,
+        explanation: "state.json was edited by hand and the edit adopted.",
+        intent: "",
+      };
+      const { dependsOn: _, ...rest } = resource;
+      next = putResource(next, {
+        ...rest,
+        properties,
+        desired,
+        deleted: properties === null,
+        baselineAt: commit.ts,
+        revisionSeq: commit.seq,
+        lineage: [...resource.lineage, entry],
+        drift: NOT_CHECKED,
+        ...(dependsOn.length > 0 && { dependsOn }),
+      });
+    }
+    return next;
+  },
+
   "lease.acquired"(state, { scope, generation, supersedes }, commit) {
     const newest = state.leases?.get(scope)?.generation ?? 0;
     if (generation <= newest || (supersedes ?? 0) < newest) {

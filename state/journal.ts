@@ -5,6 +5,7 @@ import type { Liveness, Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
+import { adoption } from "./adopt.js";
 import { ARCHIVE, walkSegment } from "./archive.js";
 import { backUp } from "./backups.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
@@ -94,6 +95,11 @@ export interface Store {
    * `readOnly` says. @throws OpsError `validation_error` where the choice is not about what is wrong.
    */
   recover(choice: RecoveryChoice): Promise<RecoveryReport>;
+  /**
+   * Takes an edit of state.json over as a commit; the edited file goes to quarantine/. Only on the word of a human who was
+   * shown the difference. @throws OpsError `validation_error` where it is no edit, or one that cannot be adopted.
+   */
+  adopt(by: string): Promise<Committed>;
   /** Walks the chain from its first commit and names the first one that does not hold. Changes nothing. */
   verify(): Promise<VerifyReport>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
@@ -132,7 +138,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
   const { compactEvery = 5_000, backupRetentionDays = 30, liveness = () => "unknown" } = options;
 
-  const chain = chainReader({ driver, clock, version });
+  const chain = chainReader({ driver, clock });
   const { damaged } = chain;
 
   let loaded: Loaded = await chain.load();
@@ -534,6 +540,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return report;
   }
 
+  async function adopt(by: string): Promise<Committed> {
+    await reload();
+    const edit = closedFor?.details.file === CHECKPOINT ? await chain.readEdit() : null;
+    if (!edit || !state) {
+      throw new OpsError("validation_error", "There is no edit of state.json to adopt. Nothing was changed.");
+    }
+    const event = adoption(edit.document, edit.truth, state, by);
+    await recover("checkpoint");
+    const committed = await commit((now) => [adoption(edit.document, edit.truth, now, event.by)]);
+    await writeCheckpoint();
+    return committed;
+  }
+
   // One thing at a time within this process: the race that matters is the one with other processes.
   let queue: Promise<unknown> = Promise.resolve();
   function inTurn<T>(run: () => Promise<T>): Promise<T> {
@@ -562,6 +581,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         await writeCheckpoint();
         return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow();
       }),
+    adopt: (by) => inTurn(() => adopt(by)),
     recover: (choice) => inTurn(() => recover(choice)),
     verify: () => inTurn(verify),
     fingerprint: (value) =>

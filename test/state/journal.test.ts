@@ -12,6 +12,7 @@ import { type JsonObject, sha256 } from "../../src/core/json.js";
 import { journalKey, type StateDriver } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import { driverFor } from "../../state/index.js";
+import { changeId } from "../../state/tokens.js";
 import { folder } from "./folder.js";
 import { applied, ids, intent, open, owner, plan, result, START, step, testClock } from "./helpers.js";
 
@@ -267,8 +268,11 @@ describe("real processes on one folder", () => {
   function start(
     root: string,
     count: number,
+    compactEvery = 0,
   ): { child: ChildProcess; acknowledged: () => string[]; ended: Promise<unknown> } {
-    const child = spawn(process.execPath, [script, root, String(count)], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [script, root, String(count), String(compactEvery)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     let out = "";
     child.stdout!.on("data", (chunk: Buffer) => {
       out += chunk.toString();
@@ -290,6 +294,27 @@ describe("real processes on one folder", () => {
     );
     const report = await (await open(driver())).verify();
     expect(report).toMatchObject({ ok: true, commits: 160, firstBad: null });
+  });
+
+  it("nothing that was acknowledged is lost to processes that compact, nor to kill -9 among them", async () => {
+    const { root, driver } = await folder();
+    const all: string[] = [];
+    for (let round = 0; round < 4; round++) {
+      const writers = Array.from({ length: 3 }, () => start(root, 10_000, 3));
+      await Promise.race(writers.map(({ child, acknowledged }) => reached(child, () => acknowledged().length > 20)));
+      for (const { child } of writers) child.kill("SIGKILL");
+      await Promise.all(writers.map(({ ended }) => ended));
+      all.push(...writers.flatMap(({ acknowledged }) => acknowledged()));
+      const store = await open(driver());
+      expect(store.readOnly).toBeNull();
+      const report = await store.verify();
+      expect(report).toMatchObject({ ok: true, firstBad: null });
+      const { changes } = await store.state();
+      const lost = all.map((line) => changeId(Number(line.split(" ")[0]))).filter((id) => !changes.has(id));
+      expect(lost).toEqual([]);
+    }
+    expect(new Set(all).size).toBe(all.length);
+    expect((await (await open(driver())).verify()).archive.segments).toBeGreaterThan(4);
   });
 
   it("nothing that was acknowledged is lost to kill -9", async () => {
