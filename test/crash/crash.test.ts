@@ -62,7 +62,7 @@ describe("the enumeration catches", () => {
       ...reduced,
       every: 23,
       modes: ["ordered"],
-      limits: { subsetOf: 0, prefixOf: 40 },
+      limits: { subsetOf: 0, prefixOf: 12 },
       variant: { port: withoutFolderSync },
     });
     expect(count.violations.get("acknowledged commit lost"), summary(count)).toBeGreaterThan(0);

@@ -44,7 +44,7 @@ const TORN: readonly ((bytes: Uint8Array) => Uint8Array)[] = [
 export interface Limits {
   /** Subsets are taken of this many of the last operations on names; the ones before are taken as done. */
   readonly subsetOf: number;
-  /** Prefixes end within this many of the last operations. */
+  /** Prefixes end within this many of the first and of the last operations. */
   readonly prefixOf: number;
 }
 
@@ -118,8 +118,8 @@ export class Disk {
       return;
     }
     if (mode === "ordered") {
-      const least = Math.max(0, this.pending.length - limits.prefixOf);
-      for (let count = least; count <= this.pending.length; count++) {
+      for (let count = 0; count <= this.pending.length; count++) {
+        if (count >= limits.prefixOf && count < this.pending.length - limits.prefixOf) continue;
         const what = `power lost after ${count} of ${this.pending.length} unsynced operations`;
         yield { disk: this.cut(this.pending.slice(0, count), 0), mode, what };
       }

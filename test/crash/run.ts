@@ -12,7 +12,7 @@ say(`seed ${seed}`);
 const count = await enumerate({
   seed,
   limits: { ...ALL, prefixOf: 12 },
-  againEvery: 12,
+  againEvery: 16,
   againLimits: { subsetOf: 4, prefixOf: 6 },
   progress: (line) => say(line),
 });
