@@ -11,7 +11,7 @@ import { OpsError } from "../../src/core/errors.js";
 import { type JsonObject, sha256 } from "../../src/core/json.js";
 import { journalKey, type StateDriver } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
-import { driverFor } from "../../state/index.js";
+import { driverFor, type Store } from "../../state/index.js";
 import { changeId } from "../../state/tokens.js";
 import { folder } from "./folder.js";
 import { applied, ids, intent, open, owner, plan, result, START, step, testClock } from "./helpers.js";
@@ -203,6 +203,33 @@ describe("a checkpoint", () => {
     expect(covers()).toBe(4);
     await store.close();
     expect(covers()).toBe(5);
+  });
+
+  it("beyond two mebibytes waits for a tail of four, also one that other processes or an earlier one wrote", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const big = (store: Store) =>
+      store.commit((_, seq) => [
+        {
+          type: "resource.imported",
+          ref: { account: "1", region: "eu-west-1", type: "A::B::C", id: `i-${seq}` },
+          reader: "service",
+          properties: { text: "x".repeat(1_500_000) },
+          provenance: "test",
+        },
+      ]);
+    const covers = () =>
+      (JSON.parse(Buffer.from(kept.get("state.json")!).toString()) as { journal: { applied_seq: number } }).journal
+        .applied_seq;
+    const one = await open(memoryDriver(kept));
+    await big(one);
+    expect(covers()).toBe(1);
+    await big(one);
+    expect(covers()).toBe(1);
+    const two = await open(memoryDriver(kept), { owner: owner("s-2", 2) });
+    await big(two);
+    expect(covers()).toBe(1);
+    await big(one);
+    expect(covers()).toBe(4);
   });
 
   it("of another process that is further on is left alone", async () => {
