@@ -156,7 +156,8 @@ export async function enumerate({
   for (const [index, moment] of crashes.entries()) {
     if (index % every !== 0) continue;
     count.crashes++;
-    if (index % 100 === 0) progress(`  at crash ${index} of ${crashes.length}: ${total(count)} worlds`);
+    if (index % 100 === 0)
+      progress(`  at crash ${index} of ${crashes.length}: ${total(count)} worlds, ${broken(count)} violations`);
     for (const mode of modes) {
       for (const { disk, what } of moment.disk.worlds(mode, limits)) {
         count.worlds[mode]++;

@@ -1,12 +1,14 @@
 // Bundles the full run and runs it: node cannot read the sources as they are.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "../..");
-const folder = mkdtempSync(join(root, ".crash-"));
+// Beside the packages, so that the bundle finds them, and where nobody looks for sources.
+mkdirSync(join(root, ".cache"), { recursive: true });
+const folder = mkdtempSync(join(root, ".cache", "crash-"));
 const outfile = join(folder, "run.mjs");
 try {
   await build({
