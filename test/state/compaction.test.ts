@@ -371,6 +371,36 @@ describe("a writer who slept through a compaction", () => {
     expect(runs).toBeGreaterThan(50);
   });
 
+  it("misleads no reader while its file stands under a number that was taken", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const other = await open(memoryDriver(kept), { owner: owner("s-b", 2) });
+    await commits(other, 2);
+    const reader = await open(memoryDriver(kept), { owner: owner("s-c", 3) });
+    expect((await reader.state()).seq).toBe(2);
+    const inner = memoryDriver(kept);
+    let slept = false;
+    let seen: unknown = null;
+    const writer = await open({
+      ...inner,
+      async putIfAbsent(key, bytes) {
+        if (slept || !key.startsWith("journal/")) return inner.putIfAbsent(key, bytes);
+        slept = true;
+        await burst(other);
+        const answer = await inner.putIfAbsent(key, bytes);
+        expect([answer, key]).toEqual(["created", journalKey(3)]);
+        seen = await shown(reader);
+        expect(await reader.verify()).toMatchObject({ ok: true });
+        expect(await shown(await open(memoryDriver(kept)))).toEqual(seen);
+        return answer;
+      },
+    });
+    const [mine] = await commits(writer, 1, "A");
+    expect(mine).toBe((await other.state()).seq);
+    expect(seen).toMatchObject({ journal: { applied_seq: (await other.state()).seq - 1 } });
+    expect(reader.readOnly).toBeNull();
+    expect(kept.has(journalKey(3))).toBe(false);
+  });
+
   it("would lose commits without the floor check", async () => {
     const { bad } = await everyPair(floorless);
     expect(bad.filter((line) => line.includes(": A ")).length).toBeGreaterThan(0);
