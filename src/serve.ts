@@ -62,7 +62,17 @@ export async function buildStore(config: Config, host: Host, client: string) {
   if (!driver.durable && !config.sandbox) {
     throw new ConfigError("--state: memory is for the sandbox only; a change of real AWS needs a record that survives");
   }
-  const store = await openStore({ driver, clock, ids, owner, user: host.user, client, version: VERSION, log });
+  const store = await openStore({
+    driver,
+    clock,
+    ids,
+    owner,
+    user: host.user,
+    client,
+    version: VERSION,
+    log,
+    liveness: livenessOn(runtime),
+  });
   return { store, owner, runtime, log };
 }
 

@@ -2,15 +2,19 @@
 
 import type { State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
-import { diff, isObject, type JsonObject, sha256 } from "../src/core/json.js";
+import { isObject, type JsonObject, sha256 } from "../src/core/json.js";
 import type { Clock } from "../src/core/ports.js";
-import { checkpointDocument, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
+import { differencesTo } from "./adopt.js";
+import { ARCHIVE, archiveKey, decodeSegment, FLOOR, highestOf, rangeOfKey, type Segment } from "./archive.js";
+import { backupKeys } from "./backups.js";
+import { type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { decodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
 
 export const STORE_ID = "store.id";
 export const CHECKPOINT = "state.json";
+export const PREVIOUS = `${CHECKPOINT}.prev`;
 
 const TORN_TRIES = 6;
 const SHOWN_DIFFERENCES = 50;
@@ -22,36 +26,49 @@ export interface Loaded {
   readonly fresh: boolean;
   readonly etag: string | null;
   readonly checkpointBytes: number;
+  /** Up to where the checkpoint goes; 0 where there is none of use. */
+  readonly checkpointSeq: number;
+  /** Bytes of the journal behind the checkpoint. */
+  readonly tailBytes: number;
   readonly damage: OpsError | null;
 }
 
 export interface BadCommit {
   readonly seq: number;
   readonly because: string;
+  /** Where it stands, if not in a file of its own. */
+  readonly file?: string;
+}
+
+/** How far a chain could be followed; `bytes`: what was read of the journal for it. */
+export interface Followed {
+  readonly state: State;
+  readonly bad: BadCommit | null;
+  readonly bytes: number;
 }
 
 export interface ChainReader {
   load(): Promise<Loaded>;
   /** Follows the chain from a state to its end, to `until`, or to the first commit that does not hold. */
-  follow(from: State, until?: number): Promise<{ readonly state: State; readonly bad: BadCommit | null }>;
+  follow(from: State, until?: number): Promise<Followed>;
+  /** Numbers up to this one are read from the archive only: a journal file under one of them is a latecomer's. */
+  highestFloor(): Promise<number>;
+  /** The exact bytes of a commit, from wherever it is kept now; null where it is not. Whether they hold is not checked. */
+  commitBytes(seq: number): Promise<Uint8Array | null>;
+  /** A segment that is whole and is what its key says, or why it is not. */
+  readSegment(key: string): Promise<Segment | string>;
   /** The state before the first commit, or why `store.id` gives none. */
   readStoreId(bytes: Uint8Array): State | string;
   damaged(message: string, details?: Record<string, unknown>): OpsError;
-  badCommit(bad: BadCommit, middle: boolean): OpsError;
+  badCommit(bad: BadCommit): Promise<OpsError>;
   /** The refusal of a checkpoint that somebody edited, with its difference to what the chain says. */
   edited(document: JsonObject, truth: State): OpsError;
+  /** The edited state.json with the state it was made of, or null where it was not edited. */
+  readEdit(): Promise<{ readonly document: JsonObject; readonly truth: State } | null>;
 }
 
 /** The reading half of a store. */
-export function chainReader({
-  driver,
-  clock,
-  version,
-}: {
-  readonly driver: StateDriver;
-  readonly clock: Clock;
-  readonly version: string;
-}): ChainReader {
+export function chainReader({ driver, clock }: { readonly driver: StateDriver; readonly clock: Clock }): ChainReader {
   const damaged = (message: string, details: Record<string, unknown> = {}): OpsError =>
     new OpsError("state_unreadable", `${driver.name}: ${message}`, {
       details: { location: driver.location, ...details },
@@ -70,42 +87,127 @@ export function chainReader({
     }
   }
 
-  /** Follows the chain from a state to its end or to the first commit that does not hold. */
-  async function follow(
-    from: State,
-    until = Number.POSITIVE_INFINITY,
-  ): Promise<{ state: State; bad: BadCommit | null }> {
-    let at = from;
-    while (at.seq < until && (await driver.probeNext(at.seq))) {
-      const next = await read(at);
-      if (typeof next === "string") return { state: at, bad: { seq: at.seq + 1, because: next } };
-      at = next;
+  const highestFloor = async (): Promise<number> => highestOf(await driver.list(FLOOR));
+
+  /**
+   * A journal file proves nothing about a number at or below the floor: the commit was moved to the archive, and the
+   * number may have been taken again by a process that slept. So the floor is read after what it judges.
+   */
+  async function follow(from: State, until = Number.POSITIVE_INFINITY): Promise<Followed> {
+    for (let at = from; ; ) {
+      const read = await followJournal(at, until);
+      const floor = await highestFloor();
+      if (floor <= at.seq) return read;
+      const archived = await followArchive(at, Math.min(floor, until));
+      if (archived.bad || archived.state.seq >= until) return archived;
+      at = archived.state;
     }
-    return { state: at, bad: null };
   }
 
-  async function read(at: State): Promise<State | string> {
+  async function followJournal(from: State, until: number): Promise<Followed> {
+    let at = from;
+    let bytes = 0;
+    while (at.seq < until && (await driver.probeNext(at.seq))) {
+      const next = await read(at);
+      if (typeof next === "string") return { state: at, bad: { seq: at.seq + 1, because: next }, bytes };
+      at = next.state;
+      bytes += next.bytes;
+    }
+    return { state: at, bad: null, bytes };
+  }
+
+  async function read(at: State): Promise<{ state: State; bytes: number } | string> {
     const seq = at.seq + 1;
     for (let tries = 1; ; tries++) {
       const stored = await driver.get(journalKey(seq));
-      const commit = stored ? decodeCommit(stored.bytes, at) : "the file is gone";
-      if (typeof commit !== "string") {
-        const next = fold(at, commit);
-        return next instanceof OpsError ? `it breaks a rule of the store: ${next.message}` : next;
-      }
+      const next = stored ? folded(at, stored.bytes) : "the file is gone";
+      if (typeof next !== "string") return { state: next, bytes: stored!.bytes.length };
       // A last commit may still be on its way where the medium knows no hard links; one with a successor never is.
-      if (tries === TORN_TRIES || (await driver.probeNext(seq))) return commit;
+      if (tries === TORN_TRIES || (await driver.probeNext(seq))) return next;
       await clock.sleep(5 * 2 ** tries);
     }
   }
 
-  const badCommit = ({ seq, because }: BadCommit, middle: boolean): OpsError =>
-    damaged(
-      middle
-        ? `commit ${seq} is damaged in the middle of the journal: ${because}. Nothing was changed; restore ${journalKey(seq)} from a backup, then start again.`
-        : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${journalKey(seq)} from a backup, because what it recorded may have happened in AWS.`,
-      { seq, because, verifiedUpTo: seq - 1 },
+  function folded(at: State, bytes: Uint8Array): State | string {
+    const commit = decodeCommit(bytes, at);
+    if (typeof commit === "string") return commit;
+    const next = fold(at, commit);
+    return next instanceof OpsError ? `it breaks a rule of the store: ${next.message}` : next;
+  }
+
+  async function followArchive(from: State, until: number): Promise<Followed> {
+    let at = from;
+    while (at.seq < until) {
+      const keys = await segmentsWith(at.seq + 1);
+      let because = "no archive segment holds it";
+      let furthest = at;
+      for (const key of keys) {
+        const segment = await readSegment(key);
+        if (typeof segment === "string") {
+          because = segment;
+          continue;
+        }
+        const end = Math.min(segment.to, until);
+        let walked = at;
+        while (walked.seq < end) {
+          const next = folded(walked, segment.commit(walked.seq + 1));
+          if (typeof next === "string") {
+            because = next;
+            break;
+          }
+          walked = next;
+        }
+        if (walked.seq > furthest.seq) furthest = walked;
+        if (walked.seq === end) break;
+      }
+      if (furthest === at) {
+        const file = keys[0] ?? ARCHIVE.slice(0, -1);
+        return { state: at, bad: { seq: at.seq + 1, because, file }, bytes: 0 };
+      }
+      at = furthest;
+    }
+    return { state: at, bad: null, bytes: 0 };
+  }
+
+  /** Segments that hold a number, the one that goes furthest first: of two that overlap, each is whole. */
+  async function segmentsWith(seq: number): Promise<readonly string[]> {
+    return (await driver.list(ARCHIVE))
+      .map(rangeOfKey)
+      .filter((range) => range !== null && range.from <= seq && seq <= range.to)
+      .sort((a, b) => b!.to - a!.to)
+      .map((range) => archiveKey(range!));
+  }
+
+  async function readSegment(key: string): Promise<Segment | string> {
+    const stored = await driver.get(key);
+    const segment = stored ? decodeSegment(stored.bytes) : "the segment is gone";
+    if (typeof segment === "string") return segment;
+    return archiveKey(segment) === key ? segment : "the segment holds other numbers than its name says";
+  }
+
+  async function commitBytes(seq: number): Promise<Uint8Array | null> {
+    const stored = await driver.get(journalKey(seq));
+    if ((await highestFloor()) < seq) return stored?.bytes ?? null;
+    for (const key of await segmentsWith(seq)) {
+      const segment = await readSegment(key);
+      if (typeof segment !== "string") return segment.commit(seq);
+    }
+    return null;
+  }
+
+  async function badCommit({ seq, because, file }: BadCommit): Promise<OpsError> {
+    const key = file ?? journalKey(seq);
+    const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
+    const middle = file !== undefined || last > seq;
+    return damaged(
+      file !== undefined
+        ? `commit ${seq} cannot be read from the archive: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
+        : middle
+          ? `commit ${seq} is damaged in the middle of the journal: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
+          : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${key} from a backup, because what it recorded may have happened in AWS.`,
+      { seq, because, verifiedUpTo: seq - 1, file: key, last: !middle },
     );
+  }
 
   async function load(): Promise<Loaded> {
     const nothing = (damage: OpsError): Loaded => ({
@@ -113,6 +215,8 @@ export function chainReader({
       fresh: false,
       etag: null,
       checkpointBytes: 0,
+      checkpointSeq: 0,
+      tailBytes: 0,
       damage,
     });
     const wrong = await driver.inspect();
@@ -122,15 +226,24 @@ export function chainReader({
     let id = await driver.get(STORE_ID);
     const checkpoint = await driver.get(CHECKPOINT);
     const seqs = (await driver.list("journal/")).map(seqOfKey).filter((seq) => seq !== null);
-    if (!id && (checkpoint || seqs.length > 0)) id = await driver.get(STORE_ID);
+    const kept = seqs.length > 0 || (await driver.list(ARCHIVE)).length > 0 || (await driver.get(PREVIOUS)) !== null;
+    if (!id && (checkpoint || kept)) id = await driver.get(STORE_ID);
     if (!id) {
-      if (!checkpoint && seqs.length === 0) {
+      if (!checkpoint && !kept) {
         const now = clock.now().toISOString();
-        return { state: emptyState("", now, ""), fresh: true, etag: null, checkpointBytes: 0, damage: wrong };
+        return {
+          state: emptyState("", now, ""),
+          fresh: true,
+          etag: null,
+          checkpointBytes: 0,
+          checkpointSeq: 0,
+          tailBytes: 0,
+          damage: wrong,
+        };
       }
       const kind = checkpoint ? readCheckpoint(checkpoint.bytes).kind : null;
       return nothing(
-        kind === "seed" && seqs.length === 0
+        kind === "seed" && !kept
           ? damaged(
               `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; move the file elsewhere and import it into a new store.`,
               { file: CHECKPOINT },
@@ -156,36 +269,44 @@ export function chainReader({
       );
     }
     const found = checkpoint ? readCheckpoint(checkpoint.bytes) : null;
-    const start = startFrom(found, origin);
+    const start =
+      found?.kind === "checkpoint" || found?.kind === "seed"
+        ? startFrom(found, origin)
+        : await fallback(origin, found !== null);
     const base = start instanceof OpsError ? origin : start;
-    const wrongStart = start instanceof OpsError ? start : await contradiction(start, found !== null);
-    const { state: folded, bad } = wrongStart && base !== origin ? await follow(origin) : await follow(base);
+    const wrongStart =
+      start instanceof OpsError || found?.kind !== "checkpoint"
+        ? orNull(start)
+        : await contradiction(start, CHECKPOINT);
+    const { state: end, bad, bytes } = wrongStart && base !== origin ? await follow(origin) : await follow(base);
     const last = seqs.reduce((max, seq) => Math.max(max, seq), 0);
 
     let damage: OpsError | null = wrongStart ?? wrong;
-    if (bad) damage = badCommit(bad, last > bad.seq || (await driver.probeNext(bad.seq)));
-    else if (last > folded.seq) {
-      damage = badCommit({ seq: folded.seq + 1, because: "the file is missing" }, true);
-    } else if (found?.kind === "edited")
+    if (bad) damage = await badCommit(bad);
+    else if (last > end.seq) damage = await badCommit({ seq: end.seq + 1, because: "the file is missing" });
+    else if (found?.kind === "edited")
       damage = edited(found.document, (await follow(origin, appliedSeq(found.document))).state);
     else if (found?.kind === "malformed") {
       damage = damaged(
-        `state.json cannot be used: ${found.because}. The journal is whole up to commit ${folded.seq} and nothing was changed; move state.json away and start again, it is then written anew.`,
-        { file: CHECKPOINT, because: found.because, verifiedUpTo: folded.seq },
+        `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; move state.json away and start again, it is then written anew.`,
+        { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq },
       );
     }
     return {
-      state: folded,
+      state: end,
       fresh: false,
       etag: checkpoint?.etag ?? null,
       checkpointBytes: checkpoint?.bytes.length ?? 0,
+      checkpointSeq: wrongStart || found?.kind !== "checkpoint" ? 0 : base.seq,
+      tailBytes: bytes,
       damage,
     };
   }
 
+  const orNull = (start: State | OpsError): OpsError | null => (start instanceof OpsError ? start : null);
+
   /** Where to start folding, or why the checkpoint is of no use. */
-  function startFrom(found: ReadCheckpoint | null, origin: State): State | OpsError {
-    if (found === null || found.kind === "malformed" || found.kind === "edited") return origin;
+  function startFrom(found: ReadCheckpoint & { kind: "checkpoint" | "seed" }, origin: State): State | OpsError {
     if (found.kind === "seed") {
       return damaged(
         "state.json is of an earlier server and does not belong to this journal. Nothing was changed; move it elsewhere and start again.",
@@ -199,13 +320,29 @@ export function chainReader({
     );
   }
 
+  /**
+   * Without a state.json of use: the one before it, else a backup, else the first commit. Where it is merely gone the
+   * whole chain is read, which proves more; but no checkpoint may know of commits that are not there.
+   */
+  async function fallback(origin: State, unusable: boolean): Promise<State | OpsError> {
+    for (const key of [PREVIOUS, ...(await backupKeys(driver))]) {
+      const stored = await driver.get(key);
+      const found = stored ? readCheckpoint(stored.bytes) : null;
+      if (found?.kind !== "checkpoint" || found.state.store !== origin.store) continue;
+      const lost = await contradiction(found.state, key);
+      if (lost) return lost;
+      if (unusable) return found.state;
+    }
+    return origin;
+  }
+
   /** A checkpoint must stand on a commit that is there; otherwise commits were lost after it was written. */
-  async function contradiction(start: State, written: boolean): Promise<OpsError | null> {
-    if (!written || start.seq === 0) return null;
-    const under = await driver.get(journalKey(start.seq));
-    if (under && sha256(under.bytes) === start.head) return null;
+  async function contradiction(start: State, key: string): Promise<OpsError | null> {
+    if (start.seq === 0) return null;
+    const under = await commitBytes(start.seq);
+    if (under && sha256(under) === start.head) return null;
     return damaged(
-      `state.json covers commit ${start.seq}, and the journal ${under ? "has another one under this number" : "does not have it"}. Nothing was changed; restore the journal from a backup.`,
+      `${key} covers commit ${start.seq}, and the journal ${under ? "has another one under this number" : "does not have it"}. Nothing was changed; restore the journal from a backup.`,
       { seq: start.seq },
     );
   }
@@ -216,11 +353,7 @@ export function chainReader({
   };
 
   function edited(document: JsonObject, truth: State): OpsError {
-    const comparable = ({ integrity: _, metadata, ...rest }: JsonObject): JsonObject => ({
-      ...rest,
-      metadata: isObject(metadata) ? { ...metadata, mcp_server_version: "" } : (metadata ?? null),
-    });
-    const difference = diff(comparable(checkpointDocument(truth, version)), comparable(document));
+    const difference = differencesTo(document, truth);
     const paths = difference.slice(0, 3).map(({ path }) => path);
     return damaged(
       `state.json was edited by hand${paths.length > 0 ? ` (${paths.join(", ")}${difference.length > 3 ? ", …" : ""})` : ""}. Nothing was changed and nothing will be committed; restore state.json.prev, or move state.json away to have it written anew.`,
@@ -233,5 +366,13 @@ export function chainReader({
     );
   }
 
-  return { load, follow, readStoreId, damaged, badCommit, edited };
+  async function readEdit(): Promise<{ document: JsonObject; truth: State } | null> {
+    const [id, stored] = [await driver.get(STORE_ID), await driver.get(CHECKPOINT)];
+    const origin = id ? readStoreId(id.bytes) : "";
+    const found = stored ? readCheckpoint(stored.bytes) : null;
+    if (typeof origin === "string" || found?.kind !== "edited") return null;
+    return { document: found.document, truth: (await follow(origin, appliedSeq(found.document))).state };
+  }
+
+  return { load, readEdit, follow, highestFloor, commitBytes, readSegment, readStoreId, damaged, badCommit, edited };
 }

@@ -1,6 +1,14 @@
 // State ⇄ state.json: the seed's document, readable by people, complete enough to go on from. The chain stays the truth.
 
-import type { Change, DriftIgnore, LineageEntry, ManagedResource, Operation, State } from "../src/core/change.js";
+import type {
+  Change,
+  DriftIgnore,
+  LeaseRecord,
+  LineageEntry,
+  ManagedResource,
+  Operation,
+  State,
+} from "../src/core/change.js";
 import { digest, isObject, type Json, type JsonObject } from "../src/core/json.js";
 import { fromDisk, LineageShape, textOf, toDisk } from "./events.js";
 
@@ -185,6 +193,7 @@ export function checkpointDocument(state: State, serverVersion: string): JsonObj
       operations: Object.fromEntries(
         operations.map((operation) => [operation.id, kept(operation, (one) => sorted(toDisk(one)))]),
       ),
+      ...optional("leases", state.leases && sorted(Object.fromEntries(state.leases) as unknown as Json)),
     },
   } as unknown as JsonObject;
   return { ...body, integrity: { sum: sumOf(body) } };
@@ -280,5 +289,8 @@ function stateOf(document: JsonObject): State {
     changes: new Map(changes.map((change) => [change.id, change])),
     tokens: new Map(changes.map((change) => [change.tokenSha256, change.id])),
     operations: new Map(operations.map((operation) => [operation.id, operation])),
+    ...(isObject(journal.leases) && {
+      leases: new Map(Object.entries(journal.leases as unknown as { [scope: string]: LeaseRecord })),
+    }),
   };
 }

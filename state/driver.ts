@@ -1,4 +1,4 @@
-// The contract between the store and what it is kept on. Five verbs; everything the store promises rests on `putIfAbsent`.
+// The contract between the store and what it is kept on. A few verbs; everything the store promises rests on `putIfAbsent`.
 
 import type { OpsError } from "../src/core/errors.js";
 
@@ -47,6 +47,9 @@ export interface StateDriver {
     keepPrevious?: boolean,
   ): Promise<{ readonly etag: string } | "conflict">;
 
+  /** Takes keys away, durably; a key that is missing already is no error. Never a commit the archive does not hold. */
+  remove(keys: readonly string[]): Promise<void>;
+
   /** The keys that start with the prefix, sorted. A prefix ends in `/`. */
   list(prefix: string): Promise<readonly string[]>;
 
@@ -58,6 +61,12 @@ export interface StateDriver {
 
   /** Whether a write could succeed now, found out without writing: null, or `state_read_only` naming what to do. */
   probeWritable(): Promise<OpsError | null>;
+
+  /** Sets space aside for outcomes, if it is not and there is plenty. Never throws: it is a precaution. */
+  keepReserve(): Promise<void>;
+
+  /** Gives the space set aside back to the medium. False: there was none. */
+  spendReserve(): Promise<boolean>;
 
   close(): Promise<void>;
 }

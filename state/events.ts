@@ -188,6 +188,23 @@ const EVENTS = [
     by: Text,
     until: Text.optional(),
   }),
+  z.strictObject({
+    type: z.literal("state.manual_edit"),
+    by: Text,
+    resources: list(z.strictObject({ rid: Name, properties: Doc.nullable(), desired: Doc, dependsOn: list(Text) })),
+  }),
+  z.strictObject({
+    type: z.literal("lease.acquired"),
+    scope: Name,
+    generation: Seq,
+    /** The lease that was the newest of the scope; null where there was none. */
+    supersedes: Seq.nullable(),
+    operation: Text,
+    owner: OwnerShape,
+    /** The proof on which it was taken from a holder that had not given it back. */
+    because: Text.optional(),
+  }),
+  z.strictObject({ type: z.literal("lease.broken"), scope: Name, generation: Seq, by: Text, because: Text }),
 ] as const;
 
 /** One thing that happened. */

@@ -2,6 +2,7 @@
 
 import {
   type Change,
+  type LeaseRecord,
   type LineageEntry,
   type ManagedResource,
   type Operation,
@@ -131,8 +132,20 @@ export function fold(state: State, commit: Commit): State | OpsError {
     next = apply(next, event, commit);
     if (next instanceof OpsError) return next;
   }
+  if (commit.epoch !== 0 && !leads(next, commit.epoch)) {
+    return refused("resource_busy", `Lease ${commit.epoch} was taken over. Nothing was recorded; start again.`);
+  }
   return { ...next, seq: commit.seq, head: commit.hash, updated: commit.ts };
 }
+
+/** Whether a lease is the newest of its scope: a process that slept through a takeover finds here that it is not. */
+const leads = ({ leases = new Map() }: State, generation: number): boolean =>
+  [...leases.values()].some((lease) => lease.generation === generation && !lease.broken);
+
+const putLease = (state: State, scope: string, lease: LeaseRecord): State => ({
+  ...state,
+  leases: new Map(state.leases).set(scope, lease),
+});
 
 type Rule<T extends EventType> = (state: State, event: EventOf<T>, commit: Commit) => State | OpsError;
 
@@ -389,6 +402,61 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     const rule = { path, reason, by, since: commit.ts, ...(until !== undefined && { until }) };
     const others = (resource.ignores ?? []).filter((other) => other.path !== path);
     return putResource(state, { ...resource, ignores: [...others, rule] });
+  },
+
+  "state.manual_edit"(state, { by, resources }, commit) {
+    let next = state;
+    for (const { rid, properties, desired, dependsOn } of resources) {
+      const resource = managed(next, rid);
+      if (resource instanceof OpsError) return resource;
+      const busy = heldBy(next, [rid]);
+      if (busy) return busy;
+      const entry: LineageEntry = {
+        seq: commit.seq,
+        executionToken: "",
+        changeId: "",
+        operationId: "",
+        tool: "state.adopt",
+        operation: "accept",
+        outcome: "succeeded",
+        timestamp: commit.ts,
+        user: by,
+        awsSession: commit.actor.awsArn ?? "",
+        before: resource.properties,
+        after: properties,
+        desired,
+        explanation: "state.json was edited by hand and the edit adopted.",
+        intent: "",
+      };
+      const { dependsOn: _, ...rest } = resource;
+      next = putResource(next, {
+        ...rest,
+        properties,
+        desired,
+        deleted: properties === null,
+        baselineAt: commit.ts,
+        revisionSeq: commit.seq,
+        lineage: [...resource.lineage, entry],
+        drift: NOT_CHECKED,
+        ...(dependsOn.length > 0 && { dependsOn }),
+      });
+    }
+    return next;
+  },
+
+  "lease.acquired"(state, { scope, generation, supersedes }, commit) {
+    const newest = state.leases?.get(scope)?.generation ?? 0;
+    if (generation <= newest || (supersedes ?? 0) < newest) {
+      return refused("resource_busy", `Lease ${newest} on ${scope} was taken first. Nothing was recorded; try again.`);
+    }
+    if (commit.epoch !== generation) return broken(`Lease ${generation} is recorded under epoch ${commit.epoch}.`);
+    return putLease(state, scope, { generation });
+  },
+
+  "lease.broken"(state, { scope, generation }) {
+    const newest = state.leases?.get(scope)?.generation ?? 0;
+    if (generation < newest) return broken(`Lease ${generation} on ${scope} is not the newest, ${newest} is.`);
+    return putLease(state, scope, { generation, broken: true });
   },
 };
 

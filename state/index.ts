@@ -6,6 +6,7 @@ import type { StateDriver } from "./driver.js";
 import { fileDriver } from "./drivers/file.js";
 import { memoryDriver } from "./drivers/memory.js";
 
+export type { CompactReport } from "./compact.js";
 export type { StateDriver, Stored } from "./driver.js";
 export { fileDriver } from "./drivers/file.js";
 export { memoryDriver } from "./drivers/memory.js";
@@ -19,6 +20,8 @@ export {
   type StoreOptions,
   type VerifyReport,
 } from "./journal.js";
+export { type Lease, type Leases, type LeaseView, STORE_SCOPE } from "./leases.js";
+export type { RecoveryChoice, RecoveryReport } from "./quarantine.js";
 export { importSeed, type SeedImport } from "./seed.js";
 export { changeId, clientToken, mintToken, operationId, parseToken, tokenSha256 } from "./tokens.js";
 

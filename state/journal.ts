@@ -1,15 +1,21 @@
 // The store: an append-only chain of commits, read to its end before every answer and extended by one verb that cannot race.
 
 import { createHmac } from "node:crypto";
-import type { Owner, State } from "../src/core/change.js";
+import type { Liveness, Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
+import { adoption } from "./adopt.js";
+import { ARCHIVE, walkSegment } from "./archive.js";
+import { backUp } from "./backups.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
 import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
+import { type CompactReport, compactStore, needsCompaction } from "./compact.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
+import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
+import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
 
 export interface StoreOptions {
   readonly driver: StateDriver;
@@ -23,12 +29,20 @@ export interface StoreOptions {
   readonly client?: string;
   readonly version?: string;
   readonly log?: Log;
+  /** Commits that both checkpoints cover and the archive does not: from this many on they are moved there. */
+  readonly compactEvery?: number;
+  /** What this machine can prove about other processes; without it only a heartbeat that stands still does. */
+  readonly liveness?: Liveness;
+  /** How long the checkpoint of a day is kept in backups/. */
+  readonly backupRetentionDays?: number;
 }
 
 /** Who acts in AWS: part of every commit's actor, where it is known. */
 export interface CommitActor {
   readonly awsArn?: string;
   readonly client?: string;
+  /** The generation of the lease the commit is made under: it is refused once another process took that over. */
+  readonly epoch?: number;
 }
 
 export interface Committed {
@@ -45,11 +59,20 @@ export interface VerifyReport {
   readonly head: string;
   readonly firstBad: { readonly seq: number; readonly because: string } | null;
   readonly checkpoint: { readonly ok: boolean; readonly appliedSeq: number | null; readonly because?: string };
+  /** Segments that are whole, and the first one that is not: another one may hold the same commits. */
+  readonly archive: {
+    readonly ok: boolean;
+    readonly segments: number;
+    readonly floor: number;
+    readonly because?: string;
+  };
   /** Where the head is also written down outside the folder; without one, a rewrite of the whole chain cannot be seen. */
   readonly anchored: readonly string[];
 }
 
 export interface Store {
+  /** What only one process may do at a time. */
+  readonly leases: Leases;
   readonly location: string;
   /** False: the record ends with this process. */
   readonly durable: boolean;
@@ -65,6 +88,18 @@ export interface Store {
   commit(build: (state: State, seq: number) => readonly Event[] | OpsError, actor?: CommitActor): Promise<Committed>;
   /** Writes state.json now. */
   checkpoint(): Promise<void>;
+  /** Writes state.json and moves the commits that it and the one before it cover into an archive segment. */
+  compact(): Promise<CompactReport>;
+  /**
+   * Moves a damaged file to quarantine/ and opens the store again. Only ever on the word of a human who was shown what
+   * `readOnly` says. @throws OpsError `validation_error` where the choice is not about what is wrong.
+   */
+  recover(choice: RecoveryChoice): Promise<RecoveryReport>;
+  /**
+   * Takes an edit of state.json over as a commit; the edited file goes to quarantine/. Only on the word of a human who was
+   * shown the difference. @throws OpsError `validation_error` where it is no edit, or one that cannot be adopted.
+   */
+  adopt(by: string): Promise<Committed>;
   /** Walks the chain from its first commit and names the first one that does not hold. Changes nothing. */
   verify(): Promise<VerifyReport>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
@@ -90,13 +125,20 @@ const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
   "drift.ignored",
 ]);
 
+/** What has happened in AWS already: it is written with the last byte there is. */
+const isOutcome = ({ type }: Event): boolean => type === "op.submitted" || OUTCOMES.has(type);
+
+const FULL = new Set(["ENOSPC", "EDQUOT"]);
+const isFull = (error: unknown): boolean => error instanceof OpsError && FULL.has(String(error.details.cause));
+
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Opens a store for reading; nothing is created or changed before the first commit. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
+  const { compactEvery = 5_000, backupRetentionDays = 30, liveness = () => "unknown" } = options;
 
-  const chain = chainReader({ driver, clock, version });
+  const chain = chainReader({ driver, clock });
   const { damaged } = chain;
 
   let loaded: Loaded = await chain.load();
@@ -105,9 +147,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   /** A full disk or a missing right: asked again before the next commit. */
   let unwritable: OpsError | null = closedFor ? null : await driver.probeWritable();
   let state: State | null = loaded.state;
-  let checkpointedSeq = state?.seq ?? 0;
-  let tailBytes = 0;
+  let checkpointedSeq = loaded.checkpointSeq;
+  let tailBytes = loaded.tailBytes;
   let committedHere = false;
+  let reserved = false;
+  let backedUp = "";
+  /** The space set aside is in use: it is for outcomes, not for checkpoints. */
+  let spent = false;
   let key: Uint8Array | null = null;
 
   /** The fold at the end of the chain as it is now. */
@@ -115,16 +161,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     if (loaded.fresh && (await driver.get(STORE_ID))) await reload();
     if (!state) throw closedFor ?? damaged("nothing in it could be verified. Nothing was changed.");
     if (loaded.fresh || closedFor?.code === "state_unreadable") return state;
-    const { state: folded, bad } = await chain.follow(state);
+    const { state: folded, bad, bytes } = await chain.follow(state);
     state = folded;
-    if (bad) closedFor = chain.badCommit(bad, await driver.probeNext(bad.seq));
+    tailBytes += bytes;
+    if (bad) closedFor = await chain.badCommit(bad);
     return state;
   }
 
   async function reload(): Promise<void> {
     loaded = await chain.load();
     state = loaded.state;
-    checkpointedSeq = state?.seq ?? 0;
+    checkpointedSeq = loaded.checkpointSeq;
+    tailBytes = loaded.tailBytes;
     closedFor ??= loaded.damage;
   }
 
@@ -138,10 +186,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await reload();
   }
 
-  async function refuseUnlessWritable(): Promise<void> {
+  async function refuseUnlessWritable(events: readonly Event[] = []): Promise<void> {
     if (closedFor) throw closedFor;
-    if (unwritable) unwritable = await driver.probeWritable();
+    // An outcome is tried in any case; an intent is not begun without room for what follows it.
+    if (events.some(isOutcome)) return;
+    if (unwritable || events.some(({ type }) => type === "op.intent")) unwritable = await driver.probeWritable();
     if (unwritable) throw unwritable;
+  }
+
+  /** The first commit of a process makes sure that a full disk later on leaves room for its outcomes. */
+  async function keepReserve(): Promise<void> {
+    if (reserved) return;
+    await driver.keepReserve();
+    reserved = true;
   }
 
   function failed(error: unknown): never {
@@ -160,7 +217,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       const events = build(at, seq);
       if (events instanceof OpsError) throw events;
       if (events.length === 0) return { seq: at.seq, state: at, events };
-      await refuseUnlessWritable();
+      await refuseUnlessWritable(events);
       if (loaded.fresh) {
         await ensureStore().catch(failed);
         if (closedFor) throw closedFor;
@@ -178,7 +235,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
           user,
         },
         commitId,
-        epoch: 0,
+        epoch: actor.epoch ?? 0,
         events,
         prev: at.head,
         seq,
@@ -190,7 +247,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       if (typeof made === "string") throw new OpsError("internal", `A commit cannot be read back: ${made}.`);
       const next = fold(at, made);
       if (next instanceof OpsError) throw next;
-      if (await put(made, bytes)) {
+      await keepReserve();
+      if (await putWithReserve(made, bytes)) {
+        unwritable = null;
         state = next;
         committedHere = true;
         tailBytes += bytes.length;
@@ -223,15 +282,28 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }
   }
 
+  /** An outcome on a full disk takes the space that was set aside for it. */
+  async function putWithReserve(made: Commit, bytes: Uint8Array): Promise<boolean> {
+    try {
+      return await put(made, bytes);
+    } catch (error) {
+      if (!made.events.some(isOutcome) || !isFull(error) || !(await driver.spendReserve())) throw error;
+      log("warn", "The disk is full: an outcome was stored in the space that was set aside for it.", { seq: made.seq });
+      reserved = false;
+      spent = true;
+      return put(made, bytes);
+    }
+  }
+
   /** True if the commit is in the chain, false if another one has its number. */
   async function put({ seq, commitId }: Commit, bytes: Uint8Array): Promise<boolean> {
     // A folder that lost its journal looks like one with free numbers.
-    if (seq > 1 && !(await driver.probeNext(seq - 2))) {
-      closedFor = chain.badCommit({ seq: seq - 1, because: "the file is missing" }, false);
+    if (seq > 1 && !(await driver.probeNext(seq - 2)) && (await chain.highestFloor()) < seq - 1) {
+      closedFor = await chain.badCommit({ seq: seq - 1, because: "the file is missing" });
       throw closedFor;
     }
     try {
-      if ((await driver.putIfAbsent(journalKey(seq), bytes)) === "created") return true;
+      if ((await driver.putIfAbsent(journalKey(seq), bytes)) === "created") return await stands(seq, commitId);
     } catch (error) {
       const there = await driver.get(journalKey(seq)).catch(() => null);
       if (there && commitIdOf(there.bytes) === commitId) {
@@ -249,6 +321,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return there !== null && commitIdOf(there.bytes) === commitId;
   }
 
+  /**
+   * Whether a number that was free had never been taken: compaction frees numbers, and a process that slept finds one of
+   * them. Its commit is in the chain only if the archive has it; else the file is its own and goes.
+   */
+  async function stands(seq: number, commitId: string): Promise<boolean> {
+    if ((await chain.highestFloor()) < seq) return true;
+    const archived = await chain.commitBytes(seq);
+    if (!archived) {
+      closedFor = await chain.badCommit({ seq, because: "no archive segment holds it", file: "archive" });
+      throw closedFor;
+    }
+    if (commitIdOf(archived) === commitId) return true;
+    await driver.remove([journalKey(seq)]).catch(failed);
+    return false;
+  }
+
   function commitIdOf(bytes: Uint8Array): string | null {
     return /"commit_id":"([^"]+)"/.exec(textOf(bytes) ?? "")?.[1] ?? null;
   }
@@ -258,8 +346,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const due =
       size <= 2 * MiB ? events.some(({ type }) => OUTCOMES.has(type)) : tailBytes > Math.max(4 * MiB, size / 4);
     if (!due) return;
+    if (spent && (await driver.probeWritable())) return;
+    spent = false;
+    const before = checkpointedSeq;
     try {
       await writeCheckpoint();
+      if (before - (await chain.highestFloor()) >= compactEvery) await compactNow();
     } catch (error) {
       // The commit stands and the chain is the truth; the next checkpoint covers this one.
       if (!(error instanceof OpsError)) throw error;
@@ -279,6 +371,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         loaded = { ...loaded, etag: put.etag, checkpointBytes: bytes.length };
         checkpointedSeq = current.seq;
         tailBytes = 0;
+        await backUpOfToday(bytes);
         return;
       }
       const other = await driver.get(CHECKPOINT);
@@ -302,13 +395,69 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }
   }
 
+  async function backUpOfToday(checkpoint: Uint8Array): Promise<void> {
+    const at = clock.now();
+    const day = at.toISOString().slice(0, 10);
+    if (day === backedUp) return;
+    try {
+      await backUp(driver, { checkpoint, at, retentionDays: backupRetentionDays });
+      backedUp = day;
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      log("warn", `The backup of ${day} was not made. ${error.message}`, { code: error.code });
+    }
+  }
+
+  const leases = (turn: <T>(run: () => Promise<T>) => Promise<T>): Leases =>
+    leasesOf({
+      driver,
+      clock,
+      ids,
+      owner,
+      user,
+      liveness,
+      ready: () => turn(ready),
+      record: (events, epoch) => turn(() => commit(() => events, { epoch })),
+    });
+  /** For work that has its turn already. */
+  const maintenance = leases((run) => run());
+
+  async function ready(): Promise<void> {
+    await head();
+    await refuseUnlessWritable();
+    await ensureStore().catch(failed);
+    if (closedFor) throw closedFor;
+  }
+
+  async function compactNow(): Promise<CompactReport> {
+    const origin = chain.readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
+    if (typeof origin === "string") throw damaged(`store.id cannot be used: ${origin}.`, { file: STORE_ID });
+    if (!(await needsCompaction({ driver, chain, origin }))) {
+      return { archived: null, floor: await chain.highestFloor(), removed: 0 };
+    }
+    const lease = await maintenance.acquire(STORE_SCOPE, "compact");
+    if (lease instanceof OpsError) throw lease;
+    try {
+      return await compactStore({ driver, chain, origin, goOn: lease.heartbeat });
+    } finally {
+      await lease.release();
+    }
+  }
+
   // ── the rest ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   async function verify(): Promise<VerifyReport> {
     const id = await driver.get(STORE_ID);
     const stored = await driver.get(CHECKPOINT);
     const origin = id ? chain.readStoreId(id.bytes) : loaded.fresh ? emptyState("", "", "") : "it is missing";
-    const blank = { ok: false, store: "", commits: 0, head: "", anchored: [] };
+    const blank = {
+      ok: false,
+      store: "",
+      commits: 0,
+      head: "",
+      anchored: [],
+      archive: { ok: true, segments: 0, floor: 0 },
+    };
     if (typeof origin === "string") {
       return {
         ...blank,
@@ -323,15 +472,31 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
     const firstBad = bad ?? (last > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
     const checkpoint = compared(found, early.state);
+    const archive = await walkArchive(origin.store);
     return {
-      ok: firstBad === null && checkpoint.ok,
+      ok: firstBad === null && checkpoint.ok && archive.ok,
       store: origin.store,
       commits: end.seq,
       head: end.head,
       firstBad,
       checkpoint,
+      archive,
       anchored: [],
     };
+  }
+
+  /** Every segment by itself, also one that reading can do without because another one overlaps it. */
+  async function walkArchive(storeId: string): Promise<VerifyReport["archive"]> {
+    const keys = await driver.list(ARCHIVE);
+    let because: string | undefined;
+    for (const key of keys) {
+      const segment = await chain.readSegment(key);
+      const end = typeof segment === "string" ? segment : walkSegment(segment);
+      if (typeof end === "string") because ??= `${key}: ${end}`;
+      else if (end.store !== storeId) because ??= `${key}: it belongs to another store`;
+    }
+    const floor = await chain.highestFloor();
+    return { ok: because === undefined, segments: keys.length, floor, ...(because !== undefined && { because }) };
   }
 
   function compared(found: ReadCheckpoint | null, truth: State): VerifyReport["checkpoint"] {
@@ -363,6 +528,31 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return key;
   }
 
+  async function recover(choice: RecoveryChoice): Promise<RecoveryReport> {
+    await reload();
+    const unable = await driver.probeWritable();
+    if (unable) throw unable;
+    const report = await quarantine(driver, choice, loaded.damage);
+    log("warn", `Moved to ${report.quarantined}.`, { choice, operations: report.operations });
+    closedFor = null;
+    await reload();
+    if (!closedFor && choice === "checkpoint") await writeCheckpoint();
+    return report;
+  }
+
+  async function adopt(by: string): Promise<Committed> {
+    await reload();
+    const edit = closedFor?.details.file === CHECKPOINT ? await chain.readEdit() : null;
+    if (!edit || !state) {
+      throw new OpsError("validation_error", "There is no edit of state.json to adopt. Nothing was changed.");
+    }
+    const event = adoption(edit.document, edit.truth, state, by);
+    await recover("checkpoint");
+    const committed = await commit((now) => [adoption(edit.document, edit.truth, now, event.by)]);
+    await writeCheckpoint();
+    return committed;
+  }
+
   // One thing at a time within this process: the race that matters is the one with other processes.
   let queue: Promise<unknown> = Promise.resolve();
   function inTurn<T>(run: () => Promise<T>): Promise<T> {
@@ -372,6 +562,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   return {
+    leases: leases(inTurn),
     location: driver.location,
     durable: driver.durable,
     get readOnly() {
@@ -384,6 +575,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         await refuseUnlessWritable();
         await writeCheckpoint();
       }),
+    compact: () =>
+      inTurn(async () => {
+        await refuseUnlessWritable();
+        await writeCheckpoint();
+        return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow();
+      }),
+    adopt: (by) => inTurn(() => adopt(by)),
+    recover: (choice) => inTurn(() => recover(choice)),
     verify: () => inTurn(verify),
     fingerprint: (value) =>
       inTurn(async () =>

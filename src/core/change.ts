@@ -239,6 +239,12 @@ export interface ManagedResource {
   readonly dependsOn?: readonly string[];
 }
 
+/** The newest lease of a scope. Commits under another number are refused; under a broken one as well. */
+export interface LeaseRecord {
+  readonly generation: number;
+  readonly broken?: boolean;
+}
+
 /** The fold of all commits: everything this store knows, at one sequence number. */
 export interface State {
   readonly store: string;
@@ -252,4 +258,6 @@ export interface State {
   /** sha256 of an execution token → change id. */
   readonly tokens: ReadonlyMap<string, string>;
   readonly operations: ReadonlyMap<string, Operation>;
+  /** By scope; absent until the first lease. */
+  readonly leases?: ReadonlyMap<string, LeaseRecord>;
 }

@@ -188,8 +188,8 @@ export async function reconcile(
     const again = await sendAgain(deps, work, idempotency === "natural");
     if (again) return again;
   }
-  if (may === "settle" && (made !== undefined || live !== undefined))
-    return giveUp(deps, work, why, made ?? null, live);
+  // A create that bears neither mark nor id cannot be looked for: it stays named as unknown.
+  if (may === "settle" && (made || live !== undefined)) return giveUp(deps, work, why, made ?? null, live);
   const because = "The call was sent and its answer lost; nothing found in AWS proves or disproves it.";
   const state =
     operation.state === "unknown"

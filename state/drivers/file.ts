@@ -99,8 +99,12 @@ interface FileEffects {
 }
 
 const MIN_FREE_BYTES = 1024 * 1024;
+const RESERVE = "reserve";
+const RESERVE_BYTES = 64 * 1024;
 const LEFTOVER_MS = 10 * 60_000;
 const FOLDERS = ["journal", "tmp"] as const;
+/** Made when first needed. Their loss is found by the chain; the loss of journal/ by `inspect`. */
+const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "quarantine", "backups"]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
@@ -111,6 +115,12 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
   const at = (key: string): string => join(root, ...key.split("/"));
   let hardLinks = true;
   let prepared = false;
+  /**
+   * Folders in which something was seen that this driver did not make durable. Whoever made it may have been killed
+   * before it could, and nothing may be built on a name that a power cut can still take.
+   */
+  const unsure = new Set<string>();
+  const listed = new Map<string, string>();
 
   const unreadable = (cause: unknown, path: string): OpsError =>
     new OpsError(
@@ -178,6 +188,15 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
     if (fs.posix) await fs.syncDirectory(path);
   };
 
+  async function settleSeen(): Promise<void> {
+    for (const folder of unsure) {
+      await syncDirectory(folder).catch((error: unknown) => {
+        if (!missing(error)) throw error;
+      });
+      unsure.delete(folder);
+    }
+  }
+
   async function makeFolder(path: string): Promise<void> {
     try {
       await fs.mkdir(path);
@@ -198,9 +217,23 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
       await makeFolder(root);
       for (const folder of FOLDERS) await makeFolder(join(root, folder));
     }
+    // The name of the store itself, for a store whose maker was killed right after making it.
+    await syncDirectory(dirname(root)).catch((error: unknown) => {
+      if (codeOf(error) !== "EACCES" && codeOf(error) !== "EPERM") throw error;
+    });
     if (fs.posix && ((await fs.stat(root)).mode & 0o077) !== 0) await fs.chmod(root, 0o700);
     await clearLeftovers();
     prepared = true;
+  }
+
+  /** Makes the folder of a key that is not there from the start, in a store that is. */
+  async function prepareFolder(key: string): Promise<void> {
+    const folder = key.split("/")[0]!;
+    if (!LATER_FOLDERS.has(folder) || (await exists(join(root, folder)))) return;
+    await fs.mkdir(join(root, folder)).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+    });
+    await syncDirectory(root);
   }
 
   /** What killed processes left in tmp/. A live writer whose file goes with it makes another. */
@@ -320,6 +353,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
 
     async get(key) {
       const bytes = await read(at(key));
+      if (bytes) unsure.add(dirname(at(key)));
       return bytes ? { bytes, etag: sha256(bytes) } : null;
     },
 
@@ -327,7 +361,11 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
       const path = at(key);
       try {
         await prepare(key);
-        return await (hardLinks ? createLinked(path, bytes) : createInPlace(path, bytes));
+        await prepareFolder(key);
+        await settleSeen();
+        const made = await (hardLinks ? createLinked(path, bytes) : createInPlace(path, bytes));
+        if (made === "exists") unsure.add(dirname(path));
+        return made;
       } catch (error) {
         throw unwritable(error, path);
       }
@@ -339,6 +377,8 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
       if ((current ? sha256(current) : null) !== etag) return "conflict";
       try {
         await prepare(key);
+        await prepareFolder(key);
+        await settleSeen();
         const made = await temporary(bytes);
         try {
           if (current && keepPrevious) await keepAsPrevious(path, current);
@@ -354,9 +394,27 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
       }
     },
 
+    async remove(keys) {
+      try {
+        await settleSeen();
+        for (const key of keys) {
+          await fs.unlink(at(key)).catch((error: unknown) => {
+            if (!missing(error)) throw error;
+          });
+        }
+        for (const folder of new Set(keys.map((key) => dirname(at(key))))) await syncDirectory(folder);
+      } catch (error) {
+        throw unwritable(error);
+      }
+    },
+
     async list(prefix) {
       const folder = at(prefix.replace(/\/$/, ""));
-      return ((await names(folder)) ?? []).map((name) => prefix + name).sort();
+      const keys = ((await names(folder)) ?? []).map((name) => prefix + name).sort();
+      const text = keys.join();
+      if (text !== (listed.get(prefix) ?? "")) unsure.add(folder).add(root);
+      listed.set(prefix, text);
+      return keys;
     },
 
     probeNext: (seq) => exists(at(journalKey(seq + 1))),
@@ -414,6 +472,28 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
         return null;
       } catch (error) {
         return unwritable(error instanceof OpsError ? error.cause : error, folder);
+      }
+    },
+
+    async keepReserve() {
+      const path = join(root, RESERVE);
+      try {
+        if ((await exists(path)) || (await fs.freeBytes(root)) < MIN_FREE_BYTES) return;
+        // Random bytes: a file system that compresses would set aside nothing for zeros.
+        await fs.rename(await temporary(ids.bytes(RESERVE_BYTES)), path);
+        await settle(path);
+      } catch {
+        // Whatever is wrong with the disk, the commit that follows finds it and says it.
+      }
+    },
+
+    async spendReserve() {
+      try {
+        await fs.unlink(join(root, RESERVE));
+        await settle(join(root, RESERVE));
+        return true;
+      } catch {
+        return false;
       }
     },
 

@@ -26,10 +26,15 @@ export function memoryDriver(kept: Map<string, Uint8Array> = new Map()): StateDr
       put(key, bytes);
       return { etag: sha256(bytes) };
     },
+    async remove(keys) {
+      for (const key of keys) kept.delete(key);
+    },
     list: async (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)).sort(),
     probeNext: async (seq) => kept.has(journalKey(seq + 1)),
     inspect: async () => null,
     probeWritable: async () => null,
+    keepReserve: async () => {},
+    spendReserve: async () => false,
     close: async () => {},
   };
 }

@@ -134,6 +134,21 @@ const EVERY: { [T in EventType]: EventOf<T> } = {
   },
   "drift.accepted": { type: "drift.accepted", rid, properties: null, by: "bob", because: "fine" },
   "drift.ignored": { type: "drift.ignored", rid, path: "/a", reason: "r", by: "bob", until: START },
+  "state.manual_edit": {
+    type: "state.manual_edit",
+    by: "alice",
+    resources: [{ rid, properties: { aB: 1 }, desired: { c_d: 1 }, dependsOn: ["x"] }],
+  },
+  "lease.acquired": {
+    type: "lease.acquired",
+    scope: "store",
+    generation: 2,
+    supersedes: 1,
+    operation: "compact",
+    owner: owner(),
+    because: "its process is gone",
+  },
+  "lease.broken": { type: "lease.broken", scope: "store", generation: 2, by: "alice", because: "stuck" },
 };
 
 const after = { store: "s", seq: 6, head: "0".repeat(64) };

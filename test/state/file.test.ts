@@ -64,7 +64,15 @@ describe("the state folder", () => {
       const found = await stat(join(root, name));
       expect([name, found.mode & 0o777]).toEqual([name, found.isDirectory() ? 0o700 : 0o600]);
     }
-    expect((await readdir(root)).sort()).toEqual(["journal", "key", "state.json", "store.id", "tmp"]);
+    expect((await readdir(root)).sort()).toEqual([
+      "backups",
+      "journal",
+      "key",
+      "reserve",
+      "state.json",
+      "store.id",
+      "tmp",
+    ]);
     expect(await readdir(join(root, "tmp"))).toEqual([]);
   });
 

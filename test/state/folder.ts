@@ -41,12 +41,14 @@ const errno = (code: string): Error => Object.assign(new Error(code), { code });
 
 type Call = "write" | "sync" | Exclude<keyof FsPort, "posix">;
 
+type Fault = { code: string; after?: boolean } | undefined;
+
 /** The real file system, asked before each call whether the call shall fail; `after` fails it once it was done. */
-export function faultyFs(fault: (call: Call, path: string) => { code: string; after?: boolean } | undefined): FsPort {
+export function faultyFs(fault: (call: Call, path: string) => Fault | Promise<Fault>): FsPort {
   const guarded =
     <A extends unknown[], R>(call: Call, pathOf: (...args: A) => string, run: (...args: A) => Promise<R>) =>
     async (...args: A): Promise<R> => {
-      const planned = fault(call, pathOf(...args));
+      const planned = await fault(call, pathOf(...args));
       if (planned && !planned.after) throw errno(planned.code);
       const answer = await run(...args);
       if (planned) throw errno(planned.code);

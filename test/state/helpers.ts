@@ -8,7 +8,7 @@ import type { StateDriver } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import type { Commit, Event, PlannedChange } from "../../state/events.js";
 import { emptyState, fold } from "../../state/fold.js";
-import { openStore, type Store } from "../../state/journal.js";
+import { openStore, type Store, type StoreOptions } from "../../state/journal.js";
 import { changeId, clientToken, mintToken, operationId, tokenSha256 } from "../../state/tokens.js";
 
 export const START = "2026-11-21T10:00:00.000Z";
@@ -39,10 +39,7 @@ export const owner = (session = "session-1", pid = 100): Owner => ({
   session,
 });
 
-export const open = (
-  driver: StateDriver = memoryDriver(),
-  more: { clock?: Clock; owner?: Owner; ids?: Ids } = {},
-): Promise<Store> =>
+export const open = (driver: StateDriver = memoryDriver(), more: Partial<StoreOptions> = {}): Promise<Store> =>
   openStore({ driver, clock: testClock(), ids, owner: owner(), user: "alice", client: "test", ...more });
 
 export const ref = (id = "i-1", type = "AWS::EC2::Instance"): ResourceRef => ({

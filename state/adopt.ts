@@ -1,0 +1,71 @@
+// An edited state.json: what differs from the chain, and which of it can be taken over as an event. Pure.
+
+import type { State } from "../src/core/change.js";
+import { OpsError } from "../src/core/errors.js";
+import { type Difference, diff, isObject, type JsonObject } from "../src/core/json.js";
+import { checkpointDocument } from "./checkpoint.js";
+import type { EventOf } from "./events.js";
+
+const comparable = ({ integrity: _, metadata, ...rest }: JsonObject): JsonObject => ({
+  ...rest,
+  metadata: isObject(metadata) ? { ...metadata, mcp_server_version: "" } : (metadata ?? null),
+});
+
+/** What an edited checkpoint says otherwise than the state it was made of. */
+export const differencesTo = (document: JsonObject, truth: State): readonly Difference[] =>
+  diff(comparable(checkpointDocument(truth, "")), comparable(document));
+
+/** What a human may say of a resource by hand. History, tokens and numbers are the chain's alone. */
+const ADOPTABLE = /^\/resources\/([^/]+)\/(current_properties|desired|dependencies\/depends_on)(\/|$)/;
+
+/**
+ * The event that takes the edit over into the newest state.
+ * @throws OpsError `validation_error` where it touches anything else, or a resource that was changed after the edit began.
+ */
+export function adoption(document: JsonObject, truth: State, now: State, by: string): EventOf<"state.manual_edit"> {
+  const differences = differencesTo(document, truth);
+  const other = differences.map(({ path }) => path).filter((path) => !ADOPTABLE.test(path));
+  if (other.length > 0 || differences.length === 0) {
+    throw refused(
+      other.length > 0
+        ? `Only current_properties, desired and depends_on of a resource can be adopted, and ${other[0]} was edited as well.`
+        : "The edit changed nothing but the checksum.",
+      { paths: other },
+    );
+  }
+  const aliases = new Set(differences.map(({ path }) => unescaped(ADOPTABLE.exec(path)![1]!)));
+  const known = new Map([...now.resources.values()].map((resource) => [resource.alias, resource]));
+  const resources = [...aliases].map((alias) => {
+    const resource = known.get(alias);
+    if (!resource || resource.revisionSeq > truth.seq) {
+      throw refused(
+        `${alias} was changed by commit ${resource?.revisionSeq ?? now.seq}, after this state.json was written.`,
+        {
+          alias,
+        },
+      );
+    }
+    const edited = (document.resources as JsonObject)[alias] as JsonObject;
+    const { current_properties: properties = null, desired, dependencies } = edited;
+    const dependsOn = isObject(dependencies) ? dependencies.depends_on : undefined;
+    const whole =
+      (properties === null || isObject(properties)) &&
+      isObject(desired) &&
+      Array.isArray(dependsOn) &&
+      dependsOn.every((one) => typeof one === "string");
+    if (!whole) throw refused(`${alias} no longer has the shape of a resource.`, { alias });
+    return { rid: resource.rid, properties, desired, dependsOn: dependsOn as string[] };
+  });
+  return { type: "state.manual_edit", by, resources };
+}
+
+const unescaped = (segment: string): string => segment.replace(/~1/g, "/").replace(/~0/g, "~");
+
+const refused = (message: string, details: Record<string, unknown>): OpsError =>
+  new OpsError(
+    "validation_error",
+    `${message} Nothing was adopted; undo that part of the edit, or have state.json written anew.`,
+    {
+      details,
+    },
+  );

@@ -1,0 +1,174 @@
+// Recovery choices: what is moved aside, when that is refused, and which checkpoint a damaged store is read from.
+
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import { OpsError } from "../../src/core/errors.js";
+import { journalKey, type StateDriver } from "../../state/driver.js";
+import { memoryDriver } from "../../state/drivers/memory.js";
+import { folder } from "./folder.js";
+import { applied, intent, open, plan, testClock } from "./helpers.js";
+
+async function store() {
+  const made = await folder();
+  const first = await open(made.driver());
+  await applied(first);
+  const next = plan(4);
+  await first.commit(() => [next.event]);
+  await first.commit((_, seq) => [intent(seq, next.id, next.token)]);
+  return made;
+}
+
+describe("a damaged last commit", () => {
+  it("is moved aside on request, named with its operation, and its number given out again", async () => {
+    const made = await store();
+    const path = made.path(journalKey(5));
+    const whole = await readFile(path);
+    await writeFile(path, whole.subarray(0, -9));
+    const opened = await open(made.driver());
+    expect(opened.readOnly?.details).toMatchObject({ last: true, seq: 5 });
+    const report = await opened.recover("last_commit");
+    expect(report.operations).toEqual(["op_5"]);
+    expect(await readFile(made.path(report.quarantined))).toEqual(whole.subarray(0, -9));
+    expect(opened.readOnly).toBeNull();
+    expect((await opened.commit((_, seq) => [plan(seq).event])).seq).toBe(5);
+    expect(await (await open(made.driver())).verify()).toMatchObject({ ok: true, commits: 5 });
+  });
+
+  it("that a checkpoint covers was whole once: it stays", async () => {
+    const made = await store();
+    await (await open(made.driver())).checkpoint();
+    await writeFile(made.path(journalKey(5)), "");
+    const before = await made.picture();
+    const opened = await open(made.driver());
+    await expect(opened.recover("last_commit")).rejects.toThrow("was whole once");
+    expect(opened.readOnly).not.toBeNull();
+    expect(await made.picture()).toEqual(before);
+  });
+
+  it("in the middle is none", async () => {
+    const made = await store();
+    await rm(made.path("state.json"));
+    await rm(made.path("backups"), { recursive: true });
+    await writeFile(made.path(journalKey(2)), "");
+    const before = await made.picture();
+    const opened = await open(made.driver());
+    for (const choice of ["last_commit", "checkpoint"] as const) {
+      await expect(opened.recover(choice)).rejects.toMatchObject({ code: "validation_error", field: "choice" });
+    }
+    expect(await made.picture()).toEqual(before);
+  });
+
+  it("of a whole store is none either", async () => {
+    const made = await store();
+    const before = await made.picture();
+    await expect((await open(made.driver())).recover("last_commit")).rejects.toThrow("The store is whole");
+    expect(await made.picture()).toEqual(before);
+  });
+});
+
+describe("a state.json of no use", () => {
+  it.each([
+    ["unparsable", () => '{"version'],
+    ["empty", () => ""],
+    ["edited", (text: string) => text.replace("save money", "burn money")],
+  ])("that is %s is moved aside on request and written anew from the journal", async (_, change) => {
+    const made = await store();
+    const text = await readFile(made.path("state.json"), "utf8");
+    await writeFile(made.path("state.json"), change(text));
+    const opened = await open(made.driver());
+    expect(opened.readOnly?.code).toBe("state_unreadable");
+    const { quarantined } = await opened.recover("checkpoint");
+    expect(await readFile(made.path(quarantined), "utf8")).toBe(change(text));
+    expect(opened.readOnly).toBeNull();
+    expect(await opened.verify()).toMatchObject({ ok: true, checkpoint: { ok: true, appliedSeq: 5 } });
+    expect((await open(made.driver())).readOnly).toBeNull();
+  });
+
+  it("that covers lost commits is not moved: the journal is what is wrong", async () => {
+    const made = await store();
+    for (const seq of [3, 4, 5]) await rm(made.path(journalKey(seq)));
+    const opened = await open(made.driver());
+    await expect(opened.recover("checkpoint")).rejects.toThrow("not what is wrong");
+    await expect(opened.recover("last_commit")).rejects.toThrow("not what is wrong");
+  });
+
+  /** Which commits were read to open the store. */
+  async function readCommits(kept: Map<string, Uint8Array>): Promise<string[]> {
+    const inner = memoryDriver(kept);
+    const read: string[] = [];
+    const watched: StateDriver = {
+      ...inner,
+      get: (key) => {
+        if (key.startsWith("journal/")) read.push(key);
+        return inner.get(key);
+      },
+    };
+    const opened = await open(watched);
+    expect((await opened.state()).seq).toBe(7);
+    return read;
+  }
+
+  it("is stepped over to the one before it, then to a backup, then to the first commit", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const first = await open(memoryDriver(kept));
+    await applied(first);
+    await applied(first);
+    await first.commit((_, seq) => [plan(seq).event]);
+    kept.set("state.json", new TextEncoder().encode("{"));
+    expect(await readCommits(kept)).toEqual([3, 4, 5, 6, 7].map(journalKey));
+    kept.set("state.json.prev", new Uint8Array());
+    expect(await readCommits(kept)).toEqual([3, 4, 5, 6, 7].map(journalKey));
+    for (const key of kept.keys()) if (key.startsWith("backups/")) kept.delete(key);
+    expect(await readCommits(kept)).toEqual([1, 2, 3, 4, 5, 6, 7].map(journalKey));
+  });
+
+  it("and gone, while the one before it covers what the journal lost, is no whole store", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const first = await open(memoryDriver(kept));
+    await applied(first);
+    await applied(first);
+    for (const key of [...kept.keys()]) if (/^(journal|state.json$)/.test(key)) kept.delete(key);
+    const opened = await open(memoryDriver(kept));
+    expect(opened.readOnly?.message).toContain("state.json.prev covers commit 3");
+  });
+});
+
+describe("backups", () => {
+  it("keep the first checkpoint of a day, for as many days as asked, and never none", async () => {
+    const made = await folder();
+    const clock = testClock();
+    const first = await open(made.driver(), { clock, backupRetentionDays: 2 });
+    const days = async () => (await readdir(made.path("backups"))).map((name) => name.slice(6, 16));
+    for (let day = 0; day < 4; day++) {
+      await first.commit((_, seq) => [plan(seq, undefined, { expiresAt: "2027-01-01T00:00:00.000Z" }).event]);
+      await first.checkpoint();
+      await first.commit((_, seq) => [plan(seq, undefined, { expiresAt: "2027-01-01T00:00:00.000Z" }).event]);
+      await first.checkpoint();
+      clock.advance(86_400_000);
+    }
+    expect(await days()).toEqual(["2026-11-23", "2026-11-24"]);
+    const backup = JSON.parse(await readFile(made.path("backups/state-2026-11-24.json"), "utf8"));
+    expect(backup.journal.applied_seq).toBe(7);
+    clock.advance(365 * 86_400_000);
+    expect(await days()).toHaveLength(2);
+  });
+
+  it("that cannot be made do not stop a checkpoint", async () => {
+    const inner = memoryDriver();
+    const logged: string[] = [];
+    const full = new OpsError("state_read_only", "full");
+    const first = await open(
+      {
+        ...inner,
+        putIfAbsent: async (key, bytes) => {
+          if (key.startsWith("backups/")) throw full;
+          return inner.putIfAbsent(key, bytes);
+        },
+      },
+      { log: (_, message) => logged.push(message) },
+    );
+    await applied(first);
+    expect((await first.verify()).checkpoint.appliedSeq).toBe(3);
+    expect(logged).toEqual(["The backup of 2026-11-21 was not made. full"]);
+  });
+});
