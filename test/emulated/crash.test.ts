@@ -8,7 +8,7 @@ import { gate } from "./rules.js";
 const product = await startProduct("kill -9 on moto", import.meta.url);
 
 describe.skipIf(!product)("kill -9 between intent and outcome", () => {
-  const { proxy, outsider, ledger, calls } = product as Product;
+  const { proxy, outsider, ledger, calls } = (product ?? {}) as Product;
   let imageId: string;
 
   const all = async () => {

@@ -16,7 +16,7 @@ import { type Product, startProduct } from "./product.js";
 const product = await startProduct("the main job on moto", import.meta.url);
 
 describe.skipIf(!product)("the main job on moto", () => {
-  const { proxy, outsider, ledger, calls } = product as Product;
+  const { proxy, outsider, ledger, calls } = (product ?? {}) as Product;
   let assistant: Assistant;
   let imageId: string;
   let groupId: string;

@@ -9,7 +9,7 @@ import { type Product, startProduct } from "./product.js";
 const product = await startProduct("resources on scripted Cloud Control", import.meta.url);
 
 describe.skipIf(!product)("resources on scripted Cloud Control", () => {
-  const { cloudControl, ledger, proxy } = product as Product;
+  const { cloudControl, ledger, proxy } = (product ?? {}) as Product;
   let assistant: Assistant;
   const PARAMETER = "AWS::SSM::Parameter";
   const BUCKET = "AWS::S3::Bucket";
