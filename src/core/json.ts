@@ -121,11 +121,15 @@ export function diff(
   if (after === undefined) return [{ path, kind: "REMOVE", before: before as Json }];
   if (isObject(before) && isObject(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
-    return keys.flatMap((key) => diff(before[key], after[key], unordered, `${path}/${escapePointer(key)}`));
+    return keys.flatMap((key) => diff(own(before, key), own(after, key), unordered, `${path}/${escapePointer(key)}`));
   }
   if (Array.isArray(before) && Array.isArray(after)) return diffArrays(before, after, unordered, path);
   return sameJson(before, after) ? [] : [{ path, kind: "NOT_EQUAL", before: before as Json, after: after as Json }];
 }
+
+/** A member of its own: `__proto__` is a legal key of somebody's document. */
+const own = (object: JsonObject, key: string): Json | undefined =>
+  Object.hasOwn(object, key) ? object[key] : undefined;
 
 function diffArrays(
   before: readonly Json[],
@@ -213,11 +217,11 @@ function put(doc: Json, segments: string[], value: Json | undefined, how: "add" 
   if (!isObject(doc)) throw new Error("no such path");
   const exists = Object.hasOwn(doc, head);
   if (!exists && (rest.length > 0 || how !== "add")) throw new Error("no such path");
-  const copy: Record<string, Json> = { ...doc };
-  if (rest.length > 0) copy[head] = put(copy[head]!, rest, value, how);
-  else if (how === "remove") delete copy[head];
-  else copy[head] = value!;
-  return copy;
+  const members = new Map(Object.entries(doc));
+  if (rest.length > 0) members.set(head, put(members.get(head)!, rest, value, how));
+  else if (how === "remove") members.delete(head);
+  else members.set(head, value!);
+  return Object.fromEntries(members);
 }
 
 const SECRET_NAME =

@@ -71,6 +71,15 @@ describe("differences", () => {
     );
   });
 
+  it("see a key that objects inherit as the document's own", () => {
+    const document = JSON.parse('{"__proto__":{"a":1}}');
+    expect(diff({}, document)).toHaveLength(1);
+    expect(diff(document, {})).toHaveLength(1);
+    const added = applyPatch({}, [{ op: "add", path: "/__proto__", value: { a: 1 } }]);
+    expect(JSON.stringify(added)).toBe('{"__proto__":{"a":1}}');
+    expect(valueAt(added, "/__proto__/a")).toBe(1);
+  });
+
   it("name list elements by their identity and do not mind their order", () => {
     const before = {
       Tags: [
