@@ -68,14 +68,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (command === "approve") {
     const { approve } = await import("./approve.js");
     return approve(config, extra, {
-      clock,
-      ids,
-      env: process.env,
-      host: hostname(),
-      user: userName(),
-      pid: process.pid,
-      pidExists,
-      writeLog: (line) => void process.stderr.write(line),
+      ...thisMachine(),
       terminal: process.stdin.isTTY && process.stdout.isTTY ? { ask } : null,
       write: (text) => void process.stdout.write(text),
     });
@@ -94,21 +87,25 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const { serve } = await import("./serve.js");
   return serve(config, {
-    clock,
-    ids,
-    env: process.env,
-    host: hostname(),
-    user: userName(),
-    pid: process.pid,
-    pidExists,
+    ...thisMachine(),
     stdin: process.stdin,
-    writeLog: (line) => void process.stderr.write(line),
     onSignal: (stop) => {
       process.once("SIGINT", stop);
       process.once("SIGTERM", stop);
     },
   });
 }
+
+const thisMachine = () => ({
+  clock,
+  ids,
+  env: process.env,
+  host: hostname(),
+  user: userName(),
+  pid: process.pid,
+  pidExists,
+  writeLog: (line: string) => void process.stderr.write(line),
+});
 
 async function ask(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stdout });

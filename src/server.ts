@@ -39,7 +39,6 @@ export function createServer(app: App): Server {
     const unknown = app.unknownTool(name);
     if (unknown) throw new ProtocolError(ProtocolErrorCode.InvalidParams, String(unknown.message), unknown);
     const answer = await app.call(name, given, {
-      signal: ctx.mcpReq.signal,
       client: server.getClientVersion()?.name ?? "unknown",
       progress(message, done, total) {
         if (progressToken === undefined) return;

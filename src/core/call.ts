@@ -9,7 +9,6 @@ import type { Tool } from "./tool.js";
 
 /** What the edge knows of a call. */
 export interface CallContext {
-  readonly signal?: AbortSignal;
   readonly client: string;
   progress(message: string, done?: number, total?: number): void;
 }

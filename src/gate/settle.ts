@@ -121,7 +121,8 @@ async function guardFailure({ step, aws }: Work): Promise<OpsError | null> {
 async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promise<StepOutcome> {
   const { step } = work;
   if (step.kind === "delete" && answer.awsCode === "NotFound") return readBack(deps, work, [step.ref.id]);
-  const guard = await guardFailure(work);
+  // Only a patch that was refused changed nothing: any other failure may have left half of our own update behind.
+  const guard = answer.awsCode === "InvalidRequest" ? await guardFailure(work) : null;
   if (guard) return fail(deps, work, guard);
   const id = answer.identifier ?? step.ref.id;
   const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;

@@ -133,6 +133,36 @@ describe("a record that fails after AWS has acted", () => {
   });
 });
 
+describe("an update that AWS gives up half done", () => {
+  it("is not taken for somebody else's change, and not said to have changed nothing", async () => {
+    await session.close();
+    const wrap = (real: Aws): Aws => ({
+      ...real,
+      writer: (region) => ({
+        ...real.writer(region),
+        poll: async () => {
+          await session.edit((here) => {
+            (here.resources[BUCKET]!["sandbox-logs"] as Record<string, unknown>).Note = "half";
+          });
+          return { status: "failed", awsCode: "GeneralServiceException", message: "the handler broke off" };
+        },
+      }),
+    });
+    session = await inMemory({ wrap });
+    const target = { type: BUCKET, identifier: "sandbox-logs" };
+    const seen = await session.call("resources_get", target);
+    const planned = await session.call("resources_update", {
+      ...target,
+      properties: { Note: "whole", Other: "whole" },
+      intent: "two properties",
+      basedOn: seen.revision,
+    });
+    const answer = await apply(planned);
+    expect(answer).toMatchObject({ isError: true, code: "aws_failed", nothingWasChanged: false });
+    expect(answer.awsCode).toBe("GeneralServiceException");
+  });
+});
+
 describe("a world that moves between the steps of one change", () => {
   it("stops it: what was done is said, the rest is not sent", async () => {
     aws.after.push(() => keep(TWO));
