@@ -8,7 +8,7 @@ import { tokenSha256 } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
 import type { Config } from "./config.js";
-import type { CallContext } from "./core/call.js";
+import type { ApprovalForm, CallContext } from "./core/call.js";
 import type { Liveness, Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
@@ -16,7 +16,7 @@ import type { Aws, Clock, Ids, Log } from "./core/ports.js";
 import { createGate } from "./gate/index.js";
 import { secretKeeper } from "./gate/secrets.js";
 import { pipeline } from "./pipeline/index.js";
-import { render, type ToolResult } from "./render.js";
+import { present, render, type ToolResult } from "./render.js";
 import { createSession } from "./session.js";
 
 const STALE_WRITES: ReadonlySet<string> = new Set(["stale_revision", "live_guard_failed"]);
@@ -42,6 +42,8 @@ export interface App {
   call(name: string, given: Readonly<Record<string, unknown>>, context: CallContext): Promise<ToolResult>;
   /** The error for a name that is no tool's, else null. */
   unknownTool(name: string): JsonObject | null;
+  /** Seals what a client carries between two rounds of one call; this process's alone. */
+  readonly sealKey: Uint8Array;
   close(): Promise<void>;
 }
 
@@ -91,6 +93,7 @@ export function createApp(ports: AppPorts): App {
     gate,
     now: () => clock.now(),
     needsHuman: (risk) => needsHuman(risk, config.approveFrom),
+    asksInHost: config.approveVia === "host",
     sessionId: ports.owner.session,
     readOf: (domain, input) => readOf(catalogue, domain, input),
     mode: {
@@ -110,9 +113,13 @@ export function createApp(ports: AppPorts): App {
     ),
     tools,
     catalogue,
+    sealKey: ports.ids.bytes(32),
     async call(name, given, context) {
       const at = clock.now();
-      const running = call({ name, arguments: given, context, at });
+      const { askHuman } = context;
+      // What the human reads is cleaned like every answer: it may hold text from AWS.
+      const cleaned = askHuman && { askHuman: (form: ApprovalForm) => askHuman(present({ ...form }) as never) };
+      const running = call({ name, arguments: given, context: { ...context, ...cleaned }, at });
       begun.add(running);
       const outcome = await running.finally(() => begun.delete(running));
       const result = render(outcome, {

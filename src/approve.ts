@@ -1,7 +1,7 @@
 // `aws-devops-mcp approve`: a human sees a plan in a terminal, where no model types, and says yes to exactly that plan.
 
 import { type Config, ConfigError } from "./config.js";
-import { type Change, stepView } from "./core/change.js";
+import { approvalPhrase, type Change, stepView } from "./core/change.js";
 import { present } from "./render.js";
 import { buildStore, type Host } from "./serve.js";
 
@@ -28,7 +28,7 @@ export async function approve(config: Config, words: readonly string[], host: Ap
     if (change.state !== "planned") return told(`It is ${change.state}: there is nothing to approve.`);
     if (host.clock.now().toISOString() >= change.expiresAt) return told("It has expired: it has to be planned again.");
     if (!host.terminal) return told("An approval is given in a terminal. This is none, so nothing was approved.");
-    const phrase = change.steps.find((step) => step.ref.id !== "")?.ref.id ?? change.id;
+    const phrase = approvalPhrase(change);
     const typed = await host.terminal.ask(`\nTo approve exactly this, type ${phrase}: `);
     if (typed.trim() !== phrase) return told("That is not it. Nothing was approved.");
     await store.commit(() => [

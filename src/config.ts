@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { THRESHOLDS } from "../policies/approval.js";
+import { CHANNELS, THRESHOLDS } from "../policies/approval.js";
 import { LEVELS } from "./log.js";
 
 const flag = z.boolean();
@@ -38,8 +38,14 @@ export const ConfigSchema = z.strictObject({
   signalText: z.enum(["system", "xml", "off"]).default("system").describe("form of the invalidation text"),
   approveFrom: z
     .enum(THRESHOLDS)
-    .default("never")
-    .describe("LEVEL of risk from which a human approves in a terminal: low, medium, high, critical or never"),
+    .default("high")
+    .describe(
+      "LEVEL of risk from which a human has to approve: low, medium, high, critical, never (default high; sandbox never)",
+    ),
+  approveVia: z
+    .enum(CHANNELS)
+    .default("host")
+    .describe("WAY a human approves: host (its form, else a terminal) or terminal"),
   revalidate: z
     .enum(["off", "on-call"])
     .default("on-call")
@@ -150,6 +156,8 @@ export function loadConfig(
     const endpoint = Object.keys(env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && env[name]);
     if (endpoint) throw new ConfigError(`--sandbox cannot be combined with ${endpoint}: it never touches real AWS`);
     config.allowWrites = !config.readOnly;
+    // Nothing real is at stake there.
+    if (merged.approveFrom === undefined) config.approveFrom = "never";
   } else if (config.sandboxWorld) {
     throw new ConfigError(`${origin.get("sandboxWorld")} needs --sandbox`);
   }

@@ -1,10 +1,34 @@
 // The MCP edge: the only file that knows the protocol's SDK. One server instance per connection, one app behind them.
 
-import { ProtocolError, ProtocolErrorCode, Server } from "@modelcontextprotocol/server";
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  type ClientCapabilities,
+  createRequestStateCodec,
+  type Implementation,
+  inputRequired,
+  inputResponse,
+  ProtocolError,
+  ProtocolErrorCode,
+  Server,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
 import { StdioServerTransport, serveStdio } from "@modelcontextprotocol/server/stdio";
 import type { App } from "./app.js";
+import type { ApprovalForm, ApprovalReply } from "./core/call.js";
+import { digest } from "./core/json.js";
 
 const LIST_TTL_MS = 3_600_000;
+/** How long a human may think about a form. The token of the change may expire before that. */
+const FORM_TTL_SECONDS = 600;
+/** The name of the one request, and of the one field of its form. */
+const APPROVAL = "approval";
+
+/** What a client carries from the question to the repeated call. Signed, not secret. */
+interface Sealed extends Pick<ApprovalForm, "changeId" | "planDigest"> {
+  /** Of the arguments of the call that was asked about: the reply counts for that call only. */
+  readonly call: string;
+}
 
 /** Serves the app over stdio, in both protocol eras. `closed` resolves when the client has gone. */
 export function serveApp(
@@ -23,11 +47,13 @@ export function serveApp(
 
 /** One MCP server over the app: a connection's, or a test's. */
 export function createServer(app: App): Server {
+  const seals = createRequestStateCodec<Sealed>({ key: app.sealKey, ttlSeconds: FORM_TTL_SECONDS });
   const server = new Server(
     { name: "aws-devops-mcp", title: "AWS DevOps with state protection", version: app.version },
     {
       capabilities: { tools: {} },
       instructions: app.instructions,
+      requestState: { verify: seals.verify },
       cacheHints: { "tools/list": { ttlMs: LIST_TTL_MS, cacheScope: "private" } },
     },
   );
@@ -38,8 +64,16 @@ export function createServer(app: App): Server {
     let step = 0;
     const unknown = app.unknownTool(name);
     if (unknown) throw new ProtocolError(ProtocolErrorCode.InvalidParams, String(unknown.message), unknown);
+    let form: ApprovalForm | undefined;
+    const reply = replyOf(ctx, [name, given]);
     const answer = await app.call(name, given, {
-      client: server.getClientVersion()?.name ?? "unknown",
+      client: clientOf(server, ctx),
+      ...(showsForms(server, ctx) && {
+        askHuman(wanted: ApprovalForm) {
+          form = wanted;
+        },
+      }),
+      ...(reply && { reply }),
       progress(message, done, total) {
         if (progressToken === undefined) return;
         step = done ?? step + 1;
@@ -53,7 +87,55 @@ export function createServer(app: App): Server {
     });
     // Progress written in the same tick as the answer is lost on the 2025 era.
     if (step > 0) await new Promise((resolve) => setImmediate(resolve));
+    if (form) {
+      const { changeId, planDigest } = form;
+      return inputRequired({
+        inputRequests: { [APPROVAL]: inputRequired.elicit(question(form)) },
+        requestState: await seals.mint({ changeId, planDigest, call: digest([name, given]) }, ctx),
+      }) as never;
+    }
     return answer as never;
   });
   return server;
+}
+
+/** One field, in which the name has to be typed: a click alone approves nothing. */
+const question = ({ message, phrase }: ApprovalForm) => ({
+  mode: "form" as const,
+  message,
+  requestedSchema: {
+    type: "object" as const,
+    properties: {
+      [APPROVAL]: {
+        type: "string" as const,
+        title: "Approve",
+        description: `To approve exactly this, type ${phrase}`,
+      },
+    },
+    required: [APPROVAL],
+  },
+});
+
+/** In the 2026 era every request carries what the handshake told before. */
+const inEnvelope = <T>(ctx: ServerContext, key: string): T | undefined =>
+  (ctx.mcpReq.envelope as Readonly<Record<string, T>> | undefined)?.[key];
+
+const clientOf = (server: Server, ctx: ServerContext): string =>
+  (inEnvelope<Implementation>(ctx, CLIENT_INFO_META_KEY) ?? server.getClientVersion())?.name ?? "unknown";
+
+/** Whether the client declares forms; an empty declaration means them. */
+function showsForms(server: Server, ctx: ServerContext): boolean {
+  const declared = inEnvelope<ClientCapabilities>(ctx, CLIENT_CAPABILITIES_META_KEY) ?? server.getClientCapabilities();
+  const { elicitation } = declared ?? {};
+  return elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined);
+}
+
+/** The human's reply to the question of the round before: only to this very call, and only if its seal is ours. */
+function replyOf(ctx: ServerContext, asked: readonly unknown[]): ApprovalReply | undefined {
+  const sealed = ctx.mcpReq.requestState<Sealed>();
+  const response = inputResponse(ctx.mcpReq.inputResponses, APPROVAL);
+  if (!sealed || sealed.call !== digest(asked) || response.kind !== "elicit") return undefined;
+  const typed = response.content?.[APPROVAL];
+  const { changeId, planDigest } = sealed;
+  return { changeId, planDigest, action: response.action, typed: typeof typed === "string" ? typed : "" };
 }

@@ -8,6 +8,7 @@ import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport as StdioTransportV1 } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 
 const CLI = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 const GUARD = new URL("./emulated/egress-guard.mjs", import.meta.url).href;
@@ -36,10 +37,29 @@ export interface ServerOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly client?: Generation;
+  /** The person in front of the host: what they answer to a form. Without one the client declares no forms. */
+  readonly human?: Human;
 }
 
+/** @param message what the form says; @param field what the one field asks for */
+export type Human = (message: string, field: string) => Reply | Promise<Reply>;
+export type Reply = { action: "accept" | "decline" | "cancel"; content?: Record<string, string> };
+
+const askedOf = (params: unknown): [message: string, field: string] => {
+  const { message, requestedSchema } = params as {
+    message: string;
+    requestedSchema: { properties: { approval: { description: string } } };
+  };
+  return [message, requestedSchema.properties.approval.description];
+};
+
 /** A server process and a client on its stdio. Nothing of this machine's AWS configuration reaches it. */
-export async function startAssistant({ args = [], env = {}, client = "v2" }: ServerOptions = {}): Promise<Assistant> {
+export async function startAssistant({
+  args = [],
+  env = {},
+  client = "v2",
+  human,
+}: ServerOptions = {}): Promise<Assistant> {
   const parameters = {
     command: process.execPath,
     args: ["--import", GUARD, CLI, ...args],
@@ -54,15 +74,21 @@ export async function startAssistant({ args = [], env = {}, client = "v2" }: Ser
     },
     stderr: "pipe" as const,
   };
-  return client === "v1" ? connectV1(parameters) : connectV2(parameters, client === "v2-2026" ? "auto" : "legacy");
+  return client === "v1"
+    ? connectV1(parameters, human)
+    : connectV2(parameters, client === "v2-2026" ? "auto" : "legacy", human);
 }
 
 type Parameters = ConstructorParameters<typeof StdioClientTransport>[0];
 
-async function connectV2(parameters: Parameters, mode: "auto" | "legacy"): Promise<Assistant> {
+async function connectV2(parameters: Parameters, mode: "auto" | "legacy", human?: Human): Promise<Assistant> {
   const transport = new StdioClientTransport(parameters);
   const stderr = collect(transport.stderr);
-  const client = new Client({ name: "test", version: "1" }, { versionNegotiation: { mode } });
+  const client = new Client(
+    { name: "test", version: "1" },
+    { versionNegotiation: { mode }, ...(human && { capabilities: { elicitation: { form: {} } } }) },
+  );
+  if (human) client.setRequestHandler("elicitation/create", async ({ params }) => human(...askedOf(params)));
   await client.connect(transport);
   return {
     pid: transport.pid ?? 0,
@@ -79,10 +105,11 @@ async function connectV2(parameters: Parameters, mode: "auto" | "legacy"): Promi
   };
 }
 
-async function connectV1(parameters: Parameters): Promise<Assistant> {
+async function connectV1(parameters: Parameters, human?: Human): Promise<Assistant> {
   const transport = new StdioTransportV1(parameters as ConstructorParameters<typeof StdioTransportV1>[0]);
   const stderr = collect(transport.stderr);
-  const client = new ClientV1({ name: "test-v1", version: "1" });
+  const client = new ClientV1({ name: "test-v1", version: "1" }, human ? { capabilities: { elicitation: {} } } : {});
+  if (human) client.setRequestHandler(ElicitRequestSchema, async ({ params }) => human(...askedOf(params)));
   await client.connect(transport as Parameters0<typeof client.connect>);
   return {
     pid: transport.pid ?? 0,

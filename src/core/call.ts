@@ -7,10 +7,31 @@ import type { JsonObject } from "./json.js";
 import type { AwsReader } from "./ports.js";
 import type { Tool } from "./tool.js";
 
+/** What a human is asked outside the model's reach: to type the name of what a change is about. */
+export interface ApprovalForm {
+  readonly changeId: string;
+  readonly planDigest: string;
+  readonly message: string;
+  /** What has to be typed. */
+  readonly phrase: string;
+}
+
+/** What came back for a form that this server sealed. What was typed is the client's word. */
+export interface ApprovalReply {
+  readonly changeId: string;
+  readonly planDigest: string;
+  readonly action: "accept" | "decline" | "cancel";
+  readonly typed: string;
+}
+
 /** What the edge knows of a call. */
 export interface CallContext {
   readonly client: string;
   progress(message: string, done?: number, total?: number): void;
+  /** Present where the client can show a human a form. A call that ends with a form is to be repeated with its reply. */
+  askHuman?(form: ApprovalForm): void;
+  /** The reply to the form of the round before. */
+  readonly reply?: ApprovalReply;
 }
 
 /** A tool under its canonical name, with the schema its calls are checked against. */

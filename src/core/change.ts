@@ -85,6 +85,10 @@ export const stepView = (step: ChangeStep): JsonObject => ({
   differences: diff(step.before ?? undefined, step.after ?? undefined).slice(0, MOST_DIFFERENCES) as unknown as Json,
 });
 
+/** What a human types to approve exactly this change: the resource it is about. */
+export const approvalPhrase = ({ id, steps }: Pick<Change, "id" | "steps">): string =>
+  steps.find((step) => step.ref.id !== "")?.ref.id ?? id;
+
 export type RiskLevel = "low" | "medium" | "high" | "critical";
 
 export interface Risk {

@@ -37,7 +37,10 @@ export const CODES = {
   plan_mismatch: row("The stored plan is not the one the token was issued for.", "operator"),
   change_cancelled: row("The change was cancelled.", "caller"),
   unknown_change: row("No change has this id.", "caller"),
-  approval_required: row("A human has to approve this change in a terminal, outside the model.", "operator"),
+  approval_required: row(
+    "A human has to approve this change outside the model: in a form of the host, or in a terminal.",
+    "operator",
+  ),
   no_history: row("The state holds no lineage of this resource, or none under this token.", "caller"),
   read_only: row("The server was started without --allow-writes.", "operator"),
   credentials_missing: row("No AWS credentials were found.", "operator"),

@@ -1,8 +1,8 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
-import { needsHuman } from "../../policies/approval.js";
 import { sameRules } from "../../state/converge.js";
 import { clientToken, operationId, parseToken, tokenSha256 } from "../../state/tokens.js";
+import type { ApprovalReply } from "../core/call.js";
 import {
   type Caller,
   type Change,
@@ -16,6 +16,7 @@ import type { SecurityGroup } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { type Difference, type JsonObject, propertyOf } from "../core/json.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
+import { ensureApproved } from "./approval.js";
 import { conflict, moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { type StepOutcome, sendStep } from "./settle.js";
@@ -24,6 +25,8 @@ export interface ApplyRequest {
   readonly token: string;
   readonly aws: AwsReader;
   readonly caller: Caller;
+  /** Where a human can be asked, and what they answered. */
+  readonly asked: { readonly client: string; readonly reply?: ApprovalReply };
   progress(message: string): void;
   refusedBefore(rid: string): boolean;
   /** The changes this process is executing. */
@@ -48,7 +51,7 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   }
-  checkApproval(deps, change, now);
+  await ensureApproved(deps, change, now, request.asked);
   if (request.executing.has(change.id)) {
     throw new OpsError("token_spent", "This token is being executed right now by another call. Look at the change.", {
       field: "executionToken",
@@ -115,25 +118,6 @@ function checkBindings(change: Change, { caller, aws }: ApplyRequest): void {
     );
   }
 }
-
-/** The human's yes is to this plan and no longer valid than its token. Only the terminal command can have recorded it. */
-function checkApproval({ config, store }: GateDeps, change: Change, now: Date): void {
-  if (!needsHuman(change.risk.level, config.approveFrom)) return;
-  if (change.approval && now.toISOString() < change.approval.validUntil) return;
-  throw new OpsError(
-    "approval_required",
-    `A human has to approve this change of ${change.risk.level} risk outside the model. Nothing was sent. Ask the user to run the command in \`command\` in a terminal, then apply again.`,
-    {
-      field: "executionToken",
-      details: { changeId: change.id, risk: change.risk, command: approveCommand(change.id, store.location) },
-      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
-    },
-  );
-}
-
-/** What the operator types to see a plan and approve it. */
-export const approveCommand = (changeId: string, state: string): string =>
-  `aws-devops-mcp approve ${changeId} --state ${/^[\w./:~-]+$/.test(state) ? state : `'${state.replaceAll("'", "'\\''")}'`}`;
 
 /** A token presented again by the one it was issued to: what is recorded, and no call to AWS. */
 function recorded(change: Change, state: State): ApplyReport {

@@ -8,7 +8,7 @@ import type { Session } from "../session.js";
 import type { SecretKeeper } from "./secrets.js";
 
 export interface GateDeps {
-  readonly config: Pick<Config, "tokenMinutes" | "waitSeconds" | "allowWrites" | "approveFrom">;
+  readonly config: Pick<Config, "tokenMinutes" | "waitSeconds" | "allowWrites" | "approveFrom" | "approveVia">;
   readonly aws: Aws;
   readonly store: Store;
   readonly session: Session;

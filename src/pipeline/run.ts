@@ -6,6 +6,7 @@ import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
 import type { PlanTool } from "../core/tool.js";
+import { approvalForm } from "../gate/approval.js";
 import type { Gate } from "../gate/index.js";
 import type { Session } from "../session.js";
 
@@ -16,6 +17,8 @@ export interface RunDeps {
   readonly now: () => Date;
   readonly mode: Mode;
   readonly needsHuman: (risk: RiskLevel) => boolean;
+  /** Whether the host may ask the human, where it can. */
+  readonly asksInHost: boolean;
   readonly sessionId: string;
   readonly readOf: (domain: string, input: JsonObject) => { tool: string; arguments: JsonObject };
 }
@@ -103,7 +106,9 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
       arguments: { executionToken: token, region: change.region },
       when: deps.mode.allowWrites
         ? deps.needsHuman(change.risk.level)
-          ? "after a human has approved it in a terminal; apply names the command"
+          ? deps.asksInHost && call.context.askHuman
+            ? "after the user has seen this difference; apply asks a human to approve it in a form"
+            : "after a human has approved it in a terminal; apply names the command"
           : "after the user has seen this difference and agreed"
         : "not on this server: it is read-only",
     },
@@ -152,6 +157,7 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
         token,
         aws,
         caller: ports.caller,
+        asked: { client: call.context.client, ...(call.context.reply ? { reply: call.context.reply } : {}) },
         progress: ports.progress,
       });
       state = await deps.currentState();
@@ -182,6 +188,9 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
     if (!(error instanceof OpsError) || !tool.changesAws) throw error;
     const changeId = error.details.changeId;
     const change = typeof changeId === "string" ? (await deps.currentState()).changes.get(changeId) : undefined;
+    if (change && error.code === "approval_required" && deps.asksInHost && !call.context.reply) {
+      call.context.askHuman?.(approvalForm(change));
+    }
     // A change that was begun may have changed something, whatever became of it; one that was refused has not.
     const begun =
       change && (error.code === "outcome_unknown" || error.code === "aws_failed" || "stepsDone" in error.details);

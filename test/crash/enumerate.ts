@@ -240,7 +240,7 @@ async function restart(
     if (style === "saves first") await store.checkpoint();
     if (style === "compacts first") await compact(store);
     const gate = createGate({
-      config: { tokenMinutes: 15, waitSeconds: 30, allowWrites: true, approveFrom: "never" },
+      config: { tokenMinutes: 15, waitSeconds: 30, allowWrites: true, approveFrom: "never", approveVia: "host" },
       aws: aws.port(),
       store: recorder.watch(store),
       session: createSession(),

@@ -54,7 +54,7 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
     async start({ args = [], env = {}, ...rest } = {}) {
       const assistant = await startAssistant({
         ...rest,
-        args: ["--allow-writes", "--state", `${folder.path}/state`, ...args],
+        args: ["--allow-writes", "--approve-from", "never", "--state", `${folder.path}/state`, ...args],
         env: { ...emulatedEnvironment(proxy.endpoint), ...env },
       });
       open.add(assistant);

@@ -1,19 +1,22 @@
 // Approval by a human: in a terminal, of exactly one plan, never by what a model says.
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { needsHuman } from "../../policies/approval.js";
 import { approve } from "../../src/approve.js";
 import { loadConfig } from "../../src/config.js";
-import { type Assistant, startAssistant, temporaryFolder } from "../harness.js";
+import { type Assistant, type Human, startAssistant, temporaryFolder } from "../harness.js";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const run = promisify(execFile);
 const INSTANCE = "i-0aa00000000000004";
+const OTHER = "i-0aa00000000000003";
 
 let folder: ReturnType<typeof temporaryFolder>;
 let assistant: Assistant;
@@ -136,4 +139,173 @@ it("a change below the threshold needs nobody, and `never` asks for nobody", asy
   expect(needsHuman("critical", "never")).toBe(false);
   expect(needsHuman("medium", "high")).toBe(false);
   expect(needsHuman("high", "high")).toBe(true);
+});
+
+describe.each(["v1", "v2", "v2-2026"] as const)("a human in front of the host (%s client)", (client) => {
+  const withHuman = async (human: Human, extra: string[] = []) => {
+    await assistant.close();
+    assistant = await startAssistant({ args: [...args, "--approve-from", "high", ...extra], client, human });
+    const planned = await planTerminate();
+    const { executionToken } = planned.data;
+    return { planned, executionToken, apply: () => assistant.call("changes_apply", { executionToken }) };
+  };
+
+  it("is shown the plan, types the name, and the change is applied in the same call", async () => {
+    const asked: string[][] = [];
+    const { planned, apply } = await withHuman((message, field) => {
+      asked.push([message, field]);
+      return { action: "accept", content: { approval: INSTANCE } };
+    });
+    expect(planned.data.next.when).toContain("a form");
+    const applied = await apply();
+    expect(applied.data.outcome, JSON.stringify(applied.data)).toBe("applied");
+    expect(asked).toHaveLength(1);
+    const [message, field] = asked[0]!;
+    expect(message).toContain(`Terminate ${INSTANCE}`);
+    expect(message).toMatch(/account \d{12}, region us-east-1/);
+    expect(message).toContain("risk high: deletes or terminates a resource");
+    expect(message).toContain('the assistant\'s reason: "one less"');
+    expect(field).toContain(`type ${INSTANCE}`);
+    const recorded = readFileSync(join(folder.path, "state", "state.json"), "utf8");
+    expect(JSON.parse(recorded).journal.changes[planned.data.change.changeId].approval).toMatchObject({
+      channel: "elicitation",
+      by: expect.stringContaining("a human at test"),
+    });
+  });
+
+  it.each([
+    ["declines", { action: "decline" }, "did not approve it"],
+    ["closes the form", { action: "cancel" }, "did not approve it"],
+    ["types another name", { action: "accept", content: { approval: "yes" } }, "typed another name"],
+    ["types nothing", { action: "accept", content: { approval: "" } }, "typed another name"],
+  ] as const)(
+    "%s: nothing is sent, the change stays planned, and the model is told not to insist",
+    async (_, reply, told) => {
+      let asked = 0;
+      const { planned, apply } = await withHuman(() => {
+        asked++;
+        return { ...reply };
+      });
+      const refused = await apply();
+      expect(refused).toMatchObject({ isError: true, data: { code: "approval_required", nothingWasChanged: true } });
+      expect(refused.data.message).toContain(told);
+      expect(asked, "a no is an answer: nobody is asked again in the same call").toBe(1);
+      const { change } = (await assistant.call("changes_get", { changeId: planned.data.change.changeId })).data;
+      expect(change).toMatchObject({ state: "planned", operations: [] });
+      expect((await assistant.call("instances_get", { instanceId: INSTANCE })).data.instance.state).toBe("running");
+    },
+  );
+
+  it("thinks while the world moves: the yes was to something else, and is not used", async () => {
+    const { executionToken } = await withHuman(async () => {
+      const other = await startAssistant({ args });
+      const seen = await other.call("instances_get", { instanceId: INSTANCE });
+      const theirs = await other.call("instances_terminate", {
+        instanceIds: [INSTANCE],
+        basedOn: [seen.data.revision],
+        intent: "somebody else",
+      });
+      await other.call("changes_apply", { executionToken: theirs.data.executionToken });
+      await other.close();
+      return { action: "accept", content: { approval: INSTANCE } };
+    });
+    const late = await assistant.call("changes_apply", { executionToken });
+    expect(late.data).toMatchObject({ code: "stale_revision", nothingWasChanged: true });
+  });
+
+  it("is not asked where the operator wants a terminal", async () => {
+    let asked = 0;
+    const { apply } = await withHuman(() => {
+      asked++;
+      return { action: "accept", content: { approval: INSTANCE } };
+    }, ["--approve-via", "terminal"]);
+    const refused = await apply();
+    expect(refused.data).toMatchObject({ code: "approval_required", command: expect.stringContaining("approve ch_") });
+    expect(asked).toBe(0);
+  });
+});
+
+describe("a client that makes up what the human said", () => {
+  const META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": { name: "raw", version: "1" },
+    "io.modelcontextprotocol/clientCapabilities": { elicitation: { form: {} } },
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: the wire as it is
+  type Wire = any;
+
+  /** The protocol by hand, so that every field of a reply can be forged. */
+  function byHand() {
+    const child = spawn(process.execPath, [CLI, ...args, "--approve-from", "high"], { stdio: "pipe", env: {} });
+    const waiting = new Map<number, (message: Wire) => void>();
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const message = JSON.parse(line);
+      waiting.get(message.id)?.(message);
+    });
+    let id = 0;
+    return {
+      call: (name: string, given: object, more: object = {}): Promise<Wire> =>
+        new Promise((resolve) => {
+          id++;
+          waiting.set(id, resolve);
+          const params = { name, arguments: given, ...more, _meta: META };
+          child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params })}\n`);
+        }),
+      close: () => void child.stdin.end(),
+    };
+  }
+  const yes = (typed: string) => ({ inputResponses: { approval: { action: "accept", content: { approval: typed } } } });
+
+  it("gets nowhere: a reply counts only for the change, the call and the process whose seal it carries", async () => {
+    const client = byHand();
+    const other = byHand();
+    const terminate = async (instanceId: string) => {
+      const seen = (await client.call("instances_get", { instanceId })).result.structuredContent;
+      const planned = await client.call("instances_terminate", {
+        instanceIds: [instanceId],
+        basedOn: [seen.revision],
+        intent: "one less",
+      });
+      return { executionToken: planned.result.structuredContent.executionToken as string };
+    };
+    const mine = await terminate(INSTANCE);
+    const theirs = await terminate(OTHER);
+    const first = (await client.call("changes_apply", mine)).result;
+    expect(first).toMatchObject({
+      resultType: "input_required",
+      inputRequests: { approval: { params: { mode: "form" } } },
+    });
+    const { requestState } = first;
+
+    const asksAgain = { result: { resultType: "input_required" } };
+    const refused = { error: { code: -32602, data: { reason: "invalid_request_state" } } };
+    expect(await client.call("changes_apply", mine, yes(INSTANCE)), "no seal").toMatchObject(asksAgain);
+    expect(
+      await client.call("changes_apply", theirs, { ...yes(OTHER), requestState }),
+      "of another change",
+    ).toMatchObject(asksAgain);
+    const edited = `${requestState.slice(0, -3)}AAA`;
+    expect(await client.call("changes_apply", mine, { ...yes(INSTANCE), requestState: edited })).toMatchObject(refused);
+    expect(
+      await other.call("changes_apply", mine, { ...yes(INSTANCE), requestState }),
+      "another process",
+    ).toMatchObject(refused);
+    const body = JSON.parse(Buffer.from(requestState.split(".")[1], "base64url").toString());
+    const forged = { ...body, p: { ...body.p, planDigest: "0".repeat(64) } };
+    const sealed = ["v1", Buffer.from(JSON.stringify(forged)).toString("base64url"), requestState.split(".")[2]].join(
+      ".",
+    );
+    expect(await client.call("changes_apply", mine, { ...yes(INSTANCE), requestState: sealed })).toMatchObject(refused);
+
+    for (const id of [INSTANCE, OTHER]) {
+      const { result } = await client.call("instances_get", { instanceId: id });
+      expect(result.structuredContent.instance.state).toBe("running");
+    }
+    const applied = await client.call("changes_apply", mine, { ...yes(INSTANCE), requestState });
+    expect(applied.result.structuredContent.outcome, "the real reply").toBe("applied");
+    const replayed = await client.call("changes_apply", mine, { ...yes(INSTANCE), requestState });
+    expect(replayed.result.structuredContent.repeated.code).toBe("token_spent");
+    client.close();
+    other.close();
+  });
 });
