@@ -1,19 +1,50 @@
-// How dangerous a planned change is, and why: a table of rules over plain facts. Pure.
+// How dangerous a planned change is, and why: a table of rules over plain facts, then what the operator says. Pure.
+
+import { isStepPattern, type StepFacts, stepMatches } from "./steps.js";
+import { STATEFUL, WORLD } from "./types.js";
 
 /** What a rule may look at. */
-export interface RiskStep {
-  readonly operation: string;
-  readonly kind: "create" | "update" | "delete" | "action";
-  /** CloudFormation type name. */
-  readonly type: string;
+export interface RiskStep extends StepFacts {
+  /** Empty for a resource that does not exist yet. */
+  readonly id?: string;
   readonly input: unknown;
+  /** What the difference does, judged elsewhere: protections that go, findings that come. */
+  readonly effects?: readonly { readonly level: Level; readonly because: string }[];
+  /** Whether its tags say production. */
+  readonly production?: boolean;
 }
 export type Level = "low" | "medium" | "high" | "critical";
 
-const LEVELS: readonly Level[] = ["low", "medium", "high", "critical"];
-const WORLD = new Set(["0.0.0.0/0", "::/0"]);
-const STATEFUL =
-  /^AWS::(RDS::DB(Instance|Cluster)|S3::Bucket|DynamoDB::Table|EC2::Volume|KMS::Key|SecretsManager::Secret|Logs::LogGroup|SQS::Queue|EFS::FileSystem)$/;
+export const LEVELS: readonly Level[] = ["low", "medium", "high", "critical"];
+
+/** From which level on something happens. */
+export const THRESHOLDS = ["never", "low", "medium", "high", "critical"] as const;
+export type Threshold = (typeof THRESHOLDS)[number];
+
+/** @example isAtLeast("critical", "high") // true */
+export const isAtLeast = (level: Level, from: Threshold): boolean =>
+  from !== "never" && LEVELS.indexOf(level) >= LEVELS.indexOf(from);
+
+/** An operator's own word on the level of a step. */
+export interface RiskOverride {
+  readonly level: Level;
+  /** See `stepMatches`. */
+  readonly pattern: string;
+}
+
+/**
+ * The override that a text stands for, or null where it has another shape.
+ * @example parseRiskRule("critical=delete AWS::EC2::Instance") // { level: "critical", pattern: "delete AWS::EC2::Instance" }
+ */
+export function parseRiskRule(text: string): RiskOverride | null {
+  const [level = "", pattern = ""] = text.split(/=(.*)/s);
+  return (LEVELS as readonly string[]).includes(level) && isStepPattern(pattern)
+    ? { level: level as Level, pattern }
+    : null;
+}
+
+/** More resources than this in one plan are many: the level is at least high. */
+const MANY = 5;
 
 interface RiskRule {
   readonly level: Level;
@@ -86,14 +117,47 @@ interface Permission {
   readonly Ipv6Ranges?: readonly { CidrIpv6?: string }[];
 }
 
-/**
- * The risk of a plan: the highest level any rule gives any step, with every reason of that level or above medium.
- * @example riskOf([{ operation: "TerminateInstances", kind: "delete", type: "AWS::EC2::Instance", input: {} }]).level // "high"
- */
-export function riskOf(steps: readonly RiskStep[]): { level: Level; because: readonly string[] } {
-  const hits = RULES.filter((rule) => steps.some((step) => rule.matches(step)));
-  const level = LEVELS[Math.max(0, ...hits.map((hit) => LEVELS.indexOf(hit.level)))]!;
+interface Judged {
+  readonly level: Level;
+  readonly because: readonly string[];
+}
+
+const rank = (level: Level): number => LEVELS.indexOf(level);
+const worse = (a: Level, b: Level): Level => (rank(a) >= rank(b) ? a : b);
+
+function judge(step: RiskStep, overrides: readonly RiskOverride[]): Judged {
+  const told = overrides.find(({ pattern }) => stepMatches(pattern, step));
+  if (told) return { level: told.level, because: [`the operator rates ${told.pattern} ${told.level}`] };
+  const hits = [...RULES.filter((rule) => rule.matches(step)), ...(step.effects ?? [])];
+  const level = hits.reduce<Level>((worst, hit) => worse(worst, hit.level), "low");
   const because = hits.filter((hit) => hit.level === level || hit.level !== "medium").map((hit) => hit.because);
-  if (steps.length > 5) because.push(`${steps.length} calls to AWS`);
-  return { level, because: [...new Set(because)] };
+  if (!step.production || level === "low" || level === "critical") return { level, because };
+  return { level: LEVELS[rank(level) + 1]!, because: [...because, "it is tagged as production"] };
+}
+
+/** How many resources a plan makes or touches: a launch names a number, and several calls may be about one resource. */
+function resourcesOf(steps: readonly RiskStep[]): number {
+  const touched = new Set(steps.map(({ type, id = "" }) => `${type}/${id}`).filter((name) => !name.endsWith("/")));
+  const made = steps.filter(({ id = "" }) => id === "").map(({ input }) => (input as { MaxCount?: unknown }).MaxCount);
+  return made.reduce<number>((sum, count) => sum + (typeof count === "number" ? count : 1), touched.size);
+}
+
+/**
+ * The risk of a plan: the highest level of any step, with every reason of that level or above medium. What the operator
+ * says of a step replaces what the table says of it.
+ * @example riskOf([{ service: "ec2", operation: "TerminateInstances", kind: "delete", type: "AWS::EC2::Instance", input: {} }]).level // "high"
+ */
+export function riskOf(
+  steps: readonly RiskStep[],
+  overrides: readonly RiskOverride[] = [],
+): { level: Level; because: readonly string[] } {
+  const judged = steps.map((step) => judge(step, overrides));
+  const worst = judged.reduce<Level>((level, one) => worse(level, one.level), "low");
+  const reasons = judged.flatMap((one) => (one.level === worst || one.level !== "medium" ? one.because : []));
+  const resources = resourcesOf(steps);
+  const many = resources > MANY ? [`touches ${resources} resources`] : [];
+  return {
+    level: many.length > 0 ? worse(worst, "high") : worst,
+    because: [...new Set([...reasons, ...many])],
+  };
 }

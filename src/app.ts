@@ -12,7 +12,7 @@ import type { ApprovalForm, CallContext } from "./core/call.js";
 import type { Liveness, Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
-import type { Aws, Clock, Ids, Log } from "./core/ports.js";
+import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
 import { createGate } from "./gate/index.js";
 import { secretKeeper } from "./gate/secrets.js";
 import { pipeline } from "./pipeline/index.js";
@@ -31,6 +31,8 @@ export interface AppPorts {
   readonly log: Log;
   readonly owner: Owner;
   readonly liveness: Liveness;
+  /** Security scanners installed beside this server. */
+  readonly scan: Scan;
 }
 
 export interface App {
@@ -102,6 +104,7 @@ export function createApp(ports: AppPorts): App {
       stateDir: ports.store.location,
       version,
       counters,
+      perHour: { create: config.createsPerHour, delete: config.deletesPerHour },
       ...(config.region ? { defaultRegion: config.region } : {}),
     },
   });

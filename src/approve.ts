@@ -1,7 +1,7 @@
 // `aws-devops-mcp approve`: a human sees a plan in a terminal, where no model types, and says yes to exactly that plan.
 
 import { type Config, ConfigError } from "./config.js";
-import { approvalPhrase, type Change, stepView } from "./core/change.js";
+import { approvalPhrase, type Change, securityView, stepView } from "./core/change.js";
 import { present } from "./render.js";
 import { buildStore, type Host } from "./serve.js";
 
@@ -59,6 +59,7 @@ function shown(change: Change): string {
     risk: { level: change.risk.level, because: [...change.risk.because] },
     warnings: [...change.warnings],
     steps: change.steps.map(stepView),
+    ...(change.policyResults ? { security: securityView(change.policyResults) } : {}),
   });
   return `${JSON.stringify(facts, null, 2)}\n`;
 }

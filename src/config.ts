@@ -3,7 +3,9 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { CHANNELS, THRESHOLDS } from "../policies/approval.js";
+import { CHANNELS } from "../policies/approval.js";
+import { parseRiskRule, THRESHOLDS } from "../policies/risk.js";
+import { isStepPattern, PATTERN_HELP } from "../policies/steps.js";
 import { LEVELS } from "./log.js";
 
 const flag = z.boolean();
@@ -46,6 +48,32 @@ export const ConfigSchema = z.strictObject({
     .enum(CHANNELS)
     .default("host")
     .describe("WAY a human approves: host (its form, else a terminal) or terminal"),
+  neverAllow: z
+    .array(z.string().refine((text) => text === "none" || isStepPattern(text), `must be none, ${PATTERN_HELP}`))
+    .min(1)
+    .default(["delete AWS::KMS::Key", "delete AWS::CloudTrail::Trail", "* AWS::Organizations::*"])
+    .describe(
+      'LIST of changes nobody may make through this server, or none (default "delete AWS::KMS::Key", "delete AWS::CloudTrail::Trail", "* AWS::Organizations::*")',
+    ),
+  riskRules: z
+    .array(
+      z.string().refine((text) => parseRiskRule(text) !== null, `must look like high=PATTERN, such as ${PATTERN_HELP}`),
+    )
+    .default([])
+    .describe(
+      'LIST of your own levels of risk, such as "critical=delete AWS::EC2::Instance"; the first that fits wins',
+    ),
+  createsPerHour: z.number().int().min(0).default(100).describe("NUMBER of resources that may be made in an hour"),
+  deletesPerHour: z.number().int().min(0).default(20).describe("NUMBER of resources that may be deleted in an hour"),
+  blockFindings: z
+    .enum(THRESHOLDS)
+    .default("never")
+    .describe("LEVEL of a security finding from which a plan is refused: low, medium, high, critical or never"),
+  scanners: z
+    .enum(["auto", "off"])
+    .default("auto")
+    .describe("VALUE auto also runs Checkov and cfn-guard on plans where they are installed; off"),
+  guardRules: z.string().min(1).optional().describe("PATH of the rules cfn-guard is to check"),
   revalidate: z
     .enum(["off", "on-call"])
     .default("on-call")

@@ -8,8 +8,9 @@ import { createAws, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
 import { type Config, ConfigError } from "./config.js";
-import type { Aws, Clock, Ids } from "./core/ports.js";
+import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
 import { jsonLog } from "./log.js";
+import { installedScanners } from "./scan.js";
 import { serveApp } from "./server.js";
 import { VERSION } from "./version.js";
 
@@ -48,8 +49,24 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
   const { store, owner, runtime, log } = await buildStore(config, host, "mcp");
   const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
-  return createApp({ config, version: VERSION, aws, store, clock, ids, log, owner, liveness: livenessOn(runtime) });
+  return createApp({
+    config,
+    version: VERSION,
+    aws,
+    store,
+    clock,
+    ids,
+    log,
+    owner,
+    liveness: livenessOn(runtime),
+    scan: scanOf(config, host, log),
+  });
 }
+
+const scanOf = ({ scanners, guardRules }: Config, { env }: Host, log: Log): Scan =>
+  scanners === "off"
+    ? async () => []
+    : installedScanners({ path: env.PATH ?? "", log, ...(guardRules ? { guardRules: resolve(guardRules) } : {}) });
 
 /** The store of a configuration, opened by this process. */
 export async function buildStore(config: Config, host: Host, client: string) {

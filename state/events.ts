@@ -1,6 +1,7 @@
 // What can happen, as it stands on disk. Nothing that this version does not know in full is ever folded.
 
 import { z } from "zod";
+import type { PolicyResults } from "../src/core/change.js";
 import type { JsonObject } from "../src/core/json.js";
 import { canonicalJson, isObject, type Json, sha256 } from "../src/core/json.js";
 
@@ -47,6 +48,7 @@ export const PlannedShape = z.strictObject({
   planDigest: Hash,
   liveDigest: Hash,
   risk: z.strictObject({ level: z.enum(["low", "medium", "high", "critical"]), because: list(Text) }),
+  policyResults: Doc.transform((value) => value as unknown as PolicyResults).optional(),
   tokenSha256: Hash,
   plannedAt: Text,
   expiresAt: Text,

@@ -595,6 +595,7 @@ function entryOf(change: Change, operation: Operation, commit: Commit): Omit<Ent
     ...(Array.isArray(patch) && { patch: patch as readonly Json[] }),
     explanation: change.explanation,
     intent: change.intent,
+    ...(change.policyResults && { policyResults: change.policyResults as unknown as Json }),
     ...(change.rolledBackTo !== undefined && { rolledBackTo: change.rolledBackTo }),
   };
 }

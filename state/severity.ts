@@ -1,5 +1,6 @@
 // How bad a difference is, from what it is and which way it goes. One table, one sentence why. Pure.
 
+import { STATEFUL, WORLD } from "../policies/types.js";
 import type { Rule } from "../src/core/content.js";
 import { isObject, type Json } from "../src/core/json.js";
 
@@ -34,10 +35,7 @@ export interface ToJudge {
 
 const judged = (severity: Severity, because: string): Judged => ({ severity, because });
 
-const WORLD = new Set(["0.0.0.0/0", "::/0"]);
 const WEB = new Set([80, 443]);
-const STATEFUL =
-  /^AWS::(RDS::DB(Instance|Cluster)|S3::Bucket|DynamoDB::(Global)?Table|KMS::Key|SecretsManager::Secret|EFS::FileSystem|EC2::Volume|ElastiCache::|OpenSearchService::Domain|Redshift::Cluster|SQS::Queue|Logs::LogGroup|Neptune::DBCluster|DocDB::DBCluster|ECR::Repository)/;
 const GUARDED =
   /^AWS::(IAM|KMS)::|SecurityGroup|NetworkAcl|::Route$|RouteTable|Policy$|PublicAccessBlock|::WAF|::CloudTrail::/;
 

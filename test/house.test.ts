@@ -62,7 +62,7 @@ function floorOf(file: string): number {
   if (/^src\/(cli|serve|server|app|approve|index|version)\.ts$/.test(file) || file.startsWith("src/demo/")) return 4;
   if (/^src\/(pipeline|gate)\//.test(file) || /^src\/(catalogue|render)\.ts$/.test(file)) return 3;
   if (file.startsWith("tools/")) return 2;
-  if (file.startsWith("state/") || /^src\/(aws\/|audit|cache|session|log|config|sqlite)/.test(file)) return 1;
+  if (file.startsWith("state/") || /^src\/(aws\/|audit|cache|session|scan|log|config|sqlite)/.test(file)) return 1;
   return 0;
 }
 
@@ -152,18 +152,18 @@ describe("import law", () => {
       (file: string) => file === "src/server.ts" || file === "src/demo/client.ts",
     ],
     [
-      "node:fs only in config, sqlite, log, the sandbox's world file, the demo and the state drivers",
+      "node:fs only in config, sqlite, log, the scanners' template, the sandbox's world file, the demo and the state drivers",
       /^(node:)?fs/,
       (file: string) =>
-        /^src\/(config|sqlite|log)\.ts$/.test(file) ||
+        /^src\/(config|sqlite|log|scan)\.ts$/.test(file) ||
         file.startsWith("state/drivers/") ||
         file === "src/aws/sandbox/world-file.ts" ||
         file.startsWith("src/demo/"),
     ],
     [
-      "child processes only in the Git driver",
+      "child processes only in the Git driver and for scanners",
       /^(node:)?child_process/,
-      (file: string) => file === "state/drivers/git.ts",
+      (file: string) => file === "state/drivers/git.ts" || file === "src/scan.ts",
     ],
     ["policies import zod only", /^(?!\.)/, (file: string) => !file.startsWith("policies/")],
   ] as const)("%s", (rule, pattern, allowed) => {

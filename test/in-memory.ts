@@ -8,7 +8,7 @@ import { createSandboxAws } from "../src/aws/index.js";
 import { type Outsider, outsider } from "../src/aws/sandbox/outsider.js";
 import { memoryStore, SANDBOX_REGION, type WorldRegion } from "../src/aws/sandbox/world.js";
 import { loadConfig } from "../src/config.js";
-import type { Aws, Clock, Ids } from "../src/core/ports.js";
+import type { Aws, Clock, Ids, Scan } from "../src/core/ports.js";
 import { createServer } from "../src/server.js";
 import { memoryDriver } from "../state/drivers/memory.js";
 import { openStore, type Store } from "../state/journal.js";
@@ -30,12 +30,15 @@ export interface InMemoryOptions {
   readonly wrap?: (aws: Aws) => Aws;
   /** Wraps the store, to fail. */
   readonly wrapStore?: (store: Store) => Store;
+  /** Security scanners, as if they were installed. */
+  readonly scan?: Scan;
 }
 
 export async function inMemory({
   args = [],
   wrap = (aws) => aws,
   wrapStore = (store) => store,
+  scan = async () => [],
 }: InMemoryOptions = {}): Promise<InMemory> {
   let now = Date.parse("2026-11-21T10:00:00Z");
   const waiting = new Set<() => void>();
@@ -58,7 +61,18 @@ export async function inMemory({
   const log = () => {};
   const store = wrapStore(await openStore({ driver: memoryDriver(), clock, ids, owner, user: "tester", log }));
   const aws = wrap(createSandboxAws({ store: world, clock, log }));
-  const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness: () => "alive" });
+  const app = createApp({
+    config,
+    version: "0.0.0",
+    aws,
+    store,
+    clock,
+    ids,
+    log,
+    owner,
+    liveness: () => "alive",
+    scan,
+  });
   const [near, far] = InMemoryTransport.createLinkedPair();
   const client = new Client({ name: "test", version: "1" });
   await Promise.all([createServer(app).connect(far), client.connect(near)]);

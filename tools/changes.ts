@@ -1,7 +1,7 @@
 // Changes: apply one by its token, look at them, cancel one.
 
 import { z } from "zod";
-import { type Change, type State, stepView } from "../src/core/change.js";
+import { type Change, type State, securityView, stepView } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import type { JsonObject } from "../src/core/json.js";
 import { domain, gate, read } from "../src/core/tool.js";
@@ -36,6 +36,7 @@ export function viewOf(change: Change, state: State, now: Date): JsonObject {
     risk: { level: change.risk.level, because: [...change.risk.because] },
     warnings: [...change.warnings],
     steps: change.steps.map(stepView),
+    ...(change.policyResults ? { security: securityView(change.policyResults) } : {}),
     ...(change.facts ? { facts: change.facts } : {}),
     ...(change.because ? { because: change.because } : {}),
     operations: change.operationIds.flatMap((id) => {

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { ridOf } from "../src/core/change.js";
 import { domain, read } from "../src/core/tool.js";
+import { spentInHour } from "../state/budget.js";
 import { openOperations, plannedChanges } from "../state/lineage.js";
 
 const whoami = read({
@@ -22,11 +23,13 @@ const whoami = read({
     managedResources: z.number(),
     openChanges: z.array(z.object({ changeId: z.string(), summary: z.string(), expiresAt: z.string() })),
     openOperations: z.array(z.object({ operationId: z.string(), changeId: z.string(), state: z.string() })),
+    leftThisHour: z.object({ creates: z.number(), deletes: z.number() }),
     counters: z.record(z.string(), z.number()),
     version: z.string(),
   }),
   async run(_input, { aws, state, mode, now }) {
     const { arn, credentialSource, credentialExpiry } = aws.identity;
+    const spent = spentInHour(state, now);
     return {
       data: {
         arn,
@@ -46,6 +49,10 @@ const whoami = read({
           changeId: operation.changeId,
           state: operation.state,
         })),
+        leftThisHour: {
+          creates: Math.max(0, mode.perHour.create - spent.create),
+          deletes: Math.max(0, mode.perHour.delete - spent.delete),
+        },
         counters: { ...mode.counters },
         version: mode.version,
       },

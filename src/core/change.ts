@@ -85,6 +85,17 @@ export const stepView = (step: ChangeStep): JsonObject => ({
   differences: diff(step.before ?? undefined, step.after ?? undefined).slice(0, MOST_DIFFERENCES) as unknown as Json,
 });
 
+const MOST_FINDINGS = 20;
+
+/** What the security checks said of a plan, for whoever looks at it. */
+export const securityView = ({ passed, failed, findings, checked_by }: PolicyResults): JsonObject => ({
+  passed,
+  failed,
+  checkedBy: [...checked_by],
+  findings: findings.slice(0, MOST_FINDINGS).map((finding) => ({ ...finding })),
+  ...(findings.length > MOST_FINDINGS ? { notShown: findings.length - MOST_FINDINGS } : {}),
+});
+
 /** What a human types to approve exactly this change: the resource it is about. */
 export const approvalPhrase = ({ id, steps }: Pick<Change, "id" | "steps">): string =>
   steps.find((step) => step.ref.id !== "")?.ref.id ?? id;
@@ -112,6 +123,30 @@ export interface Approval {
 
 export type ChangeState = "planned" | "applying" | "applied" | "failed" | "unknown" | "cancelled";
 
+/** One security finding about what a plan would leave behind. */
+export interface PlanFinding {
+  /** `built-in`, or the name of an installed scanner. */
+  readonly source: string;
+  readonly rule: string;
+  readonly severity: RiskLevel;
+  readonly message: string;
+  /** Of the step it is about. */
+  readonly step: number;
+  readonly path?: string;
+  /** It was so before, and this plan leaves it. */
+  readonly existing?: true;
+}
+
+/** What security checks said of a plan; in the record the seed's `checkov_results`, hence the names. */
+export interface PolicyResults {
+  readonly passed: number;
+  readonly failed: number;
+  readonly critical_issues: readonly string[];
+  readonly findings: readonly PlanFinding[];
+  /** Who checked; a scanner that could not is named with the reason. */
+  readonly checked_by: readonly string[];
+}
+
 /** A proposal under a token. `expired` is not a state: it is `planned` after `expiresAt`. */
 export interface Change extends Proposal {
   readonly id: string;
@@ -126,6 +161,7 @@ export interface Change extends Proposal {
   /** Digest of the live contents the plan was made from, in step order. */
   readonly liveDigest: string;
   readonly risk: Risk;
+  readonly policyResults?: PolicyResults;
   readonly tokenSha256: string;
   /** The token in clear, once it is spent and therefore only a name. */
   readonly token?: string;

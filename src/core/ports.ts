@@ -1,6 +1,16 @@
 // Every effect, as an interface. Tools hold readers only; the gate alone holds the writer.
 
-import type { Caller, Change, ChangeStep, ReaderName, ResourceRef, Revision, Seen, State } from "./change.js";
+import type {
+  Caller,
+  Change,
+  ChangeStep,
+  ReaderName,
+  ResourceRef,
+  Revision,
+  RiskLevel,
+  Seen,
+  State,
+} from "./change.js";
 import type { Contents, GroupUser, InstanceDependants, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
 import type { JsonObject } from "./json.js";
@@ -108,6 +118,32 @@ export interface AwsWriter {
   find(step: ChangeStep, op: { readonly id: string; readonly clientToken: string }): Promise<readonly string[] | null>;
 }
 
+/** A resource as a plan would leave it; secrets in it are fingerprints. */
+export interface Scanned {
+  readonly type: string;
+  readonly properties: JsonObject;
+}
+
+/** What one installed scanner said, or why it could not. What it says is its own text, and data. */
+export interface ScanReport {
+  readonly scanner: string;
+  readonly version?: string;
+  /** Set where it did not finish: then it said nothing. */
+  readonly failure?: string;
+  readonly passed: number;
+  readonly findings: readonly {
+    readonly rule: string;
+    /** Where the scanner names one. */
+    readonly severity?: RiskLevel;
+    readonly message: string;
+    /** Which of the scanned resources. */
+    readonly resource: number;
+  }[];
+}
+
+/** Runs whatever scanners are installed; none is no report. Never throws, and never sees credentials. */
+export type Scan = (resources: readonly Scanned[]) => Promise<readonly ScanReport[]>;
+
 /** AWS as a whole: readers and the writer for the account and region of a call. Opens no connection before first use. */
 export interface Aws {
   /** The configured region, if any. */
@@ -163,6 +199,8 @@ export interface Mode {
   readonly version: string;
   readonly defaultRegion?: string;
   readonly counters: Counters;
+  /** Resources that may be made and deleted in an hour. */
+  readonly perHour: Readonly<Record<"create" | "delete", number>>;
 }
 
 /** A plan tool also gets what the caller's `basedOn` showed, by resource key (`ridOf`). */

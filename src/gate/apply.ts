@@ -19,6 +19,7 @@ import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
+import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { type StepOutcome, sendStep } from "./settle.js";
 
 export interface ApplyRequest {
@@ -51,6 +52,9 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   }
+  // The operator's word is asked again: the plan may be older than it, or of another process.
+  refuseForbidden(deps.config, change.steps);
+  refuseUnsafe(deps.config, change.policyResults);
   await ensureApproved(deps, change, now, request.asked);
   if (request.executing.has(change.id)) {
     throw new OpsError("token_spent", "This token is being executed right now by another call. Look at the change.", {
@@ -337,7 +341,9 @@ function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: 
 async function intend(deps: GateDeps, change: Change, step: number, token: string, owner: Owner) {
   const sent = clientToken(token, step);
   let id = "";
-  await deps.store.commit((_state, seq) => {
+  await deps.store.commit((state, seq) => {
+    const refused = step === 0 ? overBudget(state, change, deps.config, deps.clock.now()) : null;
+    if (refused) return refused;
     id = operationId(seq);
     return [
       {

@@ -3,12 +3,24 @@
 import type { Store } from "../../state/journal.js";
 import type { Config } from "../config.js";
 import type { Liveness, Owner } from "../core/change.js";
-import type { Aws, Clock, Ids, Log } from "../core/ports.js";
+import type { Aws, Clock, Ids, Log, Scan } from "../core/ports.js";
 import type { Session } from "../session.js";
 import type { SecretKeeper } from "./secrets.js";
 
 export interface GateDeps {
-  readonly config: Pick<Config, "tokenMinutes" | "waitSeconds" | "allowWrites" | "approveFrom" | "approveVia">;
+  readonly config: Pick<
+    Config,
+    | "tokenMinutes"
+    | "waitSeconds"
+    | "allowWrites"
+    | "approveFrom"
+    | "approveVia"
+    | "neverAllow"
+    | "riskRules"
+    | "createsPerHour"
+    | "deletesPerHour"
+    | "blockFindings"
+  >;
   readonly aws: Aws;
   readonly store: Store;
   readonly session: Session;
@@ -18,4 +30,6 @@ export interface GateDeps {
   readonly owner: Owner;
   readonly liveness: Liveness;
   readonly secrets: SecretKeeper;
+  /** Security scanners installed beside this server. */
+  readonly scan: Scan;
 }

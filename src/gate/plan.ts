@@ -1,6 +1,5 @@
 // Proposal → change + token. Nothing changes in AWS here.
 
-import { riskOf } from "../../policies/risk.js";
 import { claims } from "../../state/fold.js";
 import { changeId, mintToken, tokenSha256 } from "../../state/tokens.js";
 import {
@@ -16,6 +15,7 @@ import { OpsError } from "../core/errors.js";
 import type { AwsReader, SeenRecord } from "../core/ports.js";
 import { checkBasedOn } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
+import { checkPlan, planRisk, refuseForbidden, refuseUnsafe } from "./guards.js";
 
 export interface PlanRequest {
   readonly tool: string;
@@ -32,7 +32,8 @@ export interface PlanRequest {
 
 /**
  * Stores a proposal as a change under a fresh execution token.
- * @throws OpsError precondition_required, stale_revision, resource_busy, access_denied and what AWS's dry run says.
+ * @throws OpsError precondition_required, stale_revision, forbidden_by_operator, unsafe_change, resource_busy, access_denied and what
+ * AWS's dry run says.
  */
 export async function planChange(deps: GateDeps, request: PlanRequest): Promise<{ change: Change; token: string }> {
   const { proposal, aws, tool } = request;
@@ -49,9 +50,13 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
   if (proposal.steps.length === 0) {
     throw new OpsError("nothing_to_change", proposal.summary, { details: { warnings: [...proposal.warnings] } });
   }
+  refuseForbidden(deps.config, proposal.steps);
   const warnings = [...proposal.warnings, ...(await preflight(proposal.steps, aws, deps.config.allowWrites))];
   const steps = await deps.secrets.hide(proposal.steps, (type) => aws.schema(type));
   const facts = proposal.facts && (await deps.secrets.hideFacts(proposal.facts));
+  const policyResults = await checkPlan(steps, deps.scan);
+  refuseUnsafe(deps.config, policyResults);
+  const risk = planRisk(steps, policyResults, deps.config);
   const where = { tool, account: aws.account, region: aws.region, steps };
   let token = "";
   const { state, seq } = await deps.store.commit((now, next) => {
@@ -77,14 +82,8 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
           region: aws.region,
           planDigest: planDigest(where),
           liveDigest: liveDigest(steps),
-          risk: riskOf(
-            steps.map((step) => ({
-              operation: step.operation,
-              kind: step.kind,
-              type: step.ref.type,
-              input: step.input,
-            })),
-          ),
+          risk,
+          ...(policyResults && { policyResults }),
           tokenSha256: tokenSha256(token),
           plannedAt: at.toISOString(),
           expiresAt: new Date(at.getTime() + deps.config.tokenMinutes * 60_000).toISOString(),

@@ -1,7 +1,16 @@
 // The core of the onion: a read reads, a plan proposes, and the gate does the rest.
 
 import type { Call, Outcome } from "../core/call.js";
-import { type Caller, type RiskLevel, revisionOf, ridOf, type Seen, type State, stepView } from "../core/change.js";
+import {
+  type Caller,
+  type RiskLevel,
+  revisionOf,
+  ridOf,
+  type Seen,
+  type State,
+  securityView,
+  stepView,
+} from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
@@ -97,6 +106,7 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
       risk: { level: change.risk.level, because: [...change.risk.because] },
       warnings: [...change.warnings],
       steps: change.steps.map(stepView),
+      ...(change.policyResults ? { security: securityView(change.policyResults) } : {}),
       ...(change.facts ? { facts: change.facts } : {}),
       expiresAt: change.expiresAt,
     },

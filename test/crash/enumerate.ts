@@ -1,6 +1,7 @@
 // Every crash of the scenario, every disk it may leave, and what a restart makes of it. Counts worlds and broken promises.
 
 import { createHash } from "node:crypto";
+import { ConfigSchema } from "../../src/config.js";
 import { digest } from "../../src/core/json.js";
 import { createGate } from "../../src/gate/index.js";
 import { secretKeeper } from "../../src/gate/secrets.js";
@@ -240,7 +241,7 @@ async function restart(
     if (style === "saves first") await store.checkpoint();
     if (style === "compacts first") await compact(store);
     const gate = createGate({
-      config: { tokenMinutes: 15, waitSeconds: 30, allowWrites: true, approveFrom: "never", approveVia: "host" },
+      config: { ...ConfigSchema.parse({}), allowWrites: true, approveFrom: "never", waitSeconds: 30 },
       aws: aws.port(),
       store: recorder.watch(store),
       session: createSession(),
@@ -250,6 +251,7 @@ async function restart(
       log: () => {},
       owner: by,
       liveness: () => "dead",
+      scan: async () => [],
     });
     await gate.settleOpen(aws.reader());
     await commit((seq) => [planOf(seq, [], ids).event]);

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type RiskStep, riskOf } from "../../policies/risk.js";
 
 const step = (given: Partial<RiskStep>): RiskStep => ({
+  service: "cloudcontrol",
   operation: "UpdateResource",
   kind: "update",
   type: "AWS::ECS::Service",

@@ -129,7 +129,7 @@ describe("a change of high risk", () => {
 
 it("a change below the threshold needs nobody, and `never` asks for nobody", async () => {
   const planned = await assistant.call("securityGroups_addRule", {
-    groupId: "sg-0bb00000000000001",
+    groupId: "sg-0bb00000000000002",
     rule: { fromPort: 8443, peer: "10.0.0.0/8" },
     intent: "admin port",
   });

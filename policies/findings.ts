@@ -1,0 +1,322 @@
+// What is unsafe about a resource as a plan would leave it: a small table of rules for the types we know. Pure.
+
+import type { Level } from "./risk.js";
+import { WORLD } from "./types.js";
+
+/** One thing that is unsafe. `path` points into the content; nothing of a value is repeated. */
+export interface Finding {
+  readonly rule: string;
+  readonly severity: Level;
+  readonly message: string;
+  readonly path: string;
+}
+
+type Doc = Readonly<Record<string, unknown>>;
+type Check = (properties: Doc) => readonly string[];
+
+interface FindingRule {
+  readonly rule: string;
+  readonly severity: Level;
+  readonly message: string;
+  /** CloudFormation types, or a pattern of them. */
+  readonly types: RegExp;
+  /** The pointers at fault; none where the resource is safe. */
+  readonly at: Check;
+}
+
+const isDoc = (value: unknown): value is Doc => typeof value === "object" && value !== null && !Array.isArray(value);
+const listOf = (value: unknown): readonly unknown[] =>
+  Array.isArray(value) ? value : value === undefined ? [] : [value];
+
+// ── ingress: the same question to our own rule shape and to CloudFormation's ───────────────────────────────────────────
+
+interface Ingress {
+  readonly path: string;
+  readonly peer: unknown;
+  readonly from: unknown;
+  readonly to: unknown;
+}
+
+function ingressOf(properties: Doc): readonly Ingress[] {
+  const rows = (name: string): readonly (readonly [string, Doc])[] =>
+    listOf(properties[name]).flatMap((row, index) => (isDoc(row) ? [[`/${name}/${index}`, row] as const] : []));
+  const cloud = (path: string, row: Doc): Ingress => ({
+    path,
+    peer: row.CidrIp ?? row.CidrIpv6,
+    from: row.IpProtocol === "-1" ? undefined : row.FromPort,
+    to: row.ToPort,
+  });
+  return [
+    ...rows("rules")
+      .filter(([, row]) => row.direction === "ingress")
+      .map(([path, row]) => ({ path, peer: row.peer, from: row.fromPort, to: row.toPort })),
+    ...rows("SecurityGroupIngress").map(([path, row]) => cloud(path, row)),
+    ...("CidrIp" in properties || "CidrIpv6" in properties ? [cloud("", properties)] : []),
+  ];
+}
+
+const isOpen = ({ peer }: Ingress): boolean => typeof peer === "string" && WORLD.has(peer);
+const isWeb = ({ from, to }: Ingress): boolean => from === to && (from === 80 || from === 443);
+
+const openTo =
+  (web: boolean): Check =>
+  (properties) =>
+    ingressOf(properties)
+      .filter((rule) => isOpen(rule) && isWeb(rule) === web)
+      .map(({ path }) => path);
+
+// ── policy documents ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Statement {
+  readonly path: string;
+  readonly principals: readonly unknown[];
+  readonly actions: readonly unknown[];
+  readonly resources: readonly unknown[];
+  readonly conditional: boolean;
+}
+
+/** The statements that allow something, of every policy document in the content: as an object or as JSON text. */
+function allowing(value: unknown, path = ""): readonly Statement[] {
+  if (typeof value === "string") {
+    if (!/^\s*\{/.test(value)) return [];
+    try {
+      return allowing(JSON.parse(value), path);
+    } catch {
+      return [];
+    }
+  }
+  if (Array.isArray(value)) return value.flatMap((item, index) => allowing(item, `${path}/${index}`));
+  if (!isDoc(value)) return [];
+  const own = "Statement" in value ? listOf(value.Statement) : [];
+  const found = own.flatMap((statement, index) => {
+    if (!isDoc(statement) || statement.Effect !== "Allow") return [];
+    const principal = statement.Principal;
+    return [
+      {
+        path: `${path}/Statement/${index}`,
+        principals: isDoc(principal) ? listOf(principal.AWS) : listOf(principal),
+        actions: listOf(statement.Action),
+        resources: listOf(statement.Resource),
+        conditional: isDoc(statement.Condition) && Object.keys(statement.Condition).length > 0,
+      },
+    ];
+  });
+  const below = Object.entries(value).flatMap(([key, member]) =>
+    key === "Statement" ? [] : allowing(member, `${path}/${key}`),
+  );
+  return [...found, ...below];
+}
+
+const statements =
+  (unsafe: (statement: Statement) => boolean): Check =>
+  (properties) =>
+    allowing(properties)
+      .filter(unsafe)
+      .map(({ path }) => path);
+
+const anybody = ({ principals, conditional }: Statement): boolean => principals.includes("*") && !conditional;
+const everything = ({ actions, resources }: Statement): boolean => actions.includes("*") && resources.includes("*");
+const wholeService = ({ actions, resources }: Statement): boolean =>
+  resources.includes("*") && actions.some((action) => typeof action === "string" && /^[a-z0-9-]+:\*$/i.test(action));
+
+// ── single values ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const valueAt = (properties: Doc, pointer: string): unknown =>
+  pointer
+    .slice(1)
+    .split("/")
+    .reduce<unknown>((at, name) => (isDoc(at) ? at[name] : undefined), properties);
+
+const isOff = (value: unknown): boolean => value === false || value === "false";
+const isOn = (value: unknown): boolean => value === true || value === "true";
+
+/** Unsafe where the value is not plainly on. */
+const needsOn =
+  (pointer: string, unless: (properties: Doc) => boolean = () => false): Check =>
+  (properties) =>
+    isOn(valueAt(properties, pointer)) || unless(properties) ? [] : [pointer];
+/** Unsafe where the value is plainly on. */
+const mustNotBeOn =
+  (pointer: string): Check =>
+  (properties) =>
+    isOn(valueAt(properties, pointer)) ? [pointer] : [];
+/** Unsafe where the value is plainly off: AWS's default is safe. */
+const mustNotBeOff =
+  (...pointers: string[]): Check =>
+  (properties) =>
+    pointers.filter((pointer) => isOff(valueAt(properties, pointer)));
+
+const BLOCK = "/PublicAccessBlockConfiguration";
+const IAM = /^AWS::IAM::(Role|User|Group|ManagedPolicy|Policy|RolePolicy|UserPolicy|GroupPolicy)$/;
+const RESOURCE_POLICY =
+  /^AWS::(S3::BucketPolicy|SQS::QueuePolicy|SNS::TopicPolicy|KMS::Key|SecretsManager::ResourcePolicy|ECR::Repository|IAM::Role|Lambda::Permission|OpenSearchService::Domain|S3::AccessPoint|EFS::FileSystem)$/;
+/** Their storage is their cluster's. */
+const inCluster = ({ DBClusterIdentifier, Engine }: Doc): boolean =>
+  DBClusterIdentifier !== undefined || (typeof Engine === "string" && Engine.startsWith("aurora"));
+
+const RULES: readonly FindingRule[] = [
+  {
+    rule: "open-port",
+    severity: "critical",
+    message: "lets the whole internet in on a port that is not 80 or 443",
+    types: /^AWS::EC2::SecurityGroup(Ingress)?$/,
+    at: openTo(false),
+  },
+  {
+    rule: "open-web-port",
+    severity: "medium",
+    message: "lets the whole internet in on a web port",
+    types: /^AWS::EC2::SecurityGroup(Ingress)?$/,
+    at: openTo(true),
+  },
+  {
+    rule: "public-bucket-acl",
+    severity: "critical",
+    message: "the bucket's ACL is public",
+    types: /^AWS::S3::Bucket$/,
+    at: ({ AccessControl }) =>
+      typeof AccessControl === "string" && /^Public/.test(AccessControl) ? ["/AccessControl"] : [],
+  },
+  {
+    rule: "public-access-not-blocked",
+    severity: "high",
+    message: "a block on public access is switched off",
+    types: /^AWS::S3::(Bucket|AccessPoint)$/,
+    at: mustNotBeOff(
+      `${BLOCK}/BlockPublicAcls`,
+      `${BLOCK}/BlockPublicPolicy`,
+      `${BLOCK}/IgnorePublicAcls`,
+      `${BLOCK}/RestrictPublicBuckets`,
+    ),
+  },
+  {
+    rule: "public-policy",
+    severity: "critical",
+    message: "a policy lets anybody in, without a condition",
+    types: RESOURCE_POLICY,
+    at: statements(anybody),
+  },
+  {
+    rule: "public-function",
+    severity: "critical",
+    message: "anybody may invoke the function",
+    types: /^AWS::Lambda::Permission$/,
+    at: ({ Principal, SourceArn, SourceAccount, PrincipalOrgID }) =>
+      Principal === "*" && !SourceArn && !SourceAccount && !PrincipalOrgID ? ["/Principal"] : [],
+  },
+  {
+    rule: "allow-everything",
+    severity: "critical",
+    message: "a policy allows every action on every resource",
+    types: IAM,
+    at: statements(everything),
+  },
+  {
+    rule: "allow-whole-service",
+    severity: "high",
+    message: "a policy allows every action of a service on every resource",
+    types: IAM,
+    at: statements(wholeService),
+  },
+  {
+    rule: "public-database",
+    severity: "high",
+    message: "the database has a public address",
+    types: /^AWS::(RDS::DB(Instance|Cluster)|Redshift::Cluster|DMS::ReplicationInstance)$/,
+    at: mustNotBeOn("/PubliclyAccessible"),
+  },
+  {
+    rule: "unencrypted-database",
+    severity: "high",
+    message: "the database's storage is not encrypted; this can only be chosen when it is made",
+    types: /^AWS::RDS::DB(Instance|Cluster)$/,
+    at: (properties) =>
+      properties.SnapshotIdentifier || properties.DBSnapshotIdentifier || properties.SourceDBInstanceIdentifier
+        ? []
+        : needsOn("/StorageEncrypted", (given) => "DBInstanceClass" in given && inCluster(given))(properties),
+  },
+  {
+    rule: "unencrypted-volume",
+    severity: "medium",
+    message: "the volume is not encrypted, unless the account encrypts by default",
+    types: /^AWS::EC2::Volume$/,
+    at: needsOn("/Encrypted", ({ SnapshotId }) => SnapshotId !== undefined),
+  },
+  {
+    rule: "unencrypted-file-system",
+    severity: "high",
+    message: "the file system is not encrypted; this can only be chosen when it is made",
+    types: /^AWS::EFS::FileSystem$/,
+    at: needsOn("/Encrypted"),
+  },
+  {
+    rule: "unencrypted-cluster",
+    severity: "high",
+    message: "the cluster's storage is not encrypted",
+    types: /^AWS::(Redshift|Neptune|DocDB)::(DB)?Cluster$/,
+    at: ({ Encrypted, StorageEncrypted }) =>
+      isOn(Encrypted) || isOn(StorageEncrypted) ? [] : [Encrypted === undefined ? "/StorageEncrypted" : "/Encrypted"],
+  },
+  {
+    rule: "unencrypted-cache",
+    severity: "high",
+    message: "the cache is not encrypted at rest",
+    types: /^AWS::ElastiCache::ReplicationGroup$/,
+    at: needsOn("/AtRestEncryptionEnabled"),
+  },
+  {
+    rule: "unencrypted-search",
+    severity: "high",
+    message: "the search domain is not encrypted at rest",
+    types: /^AWS::OpenSearchService::Domain$/,
+    at: needsOn("/EncryptionAtRestOptions/Enabled"),
+  },
+  {
+    rule: "unencrypted-queue",
+    severity: "medium",
+    message: "the queue's encryption is switched off",
+    types: /^AWS::SQS::Queue$/,
+    at: (properties) => (properties.KmsMasterKeyId ? [] : mustNotBeOff("/SqsManagedSseEnabled")(properties)),
+  },
+  {
+    rule: "no-backups",
+    severity: "medium",
+    message: "automatic backups are switched off",
+    types: /^AWS::RDS::DB(Instance|Cluster)$/,
+    at: ({ BackupRetentionPeriod }) => (BackupRetentionPeriod === 0 ? ["/BackupRetentionPeriod"] : []),
+  },
+  {
+    rule: "imds-v1",
+    severity: "medium",
+    message: "the instance answers metadata requests without a token (IMDSv1)",
+    types: /^AWS::EC2::Instance$/,
+    at: (properties) =>
+      valueAt(properties, "/MetadataOptions/HttpTokens") === "optional" ? ["/MetadataOptions/HttpTokens"] : [],
+  },
+  {
+    rule: "key-rotation-off",
+    severity: "low",
+    message: "the key's automatic rotation is switched off",
+    types: /^AWS::KMS::Key$/,
+    at: mustNotBeOff("/EnableKeyRotation"),
+  },
+  {
+    rule: "trail-validation-off",
+    severity: "high",
+    message: "the trail's log files are not validated",
+    types: /^AWS::CloudTrail::Trail$/,
+    at: mustNotBeOff("/EnableLogFileValidation"),
+  },
+];
+
+/** How many rules speak of a type. */
+export const rulesFor = (type: string): number => RULES.filter(({ types }) => types.test(type)).length;
+
+/**
+ * What is unsafe about a content of this type. Knows nothing of other types, and says nothing then.
+ * @example findingsOf("AWS::RDS::DBInstance", { PubliclyAccessible: true, StorageEncrypted: true })[0]!.rule // "public-database"
+ */
+export const findingsOf = (type: string, properties: Doc): readonly Finding[] =>
+  RULES.filter(({ types }) => types.test(type)).flatMap(({ rule, severity, message, at }) =>
+    at(properties).map((path) => ({ rule, severity, message, path })),
+  );

@@ -1,0 +1,175 @@
+// What the operator allows: forbidden changes, security findings that block, and how much may be made or deleted in an hour.
+
+import { type Finding, findingsOf, rulesFor } from "../../policies/findings.js";
+import { isAtLeast, type Level, parseRiskRule, type RiskStep, riskOf } from "../../policies/risk.js";
+import { stepMatches } from "../../policies/steps.js";
+import { spentInHour, weightOf } from "../../state/budget.js";
+import { tagMap } from "../../state/comparable.js";
+import { driftOf } from "../../state/drift.js";
+import { isProduction, type Severity } from "../../state/severity.js";
+import type { Change, ChangeStep, PlanFinding, PolicyResults, Risk, State } from "../core/change.js";
+import { volatileOf } from "../core/content.js";
+import { OpsError } from "../core/errors.js";
+import { digest, type JsonObject, valueAt } from "../core/json.js";
+import type { Scan } from "../core/ports.js";
+import type { GateDeps } from "./deps.js";
+
+type Limits = GateDeps["config"];
+
+const factsOf = ({ service, operation, kind, ref }: ChangeStep) => ({ service, operation, kind, type: ref.type });
+
+/** @throws OpsError forbidden_by_operator, naming the pattern and the step. */
+export function refuseForbidden({ neverAllow }: Pick<Limits, "neverAllow">, steps: readonly ChangeStep[]): void {
+  for (const step of steps) {
+    const pattern = neverAllow.find((one) => stepMatches(one, factsOf(step)));
+    if (pattern === undefined) continue;
+    throw new OpsError(
+      "forbidden_by_operator",
+      `${step.kind} of ${step.ref.type} is on this server's never-allow list. Nothing was changed. Tell the user; only the operator can change the list, and no argument can.`,
+      { details: { pattern, operation: `${step.service}.${step.operation}`, id: step.ref.id } },
+    );
+  }
+}
+
+/** What a plan is made of for the checks: the content that each step would leave. */
+const checked = (
+  steps: readonly ChangeStep[],
+): readonly { step: number; type: string; after: JsonObject; before: JsonObject | null }[] =>
+  steps.flatMap(({ kind, ref, before, after }, step) =>
+    (kind === "create" || kind === "update") && after ? [{ step, type: ref.type, after, before }] : [],
+  );
+
+/** A fault is the same one where the value at fault is: elements of a list may move. */
+const sameFault = ({ rule, path }: Finding, content: JsonObject): string => {
+  const value = valueAt(content, path);
+  return `${rule} ${typeof value === "object" ? digest(value) : path}`;
+};
+
+/** Built-in rules and installed scanners on what the plan would leave behind; undefined where nothing of it is known. */
+export async function checkPlan(steps: readonly ChangeStep[], scan: Scan): Promise<PolicyResults | undefined> {
+  const contents = checked(steps);
+  const builtIn = contents.flatMap(({ step, type, after, before }) => {
+    const known = new Set(before ? findingsOf(type, before).map((one) => sameFault(one, before)) : []);
+    return findingsOf(type, after).map((one): PlanFinding => {
+      const existing = known.has(sameFault(one, after));
+      return { source: "built-in", ...one, step, ...(existing && { existing: true as const }) };
+    });
+  });
+  const rules = contents.reduce((sum, { type }) => sum + rulesFor(type), 0);
+  const scannable = contents.filter(({ step }) => steps[step]!.reader === "cloudcontrol");
+  const reports =
+    scannable.length > 0 ? await scan(scannable.map(({ type, after }) => ({ type, properties: after }))) : [];
+  if (rules === 0 && reports.length === 0) return undefined;
+  const scanned = reports.flatMap(({ scanner, findings }) =>
+    findings.map(
+      // A scanner that names no severity is taken at medium.
+      ({ rule, severity = "medium", message, resource }): PlanFinding => ({
+        source: scanner,
+        rule,
+        severity,
+        message,
+        step: scannable[resource]?.step ?? 0,
+      }),
+    ),
+  );
+  const failedRules = new Set(builtIn.map(({ step, rule }) => `${step} ${rule}`)).size;
+  const findings = [...builtIn, ...scanned].sort((a, b) => Number(a.existing ?? false) - Number(b.existing ?? false));
+  return {
+    passed: rules - failedRules + reports.reduce((sum, report) => sum + report.passed, 0),
+    failed: failedRules + scanned.length,
+    critical_issues: [...new Set(findings.filter(({ severity }) => severity === "critical").map(({ rule }) => rule))],
+    findings,
+    checked_by: [
+      ...(rules > 0 ? ["built-in"] : []),
+      ...reports.map(({ scanner, version, failure }) =>
+        failure ? `${scanner}: ${failure}` : `${scanner}${version ? ` ${version}` : ""}`,
+      ),
+    ],
+  };
+}
+
+/** What was so before is shown and blocks nothing: this plan does not make it worse. */
+const fresh = (results: PolicyResults | undefined): readonly PlanFinding[] =>
+  results?.findings.filter(({ existing }) => !existing) ?? [];
+
+/** @throws OpsError unsafe_change with the findings. */
+export function refuseUnsafe(
+  { blockFindings }: Pick<Limits, "blockFindings">,
+  results: PolicyResults | undefined,
+): void {
+  const blocking = fresh(results).filter(({ severity }) => isAtLeast(severity, blockFindings));
+  if (blocking.length === 0) return;
+  throw new OpsError(
+    "unsafe_change",
+    `This plan would leave ${blocking.length} security finding${blocking.length > 1 ? "s" : ""} of ${blockFindings} or above, which the operator blocks. Nothing was changed. Plan it without them.`,
+    { details: { findings: blocking.slice(0, 20) } },
+  );
+}
+
+const LEVEL_OF: Partial<Record<Severity, Level>> = { HIGH: "high", CRITICAL: "critical" };
+
+/** The risk of a plan: its calls, what its differences do, what its findings say, and the operator's own rules. */
+export function planRisk(
+  steps: readonly ChangeStep[],
+  results: PolicyResults | undefined,
+  { riskRules }: Pick<Limits, "riskRules">,
+): Risk {
+  const findings = fresh(results);
+  return riskOf(
+    steps.map((step, index): RiskStep => {
+      const found = findings.filter((one) => one.step === index && one.source === "built-in");
+      return {
+        ...factsOf(step),
+        id: step.ref.id,
+        input: step.input,
+        effects: [...effectsOf(step), ...found.map(({ severity, message }) => ({ level: severity, because: message }))],
+        production: [step.before, step.after].some((content) => content !== null && isProduction(tagsOf(content))),
+      };
+    }),
+    riskRules.flatMap((text) => parseRiskRule(text) ?? []),
+  );
+}
+
+const tagsOf = (content: JsonObject) => tagMap(content.tags ?? content.Tags) ?? {};
+
+/**
+ * Protections that an update takes away. Rules of a security group have levels of their own in the risk table, and what
+ * production adds is added there.
+ */
+function effectsOf({ ref, reader, before, after }: ChangeStep): NonNullable<RiskStep["effects"]> {
+  if (!before || !after || reader !== "cloudcontrol") return [];
+  const bare = (content: JsonObject): JsonObject => {
+    const { tags: _, Tags: __, ...rest } = content;
+    return rest;
+  };
+  const resource = { ref, reader, properties: bare(before), desired: {}, deleted: false };
+  return driftOf({ resource, live: bare(after), volatile: volatileOf(ref.type) }).differences.flatMap(
+    ({ severity, because }) => {
+      const level = LEVEL_OF[severity];
+      return level ? [{ level, because }] : [];
+    },
+  );
+}
+
+/** The refusal of a change that would go beyond what the operator allows in an hour, or null. */
+export function overBudget(
+  state: State,
+  change: Change,
+  limits: Pick<Limits, "createsPerHour" | "deletesPerHour">,
+  now: Date,
+): OpsError | null {
+  const spent = spentInHour(state, now);
+  for (const [kind, most] of [
+    ["create", limits.createsPerHour],
+    ["delete", limits.deletesPerHour],
+  ] as const) {
+    const wanted = change.steps.filter((step) => step.kind === kind).reduce((sum, step) => sum + weightOf(step), 0);
+    if (wanted === 0 || spent[kind] + wanted <= most) continue;
+    return new OpsError(
+      "budget_spent",
+      `${spent[kind]} resources were ${kind}d in the last hour and this change would ${kind} ${wanted} more; the operator allows ${most}. Nothing was sent and the token is not spent. Tell the user${wanted > most ? "; only the operator can raise the limit" : ", or wait"}.`,
+      { field: "executionToken", details: { kind, spent: spent[kind], wanted, allowed: most, changeId: change.id } },
+    );
+  }
+  return null;
+}

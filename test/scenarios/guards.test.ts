@@ -1,0 +1,205 @@
+// What the operator allows: changes nobody may make, levels of risk, findings that block, and how much in an hour.
+
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { ConfigError, loadConfig } from "../../src/config.js";
+import { startAssistant, temporaryFolder } from "../harness.js";
+import { type InMemory, type InMemoryOptions, inMemory } from "../in-memory.js";
+
+const GROUP = "sg-0bb00000000000001";
+const FIRST = "i-0aa00000000000001";
+const SECOND = "i-0aa00000000000002";
+
+let session: InMemory | undefined;
+afterEach(async () => {
+  await session?.close();
+  session = undefined;
+});
+const start = async (args: string[] = [], more: Omit<InMemoryOptions, "args"> = {}) => {
+  session = await inMemory({ args, ...more });
+  return session;
+};
+
+async function planTerminate(s: InMemory, instanceId: string) {
+  const seen = await s.call("instances_get", { instanceId });
+  return s.call("instances_terminate", { instanceIds: [instanceId], basedOn: [seen.revision], intent: "one less" });
+}
+const addRule = (s: InMemory, rule: object) =>
+  s.call("securityGroups_addRule", { groupId: GROUP, rule, intent: "let somebody in" });
+const ssh = { fromPort: 22, peer: "0.0.0.0/0" };
+
+describe("the never-allow list", () => {
+  it.each(["delete AWS::EC2::*", "* AWS::EC2::Instance", "ec2.Terminate*", "*.TerminateInstances"])(
+    "%s refuses the plan, whatever the call says",
+    async (pattern) => {
+      const s = await start(["--never-allow", pattern]);
+      const refused = await planTerminate(s, FIRST);
+      expect(refused).toMatchObject({
+        isError: true,
+        code: "forbidden_by_operator",
+        pattern,
+        nothingWasChanged: true,
+        fixableBy: "operator",
+      });
+      expect((await s.call("instances_get", { instanceId: FIRST })).instance.state).toBe("running");
+      expect((await addRule(s, { fromPort: 8443, peer: "10.0.0.0/8" })).planned).toBe(true);
+    },
+  );
+
+  it("holds at apply too: a plan of a laxer server on the same store is refused", async () => {
+    const folder = temporaryFolder();
+    const args = ["--sandbox", "--sandbox-world", join(folder.path, "w.json"), "--state", join(folder.path, "state")];
+    const lax = await startAssistant({ args });
+    const strict = await startAssistant({ args: [...args, "--never-allow", "delete *,kms.*"] });
+    const seen = await lax.call("instances_get", { instanceId: FIRST });
+    const planned = await lax.call("instances_terminate", {
+      instanceIds: [FIRST],
+      basedOn: [seen.data.revision],
+      intent: "one less",
+    });
+    const refused = await strict.call("changes_apply", { executionToken: planned.data.executionToken });
+    expect(refused.data).toMatchObject({ code: "forbidden_by_operator", pattern: "delete *", nothingWasChanged: true });
+    const applied = await lax.call("changes_apply", { executionToken: planned.data.executionToken });
+    expect(applied.data.outcome, "the token was not spent").toBe("applied");
+    await lax.close();
+    await strict.close();
+    folder.remove();
+  });
+
+  it("forbids keys and trails to be deleted unless the operator says otherwise", () => {
+    expect(loadConfig([], {}).config.neverAllow).toContain("delete AWS::KMS::Key");
+    expect(loadConfig(["--never-allow", "none"], {}).config.neverAllow).toEqual(["none"]);
+    for (const wrong of ["AWS::KMS::Key", "remove AWS::KMS::Key", "delete AWS KMS", ""]) {
+      expect(() => loadConfig(["--never-allow", wrong || " "], {}), wrong).toThrow(ConfigError);
+    }
+    expect(() => loadConfig(["--risk-rules", "grave=delete AWS::EC2::*"], {})).toThrow(/--risk-rules.*must look like/);
+  });
+});
+
+describe("risk", () => {
+  it("is what the operator says of a step, up or down", async () => {
+    const s = await start(["--risk-rules", "low=* AWS::EC2::SecurityGroup,critical=delete AWS::EC2::Instance"]);
+    expect((await addRule(s, ssh)).change.risk).toEqual({
+      level: "low",
+      because: ["the operator rates * AWS::EC2::SecurityGroup low"],
+    });
+    expect((await planTerminate(s, FIRST)).change.risk.level).toBe("critical");
+  });
+
+  it("is a level higher for what is tagged as production", async () => {
+    const s = await start();
+    const rule = { fromPort: 8443, peer: "10.0.0.0/8" };
+    expect((await addRule(s, rule)).change.risk).toEqual({
+      level: "high",
+      because: expect.arrayContaining(["it is tagged as production"]),
+    });
+    await s.edit((region) => {
+      region.groups[GROUP]!.tags = { env: "staging" };
+    });
+    expect((await addRule(s, rule)).change.risk.level).toBe("medium");
+  });
+});
+
+describe("security findings", () => {
+  it("stand in the plan, raise its risk and are recorded with the change", async () => {
+    const s = await start();
+    const planned = await addRule(s, ssh);
+    expect(planned.change.risk.level).toBe("critical");
+    expect(planned.change.security).toMatchObject({
+      failed: 2,
+      checkedBy: ["built-in"],
+      findings: [
+        { rule: "open-port", severity: "critical", source: "built-in", step: 0 },
+        { rule: "open-web-port", severity: "medium", existing: true },
+      ],
+    });
+    await s.call("changes_apply", { executionToken: planned.executionToken });
+    const { lineage } = await s.call("state_history", { identifier: GROUP });
+    expect(lineage.at(-1).policyResults).toMatchObject({ failed: 2, critical_issues: ["open-port"] });
+  });
+
+  it("block what the operator says, but not for what was so before", async () => {
+    const s = await start(["--block-findings", "critical"]);
+    const refused = await addRule(s, ssh);
+    expect(refused).toMatchObject({
+      isError: true,
+      code: "unsafe_change",
+      nothingWasChanged: true,
+      findings: [{ rule: "open-port" }],
+    });
+    expect((await addRule(s, { fromPort: 80, peer: "0.0.0.0/0" })).planned, "a web port is no critical finding").toBe(
+      true,
+    );
+    await s.edit((region) => {
+      region.rules["sgr-9"] = {
+        id: "sgr-9",
+        groupId: GROUP,
+        egress: false,
+        protocol: "tcp",
+        fromPort: 23,
+        toPort: 23,
+        peerKind: "CidrIpv4",
+        peer: "0.0.0.0/0",
+        description: "",
+      };
+    });
+    const other = await addRule(s, { fromPort: 8443, peer: "10.0.0.0/8" });
+    expect(other.planned, JSON.stringify(other)).toBe(true);
+    expect(other.change.security.findings).toMatchObject([
+      { rule: "open-port", existing: true },
+      { rule: "open-web-port", existing: true },
+    ]);
+  });
+
+  it("come from installed scanners too; one that fails is named and blocks nothing", async () => {
+    const scanned: unknown[] = [];
+    const s = await start(["--block-findings", "high"], {
+      scan: async (resources) => {
+        scanned.push(...resources);
+        return [
+          { scanner: "checkov", version: "3", passed: 4, findings: [{ rule: "CKV_1", message: "m", resource: 0 }] },
+          { scanner: "cfn-guard", failure: "it wrote no report", passed: 0, findings: [] },
+        ];
+      },
+    });
+    const properties = { BucketName: "logs-of-ours" };
+    const planned = await s.call("resources_create", { type: "AWS::S3::Bucket", properties, intent: "logs" });
+    expect(planned.change.security, JSON.stringify(planned)).toMatchObject({
+      failed: 1,
+      checkedBy: ["built-in", "checkov 3", "cfn-guard: it wrote no report"],
+      findings: [{ source: "checkov", rule: "CKV_1", severity: "medium" }],
+    });
+    expect(scanned).toMatchObject([{ type: "AWS::S3::Bucket", properties }]);
+  });
+});
+
+describe("how much in an hour", () => {
+  it("deletes beyond the operator's number are refused, the token stays good, and an hour later they go through", async () => {
+    const s = await start(["--deletes-per-hour", "1", "--token-minutes", "90"]);
+    const [first, second] = [await planTerminate(s, FIRST), await planTerminate(s, SECOND)];
+    const apply = ({ executionToken }: { executionToken: string }) => s.call("changes_apply", { executionToken });
+    expect((await apply(first)).outcome).toBe("applied");
+    expect(await apply(second)).toMatchObject({
+      code: "budget_spent",
+      nothingWasChanged: true,
+      kind: "delete",
+      spent: 1,
+      wanted: 1,
+      allowed: 1,
+    });
+    expect((await s.call("session_whoami")).leftThisHour).toEqual({ creates: 100, deletes: 0 });
+    s.pass(61 * 60_000);
+    expect((await s.call("session_whoami")).leftThisHour.deletes).toBe(1);
+    expect((await apply(second)).outcome).toBe("applied");
+  });
+
+  it("a launch counts what it launches", async () => {
+    const s = await start(["--creates-per-hour", "2"]);
+    const launch = { imageId: "ami-0cc00000000000001", instanceType: "t3.micro", count: 3, intent: "more" };
+    const planned = await s.call("instances_launch", launch);
+    expect(planned.planned, JSON.stringify(planned)).toBe(true);
+    const refused = await s.call("changes_apply", { executionToken: planned.executionToken });
+    expect(refused).toMatchObject({ code: "budget_spent", kind: "create", spent: 0, wanted: 3, allowed: 2 });
+    expect(refused.message).toContain("only the operator can raise the limit");
+  });
+});
