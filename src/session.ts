@@ -3,7 +3,7 @@
 import type { StaleNotice } from "./core/call.js";
 import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
 import { diff, type JsonObject } from "./core/json.js";
-import type { Ledger, SeenRecord } from "./core/ports.js";
+import type { Ledger, SeenRecord, SeenShelf } from "./core/ports.js";
 
 interface ReadWith {
   readonly tool: string;
@@ -19,6 +19,16 @@ interface Entry {
 interface ListEntry {
   readonly members: ReadonlyMap<string, JsonObject>;
   readonly at: string;
+  readonly readWith: ReadWith;
+  readonly place: Place;
+  /** The newest commit when it was read, or when it was last said to be outdated. */
+  readonly seq: number;
+}
+
+/** Where a list looked. */
+interface Place {
+  readonly account: string;
+  readonly region: string;
 }
 
 /** Revisions remembered before the oldest is dropped: a dropped one is "stale", so a read again always mends it. */
@@ -32,6 +42,8 @@ export interface Session extends Ledger {
   revision(seen: Seen, state: State): Revision;
   /** Records an answer, and says what in it differs from what the session was shown before. */
   see(answer: Shown): StaleNotice[];
+  /** What a revision showed, also one that an earlier process on this machine handed out. */
+  recall(revision: Revision): Promise<SeenRecord | null>;
   /** What the store has learnt of things this session was shown, from any session; each change is told once. */
   outdated(state: State): StaleNotice[];
   /** The session's own change made these known: the answer that says so is the notice. */
@@ -54,10 +66,21 @@ export interface Shown {
   readonly state: State;
   readonly at: string;
   readonly readWith: ReadWith;
+  readonly place: Place;
 }
 
-/** @example const session = createSession(); session.see({ seen, complete: true, state, at, readWith }) */
-export function createSession(): Session {
+export interface SessionOptions {
+  /** This server process: its own changes are told in their own answers. */
+  readonly id?: string;
+  readonly shelf?: SeenShelf;
+  /** Hears of every resource whose shown content is known to be outdated, by its key, as soon as that is known. */
+  readonly outdated?: (rid: string) => void;
+  /** What a change planned by a tool makes stale: whether it covers a read by another. */
+  readonly covers?: (planned: string, read: string) => boolean;
+}
+
+/** @example const session = createSession({}); session.see({ seen, complete: true, state, at, readWith }) */
+export function createSession({ id = "", shelf, outdated: tell = () => {}, covers = () => false }: SessionOptions): Session {
   const revisions = new Map<Revision, SeenRecord>();
   const entries = new Map<string, Entry>();
   const lists = new Map<string, ListEntry>();
@@ -74,6 +97,7 @@ export function createSession(): Session {
     if (handedOut) {
       revisions.delete(revision);
       revisions.set(revision, record);
+      shelf?.keep(record);
     }
     if (revisions.size > MOST_REVISIONS) revisions.delete(revisions.keys().next().value!);
     entries.delete(keyOf(seen));
@@ -85,15 +109,46 @@ export function createSession(): Session {
     return revision;
   }
 
+  let looked = 0;
+
+  /** Whole answers that a change of another session may have made incomplete, by what its tool makes stale; each told once. */
+  function listsOutdated(state: State): StaleNotice[] {
+    if (state.seq === looked || lists.size === 0) return [];
+    const since = Math.min(...[...lists.values()].map(({ seq }) => seq));
+    looked = state.seq;
+    const changed = [...state.resources.values()].filter(({ revisionSeq }) => revisionSeq > since);
+    return [...lists].flatMap(([key, list]) => {
+      const cause = changed.find(({ ref, revisionSeq, lineage }) => {
+        const last = lineage.at(-1);
+        if (revisionSeq <= list.seq || !last || last.seq !== revisionSeq || !covers(last.tool, list.readWith.tool)) return false;
+        const here = ref.account === list.place.account && [list.place.region, "global"].includes(ref.region);
+        return here && state.operations.get(last.operationId)?.owner.session !== id;
+      });
+      lists.set(key, { ...list, seq: state.seq });
+      if (!cause) return [];
+      const last = cause.lineage.at(-1)!;
+      return [
+        {
+          what: list.readWith.tool,
+          youSaw: { count: list.members.size, observedAt: list.at },
+          now: { changedBy: last.tool, resource: cause.rid, at: last.timestamp },
+          since: list.at,
+          readAgainWith: list.readWith,
+        },
+      ];
+    });
+  }
+
   return {
     entries: () =>
       [...entries.values()].map(({ record, readWith }) => ({ record, readWith, gone: gone.has(keyOf(record)) })),
     seen: (revision) => revisions.get(revision) ?? null,
+    recall: async (revision) => revisions.get(revision) ?? (await shelf?.find(revision)) ?? null,
     revision: (seen, state) => revisionOf(seqOf(seen, state), seen.content),
 
-    see({ seen, complete, state, at, readWith }) {
+    see({ seen, complete, state, at, readWith, place }) {
       const notices: StaleNotice[] = [];
-      const listKey = `${readWith.tool} ${JSON.stringify(readWith.arguments)}`;
+      const listKey = `${place.account} ${place.region} ${readWith.tool} ${JSON.stringify(readWith.arguments)}`;
       const before = complete ? lists.get(listKey) : undefined;
       const told = new Set<string>();
       if (before) {
@@ -108,11 +163,15 @@ export function createSession(): Session {
         if (old && !told.has(keyOf(one))) {
           const notice = contentNotice(old, one, readWith);
           if (notice) notices.push(notice);
+          if (notice) tell(ridOf(one.ref));
         }
         remember(one, state, at, readWith);
       }
       if (complete && lists.size >= MOST_LISTS) lists.delete(lists.keys().next().value!);
-      if (complete) lists.set(listKey, { members: new Map(seen.map((one) => [keyOf(one), one.content])), at });
+      if (complete) {
+        const members = new Map(seen.map((one) => [keyOf(one), one.content]));
+        lists.set(listKey, { members, at, readWith, place, seq: state.seq });
+      }
       return bounded(notices);
     },
 
@@ -124,6 +183,7 @@ export function createSession(): Session {
         entries.set(key, { ...entry, seq: managed.revisionSeq });
         const last = managed.lineage.at(-1);
         if (managed.properties && diff(entry.record.content, managed.properties).length === 0) continue;
+        tell(ridOf(entry.record.ref));
         notices.push({
           what: ridOf(entry.record.ref),
           youSaw: { revision: entry.record.revision, observedAt: entry.record.observedAt },
@@ -136,7 +196,7 @@ export function createSession(): Session {
           readAgainWith: entry.readWith,
         });
       }
-      return bounded(notices);
+      return bounded([...notices, ...listsOutdated(state)]);
     },
 
     due: ({ account, region }, before) =>
@@ -163,11 +223,13 @@ export function createSession(): Session {
           };
           const notice = contentNotice(entry, fresh, entry.readWith);
           if (notice) notices.push(notice);
+          if (notice) tell(ridOf(record.ref));
           // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
           if (!notice) entries.set(keyOf(record), { ...entry, record: { ...record, observedAt: at } });
           else remember(fresh, state, at, entry.readWith, false);
         } else {
           gone.add(keyOf(record));
+          tell(ridOf(record.ref));
           notices.push({
             what: ridOf(record.ref),
             youSaw: { revision: record.revision, observedAt: record.observedAt },
@@ -182,6 +244,7 @@ export function createSession(): Session {
 
     changed(resources, state, at) {
       return resources.map((one) => {
+        if (entries.has(keyOf(one))) tell(ridOf(one.ref));
         const readWith = entries.get(keyOf(one))?.readWith ?? readerOf(one);
         return remember(one, state, at, readWith);
       });

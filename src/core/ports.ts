@@ -171,6 +171,14 @@ export interface SeenRecord extends Seen {
   readonly observedAt: string;
 }
 
+/** What revisions showed, kept beyond the process that handed them out. A cache: what it has lost is stale. */
+export interface SeenShelf {
+  keep(record: SeenRecord): void;
+  find(revision: Revision): Promise<SeenRecord | null>;
+  /** Resolves once everything kept so far is written. */
+  settled(): Promise<void>;
+}
+
 /** Everything a tool may hold. There is no writer in it. */
 export interface ReadPorts {
   readonly aws: AwsReader;

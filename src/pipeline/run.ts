@@ -86,7 +86,7 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
     basedOn: given,
     ...rest
   } = call.input as JsonObject & { intent: string; explanation?: string };
-  const basedOn = tool.basedOn === "none" ? undefined : seenAt(deps, call, given);
+  const basedOn = tool.basedOn === "none" ? undefined : await seenAt(deps, call, given);
   const proposal = await tool.propose(rest, Object.assign(ports, { basedOn: basedOn ?? new Map() }));
   const { change, token } = await deps.gate.plan({
     tool: call.entry!.name,
@@ -127,19 +127,19 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
 }
 
 /** What the given revisions showed, by resource. Whether they are enough is judged on the plan: see `checkBasedOn`. */
-function seenAt(deps: RunDeps, call: Call, given: Json | undefined): ReadonlyMap<string, SeenRecord> {
+async function seenAt(deps: RunDeps, call: Call, given: Json | undefined): Promise<ReadonlyMap<string, SeenRecord>> {
   const revisions = (Array.isArray(given) ? given : given === undefined ? [] : [given])
-    .map(String)
-    .filter((text) => text.trim() !== "");
+    .map((one) => String(one).trim())
+    .filter((text) => text !== "");
   const read = deps.readOf(call.entry!.domain, call.input!);
+  const records = await Promise.all(revisions.map((revision) => deps.session.recall(revision)));
   return new Map(
-    revisions.map((revision) => {
-      const record = deps.session.seen(revision.trim());
+    records.map((record, index) => {
       if (!record) {
         throw new OpsError(
           "stale_revision",
-          "`basedOn` is no revision this session was shown, or one too old to be remembered. Nothing was planned. Read the resource again.",
-          { field: "basedOn", details: { given: revision.slice(0, 64) }, next: [read] },
+          "`basedOn` is no revision this server has shown on this machine, or one too old to be remembered. Nothing was planned. Read the resource again.",
+          { field: "basedOn", details: { given: revisions[index]!.slice(0, 64) }, next: [read] },
         );
       }
       return [ridOf(record.ref), record] as const;

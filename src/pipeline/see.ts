@@ -25,6 +25,7 @@ export const see =
             complete: outcome.complete ?? false,
             state,
             at,
+            place: call.aws!,
             readWith: { tool: call.entry!.name, arguments: (call.input ?? {}) as JsonObject },
           })
         : [];

@@ -244,7 +244,7 @@ async function restart(
       config: { ...ConfigSchema.parse({}), allowWrites: true, approveFrom: "never", waitSeconds: 30 },
       aws: aws.port(),
       store: recorder.watch(store),
-      session: createSession(),
+      session: createSession({}),
       secrets: secretKeeper(async (value) => digest(value)),
       clock,
       ids,
