@@ -5,7 +5,7 @@ export const GONE = "gone";
 export const MADE = "made";
 export const USES = "uses";
 
-/** Event names (separated by spaces) → pointers below which they change the resource (`/` = anywhere), or one of the words. */
+/** Event names (separated by spaces) → pointers below which they change the resource (`/` = anywhere), or the words. */
 type Rows = Readonly<Record<string, string>>;
 
 const TAGS = "/tags /Tags /name";
@@ -34,7 +34,7 @@ const ROWS: Readonly<Record<string, Rows>> = {
     "AttachVolume DetachVolume": "/Volumes /BlockDeviceMappings",
     "CreateTags DeleteTags": TAGS,
     RunInstances: MADE,
-    TerminateInstances: GONE,
+    TerminateInstances: `${GONE} /state /securityGroups /subnetId /vpcId /privateIp /publicIp`,
     "CreateImage CreateSnapshots RegisterInstancesWithLoadBalancer RegisterTargets": USES,
   },
   "AWS::ECS::Service": {

@@ -185,14 +185,15 @@ function aboutSubject(request: Json, type: string, wanted: readonly string[]): b
   return subjectsOf(type).every((key) => {
     const given = request[key];
     if (typeof given !== "string") return true;
-    return wanted.some((name) => same(name, given) || name.split(/[/|]/).includes(given));
+    // A cluster stands in the ARN of what runs in it.
+    const short = ARN.test(given) ? given.split("/").at(-1)! : given;
+    return wanted.some((name) => same(name, given) || name.split(/[/|]/).includes(short));
   });
 }
 
 function fits(effect: readonly string[], { path, kind }: Difference): boolean {
   if (effect.includes(USES)) return false;
   if (path === "") return kind === "REMOVE" ? effect.includes(GONE) : kind === "ADD" ? effect.includes(MADE) : true;
-  if (effect.includes(GONE) || effect.includes(MADE)) return false;
   return effect.some((at) => at === "/" || path === at || path.startsWith(`${at}/`));
 }
 
