@@ -81,7 +81,7 @@ const entryView = (entry: LineageEntry): JsonObject => JSON.parse(JSON.stringify
 const drift = gate({
   title: "Detect drift",
   description:
-    "Compare what this server last left with live AWS: one resource, a type, or all it manages in this region. Tells kind, severity and the three answers to drift. Reads only; a failed read is UNKNOWN, never DELETED.",
+    "Compare what this server last left with live AWS: one resource, a type, or all it manages in this region. Tells kind, severity, who did it where CloudTrail says, and the three answers to drift. Reads only; a failed read is UNKNOWN, never DELETED.",
   scope: "region",
   changesAws: false,
   foreignText: true,

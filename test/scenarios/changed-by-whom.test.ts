@@ -330,7 +330,6 @@ describe("drift", () => {
   it("of many resources asks for the worst first and stops at a dozen lookups", async () => {
     const { wrap, asked } = withTrail(nothing);
     const session = await inMemory({ wrap });
-    await managed(session);
     const planned = await session.call("instances_launch", {
       imageId: "ami-0cc00000000000001",
       instanceType: "t3.micro",
@@ -339,6 +338,7 @@ describe("drift", () => {
     });
     const applied = await session.call("changes_apply", { executionToken: planned.executionToken });
     expect(applied.outcome).toBe("applied");
+    await managed(session);
     await session.edit((region) => {
       for (const instance of Object.values(region.instances).slice(4)) instance.state = "terminated";
     });
