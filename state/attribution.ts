@@ -291,7 +291,7 @@ interface Leaves {
 const DEEPEST = 12;
 const MOST_LEAVES = 5_000;
 /** CloudTrail's word in place of what it does not record. */
-const HIDDEN = /^HIDDEN_|^\*{3,}$/;
+const HIDDEN = /^HIDDEN_|^\*{3,}$|^<sensitiveDataRemoved>$/;
 
 /** Documents are compared many times: each is taken apart once. */
 const apart = new WeakMap<object, Leaves>();

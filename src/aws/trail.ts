@@ -71,6 +71,7 @@ async function asked(api: Api, pace: Pace, input: LookupEventsRequest) {
 
 const TEXT = 128;
 const AGENT = 200;
+const PRINCIPAL = 600;
 const some = (value: unknown, limit = TEXT): string | undefined =>
   typeof value === "string" && value !== "" ? foreign(value, limit) || undefined : undefined;
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {});
@@ -108,8 +109,8 @@ export function trailEventOf(event: AwsEvent): TrailEvent | null {
     requestId: some(record.requestID),
     arn,
     principal:
-      some(issuer.arn) ??
-      some(identity.arn) ??
+      some(issuer.arn, PRINCIPAL) ??
+      some(identity.arn, PRINCIPAL) ??
       some(identity.userName) ??
       invokedBy ??
       some(event.Username) ??

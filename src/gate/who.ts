@@ -107,6 +107,8 @@ export function whoChanged({ clock, log }: { readonly clock: Clock; readonly log
       complete &&= found.complete;
       const authors = asked.changes.map((change) => authorOf(change, asked, [...events.values()], ours));
       if (authors.every((author) => author !== null && author.confidence !== "possible")) break;
+      // Should the time run out now, this much is known.
+      say(conclude(NOT_IN_TIME));
     }
     say(
       conclude(

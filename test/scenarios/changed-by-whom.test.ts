@@ -210,6 +210,39 @@ describe("a refusal", () => {
     await session.close();
   });
 
+  it("out of time after the first of two names, what that one said is told", async () => {
+    let begun = (): void => {};
+    const second = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const { wrap } = withTrail(async (query, real) => {
+      if (query.name !== GROUP) {
+        begun();
+        return new Promise<never>(() => {});
+      }
+      const page = await real(query);
+      return { ...page, events: page.events.map((event): TrailEvent => ({ ...event, name: "Unheard" })) };
+    });
+    const session = await inMemory({ wrap });
+    const { revision } = await session.call("securityGroups_get", { groupId: GROUP });
+    await session.outsider.allow(GROUP, 22, "10.0.0.0/8");
+    const answer = cleanUp(session, revision);
+    await second;
+    await session.waitedFor(1_500);
+    expect((await answer).changed[0].by).toMatchObject({ status: "known", confidence: "possible", session: "dana" });
+    await session.close();
+  });
+
+  it("with more recorded than was read, nobody is called absent", async () => {
+    const { wrap } = withTrail(async () => ({ events: [], complete: false }));
+    const session = await inMemory({ wrap });
+    expect((await refusal(session)).changed[0].by).toMatchObject({
+      status: "unknown",
+      because: expect.stringContaining("CloudTrail has more of that time"),
+    });
+    await session.close();
+  });
+
   it("events come late: pending for a quarter of an hour, then nothing was recorded", async () => {
     const { wrap, asked } = withTrail(nothing);
     const session = await inMemory({ wrap });

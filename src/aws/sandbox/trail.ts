@@ -132,6 +132,7 @@ function ec2Shape(value: Json): Json {
   if (!isObject(value)) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, member]) => {
+      if (key === "UserData") return [lower(key), "<sensitiveDataRemoved>"];
       const [name, item] = EC2_LISTS[key] ?? [lower(key), "item"];
       if (!Array.isArray(member)) return [name, ec2Shape(member)];
       return [name, { items: member.map((one) => (isObject(one) ? ec2Shape(one) : { [item]: one })) }];
