@@ -21,6 +21,9 @@ export const worst = (severities: readonly Severity[]): Severity | null =>
 export const raised = (severity: Severity): Severity =>
   SEVERITIES[Math.min(SEVERITIES.indexOf(severity) + 1, SEVERITIES.length - 1)]!;
 
+/** One level down: what an AWS service does by itself is mostly meant. */
+export const lowered = (severity: Severity): Severity => SEVERITIES[Math.max(SEVERITIES.indexOf(severity) - 1, 0)]!;
+
 export interface ToJudge {
   readonly type: string;
   readonly path: string;

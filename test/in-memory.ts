@@ -19,6 +19,8 @@ export interface InMemory {
   readonly outsider: Outsider;
   /** The account itself, for changes that the outsider has no word for. */
   edit(change: (region: WorldRegion) => void): Promise<void>;
+  /** Resolves when somebody waits for so long beside other work; the wait is over then. */
+  waitedFor(milliseconds: number): Promise<void>;
   /** Lets time pass. */
   pass(milliseconds: number): void;
   close(): Promise<void>;
@@ -41,7 +43,8 @@ export async function inMemory({
   scan = async () => [],
 }: InMemoryOptions = {}): Promise<InMemory> {
   let now = Date.parse("2026-11-21T10:00:00Z");
-  const waiting = new Set<() => void>();
+  const waiting = new Set<{ readonly milliseconds: number; over(): void }>();
+  const watchers = new Set<() => void>();
   const clock: Clock = {
     now: () => new Date(now),
     // Nobody waits in a test: whoever would sleep goes on at once, unless the work beside it is to win the race.
@@ -51,7 +54,10 @@ export async function inMemory({
         if (!signal) {
           now += milliseconds;
           resolve();
-        } else waiting.add(resolve);
+        } else {
+          waiting.add({ milliseconds, over: resolve });
+          for (const look of watchers) look();
+        }
       }),
   };
   const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
@@ -87,6 +93,20 @@ export async function inMemory({
       change(held.regions[SANDBOX_REGION]!);
       await world.save(held);
     },
+    waitedFor: (milliseconds) =>
+      new Promise((resolve) => {
+        const look = () => {
+          const waiter = [...waiting].find((one) => one.milliseconds === milliseconds);
+          if (!waiter) return;
+          waiting.delete(waiter);
+          watchers.delete(look);
+          now += milliseconds;
+          waiter.over();
+          resolve();
+        };
+        watchers.add(look);
+        look();
+      }),
     pass: (milliseconds) => {
       now += milliseconds;
     },

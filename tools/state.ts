@@ -5,8 +5,9 @@ import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type S
 import { isGone, type ResourceSchema, volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import { diff, type Json, type JsonObject, propertyOf } from "../src/core/json.js";
-import type { AwsReader, DriftObservation, GatePorts } from "../src/core/ports.js";
+import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/core/ports.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";
+import { authorView, questionOf, withAuthors, worseFirst } from "../state/attribution.js";
 import { converge } from "../state/converge.js";
 import { type DriftReport, driftOf } from "../state/drift.js";
 import { claims } from "../state/fold.js";
@@ -80,7 +81,7 @@ const entryView = (entry: LineageEntry): JsonObject => JSON.parse(JSON.stringify
 const drift = gate({
   title: "Detect drift",
   description:
-    "Compare what this server last left with live AWS: one resource, a type, or all it manages in this region. Tells kind, severity and the three answers to drift. Reads only; a failed read is UNKNOWN, never DELETED.",
+    "Compare what this server last left with live AWS: one resource, a type, or all it manages in this region. Tells kind, severity, who did it where CloudTrail says, and the three answers to drift. Reads only; a failed read is UNKNOWN, never DELETED.",
   scope: "region",
   changesAws: false,
   foreignText: true,
@@ -110,10 +111,14 @@ const drift = gate({
     const observations: DriftObservation[] = [];
     const rows: JsonObject[] = [];
     const contents = await ports.confirmed(some);
+    const compared: Report[] = [];
     for (const [index, resource] of some.entries()) {
       const busy = held.get(resource.rid);
-      const report = busy ? busyReport(busy.changeId) : await compare(ports, resource, contents[index]!);
-      rows.push(rowOf(resource, report));
+      compared.push(busy ? busyReport(busy.changeId) : await compare(ports, resource, contents[index]!));
+    }
+    for (const [index, { report, noticedAt, ...by }] of (await authored(ports, some, compared)).entries()) {
+      const resource = some[index]!;
+      rows.push({ ...rowOf(resource, report), ...by });
       observations.push({
         rid: resource.rid,
         status: report.status,
@@ -121,7 +126,12 @@ const drift = gate({
         details:
           report.status === "IN_SYNC"
             ? null
-            : { because: report.because, differences: report.differences as unknown as Json },
+            : {
+                because: report.because,
+                differences: report.differences as unknown as Json,
+                ...by,
+                ...(noticedAt ? { noticedAt } : {}),
+              },
       });
     }
     await ports.recordDrift(observations);
@@ -148,6 +158,41 @@ const drift = gate({
 });
 
 type Report = Omit<DriftReport, "status"> & { readonly status: DriftObservation["status"] };
+
+interface Authored {
+  readonly report: Report;
+  /** Since when the drift is known of, where there is any. */
+  readonly noticedAt?: string;
+  /** Who deleted it, and when; who made a difference stands with the difference. */
+  readonly by?: JsonObject;
+  readonly at?: string;
+}
+
+/** Who made what differs, the worst asked first. */
+async function authored(
+  ports: GatePorts,
+  resources: readonly ManagedResource[],
+  reports: readonly Report[],
+): Promise<readonly Authored[]> {
+  const asked = reports
+    .flatMap((report, index) => questionOf(resources[index]!, report) ?? [])
+    .sort((a, b) => worseFirst(reportOf(a), reportOf(b)));
+  function reportOf({ ref }: WhoAsked): Report {
+    return reports[resources.findIndex(({ rid }) => rid === ridOf(ref))]!;
+  }
+  const answers = await ports.whoChanged(asked);
+  return reports.map((report, index) => {
+    const at = asked.findIndex(({ ref }) => ridOf(ref) === resources[index]!.rid);
+    if (at < 0) return { report };
+    const noticedAt = asked[at]!.noticedAt ?? ports.now.toISOString();
+    const by = answers[at] ?? [];
+    return {
+      report: withAuthors(report, by),
+      noticedAt,
+      ...(report.differences.length === 0 ? authorView(by[0]) : {}),
+    };
+  });
+}
 
 const bare = (status: Report["status"], because: string): Report => ({
   status,

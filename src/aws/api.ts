@@ -10,6 +10,7 @@ import type {
   ListResourcesOutput,
 } from "@aws-sdk/client-cloudcontrol";
 import type { DescribeTypeInput, DescribeTypeOutput } from "@aws-sdk/client-cloudformation";
+import type { LookupEventsRequest, LookupEventsResponse } from "@aws-sdk/client-cloudtrail";
 import type {
   DescribeAddressesRequest,
   DescribeAddressesResult,
@@ -31,7 +32,7 @@ import { OpsError } from "../core/errors.js";
 import type { Log } from "../core/ports.js";
 import { opsError } from "./errors.js";
 
-export const SERVICES = ["ec2", "sts", "cloudcontrol", "cloudformation"] as const;
+export const SERVICES = ["ec2", "sts", "cloudcontrol", "cloudformation", "cloudtrail"] as const;
 export type Service = (typeof SERVICES)[number];
 
 /** `"service:Operation"` → what goes in, what comes out. */
@@ -48,6 +49,7 @@ export interface ReadOperations {
   "cloudcontrol:ListResources": [ListResourcesInput, ListResourcesOutput];
   "cloudcontrol:GetResourceRequestStatus": [GetResourceRequestStatusInput, GetResourceRequestStatusOutput];
   "cloudformation:DescribeType": [DescribeTypeInput, DescribeTypeOutput];
+  "cloudtrail:LookupEvents": [LookupEventsRequest, LookupEventsResponse];
 }
 
 /** Every answer may carry the id AWS's support asks for. */
@@ -82,7 +84,7 @@ export interface RawCall {
 /** Carries a call to AWS or to the sandbox; throws what the SDK throws. */
 export type Transport = (call: RawCall) => Promise<unknown>;
 
-const READS = /^(Describe|Get|List)[A-Z]/;
+const READS = /^(Describe|Get|List|Lookup)[A-Z]/;
 
 /** Whether a call can change nothing: it reads, or it only asks whether it would be accepted. */
 const harmless = (operation: string, input: object): boolean =>

@@ -45,12 +45,20 @@ interface MiddlewareStack {
   add(middleware: (next: Handler) => Handler, options: object): void;
 }
 
+interface Module {
+  readonly client: string;
+  load(): Promise<unknown>;
+  /** Attempts of one call, where its caller retries at a pace of its own; else the SDK's number. */
+  readonly attempts?: number;
+}
+
 /** One import a service, so that a bundler can cut them apart and start-up loads none. */
-const MODULES: Readonly<Record<Service, { readonly client: string; load(): Promise<unknown> }>> = {
+const MODULES: Readonly<Record<Service, Module>> = {
   ec2: { client: "EC2Client", load: () => import("@aws-sdk/client-ec2") },
   sts: { client: "STSClient", load: () => import("@aws-sdk/client-sts") },
   cloudcontrol: { client: "CloudControlClient", load: () => import("@aws-sdk/client-cloudcontrol") },
   cloudformation: { client: "CloudFormationClient", load: () => import("@aws-sdk/client-cloudformation") },
+  cloudtrail: { client: "CloudTrailClient", load: () => import("@aws-sdk/client-cloudtrail"), attempts: 1 },
 };
 
 /** Cloud Control runs a handler behind every read, which takes longer than a plain call. */
@@ -116,13 +124,14 @@ export function awsClients(options: ClientOptions): Clients {
   const clients = new Map<string, Promise<Client>>();
 
   async function build(service: Service, region: string): Promise<Client> {
-    const { client, load } = MODULES[service];
+    const { client, load, attempts } = MODULES[service];
     const Class = exported<ClientClass>(await load(), client);
     return new Class({
       region,
       credentials: credentials.get,
       customUserAgent: [["aws-devops-mcp", options.version]],
       requestHandler: REQUEST_HANDLER,
+      ...(attempts !== undefined && { maxAttempts: attempts }),
       ...(options.profile !== undefined && { profile: options.profile }),
     });
   }

@@ -8,12 +8,14 @@ import { awsClients, type Credentials } from "./clients.js";
 import { opsError } from "./errors.js";
 import { executor, preflight, type WholeApi } from "./executor.js";
 import { identityOf } from "./identity.js";
+import { type Pace, pace } from "./pace.js";
 import { defaultRegion, type Env, profileName, renewal } from "./profile.js";
 import { awsReader } from "./reader.js";
 import { regionCheck } from "./regions.js";
 import { sandboxTransport } from "./sandbox/api.js";
 import { SANDBOX_REGION, type WorldStore } from "./sandbox/world.js";
 import { schemas } from "./schema.js";
+import { globalTrailRegion, LOOKUPS, lookupEvents } from "./trail.js";
 
 export interface AwsOptions {
   /** The environment the server was started in. Credentials and endpoints are read by the SDK itself. */
@@ -48,6 +50,14 @@ function awsOf(place: Place): Aws {
   const check = regionCheck(async () => reading((await place.region()) ?? ANY_REGION));
   const identity = identityOf(place.credentials, place.roleArn);
   const schema = schemas(place.clock);
+  const paces = new Map<string, Pace>();
+
+  /** CloudTrail's rate is one for an account and region, whoever asks. */
+  function paceOf(key: string): Pace {
+    const made = paces.get(key) ?? pace(place.clock, LOOKUPS.count, LOOKUPS.windowMs);
+    paces.set(key, made);
+    return made;
+  }
 
   async function reader(region: string): Promise<AwsReader> {
     await check(region);
@@ -62,6 +72,10 @@ function awsOf(place: Place): Aws {
       identity: who,
       schema: (type) => schema(api, region, type),
       preflight: (step) => preflight(whole(region), step),
+      async trail(query) {
+        const where = query.global ? globalTrailRegion(who.arn, region) : region;
+        return lookupEvents(where === region ? api : reading(where), paceOf(`${who.account}/${where}`), query);
+      },
     });
   }
 

@@ -14,10 +14,11 @@ export interface ReaderParts {
   readonly region: string;
   readonly identity: Identity;
   readonly schema: (type: string) => Promise<ResourceSchema>;
+  readonly trail: AwsReader["trail"];
   readonly preflight: (step: ChangeStep) => Promise<void>;
 }
 
-export function awsReader({ api, region, identity, schema, preflight }: ReaderParts): AwsReader {
+export function awsReader({ api, region, identity, schema, trail, preflight }: ReaderParts): AwsReader {
   const types = typeReaders(api);
   const get = <T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null> => types[type].get(id);
 
@@ -63,6 +64,7 @@ export function awsReader({ api, region, identity, schema, preflight }: ReaderPa
         details: { type: ref.type },
       });
     },
+    trail,
     preflight,
   };
 }

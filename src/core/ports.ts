@@ -13,7 +13,8 @@ import type {
 } from "./change.js";
 import type { Contents, GroupUser, InstanceDependants, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
-import type { JsonObject } from "./json.js";
+import type { Difference, JsonObject } from "./json.js";
+import type { Attribution, TrailPage, TrailQuery } from "./trail.js";
 
 export interface Clock {
   now(): Date;
@@ -76,6 +77,8 @@ export interface AwsReader {
   schema(type: string): Promise<ResourceSchema>;
   /** The content of a resource by the reader that is asked for: what guards, drift and read-backs compare. */
   content(ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null>;
+  /** The calls that changed a resource in a time, as CloudTrail recorded them. Its limit of two requests a second is kept here. */
+  trail(query: TrailQuery): Promise<TrailPage>;
   /** Asks AWS whether the step would be accepted (EC2 DryRun); returns where the service has no such question. */
   preflight(step: ChangeStep): Promise<void>;
 }
@@ -229,7 +232,24 @@ export interface GatePorts extends ReadPorts {
   confirmed(
     resources: readonly { readonly ref: ResourceRef; readonly reader: ReaderName }[],
   ): Promise<readonly (JsonObject | null | OpsError)[]>;
+  /**
+   * Who made changes, by CloudTrail: one answer a change, in the order asked, worst first. Never fails and never waits
+   * long; what could not be looked up in time is `pending`.
+   */
+  whoChanged(questions: readonly WhoAsked[]): Promise<readonly (readonly Attribution[])[]>;
   recordDrift(reports: readonly DriftObservation[]): Promise<void>;
+}
+
+/** What is asked of CloudTrail about one resource. */
+export interface WhoAsked {
+  readonly ref: ResourceRef;
+  /** What CloudTrail may call it, most telling first. */
+  readonly names: readonly string[];
+  /** When it was last known to be otherwise. */
+  readonly since: string;
+  readonly changes: readonly Difference[];
+  /** When the change was first noticed, if that was before now. */
+  readonly noticedAt?: string;
 }
 
 export interface DriftObservation {

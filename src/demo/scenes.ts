@@ -93,23 +93,26 @@ const danger2: Scene = {
       intent: "Let the office reach the admin port",
     });
     stage.say("outsider", "another engineer adds tcp/5432 from 10.1.0.0/16 between plan and apply");
-    await stage.outsider.allow(groupId, 5432, "10.1.0.0/16");
+    await stage.outsider.allow(groupId, 5432, "10.1.0.0/16", "lee");
     const late = await stage.call("changes_apply", { executionToken: planned.data.executionToken ?? "" });
     const after = await stage.call("securityGroups_get", { groupId });
     const ports = rows(valueAt(after.data, "/securityGroup/rules")).map((rule) => rule.fromPort);
     const namesIt = /tcp\/22 from 10\.0\.0\.0\/8/.test(text(refused.data.message));
+    const authorOf = ({ data }: Told): Json => valueAt(rows(data.changed)[0] ?? {}, "/by/session") ?? null;
     const held =
       refused.isError &&
       refused.data.code === "stale_revision" &&
       namesIt &&
+      authorOf(refused) === "dana" &&
+      authorOf(late) === "lee" &&
       late.isError &&
       late.data.code === "stale_revision" &&
       [22, 443, 5432].every((port) => ports.includes(port));
     return {
       held,
       because: held
-        ? "both changes were refused naming the unseen rule, and ports 22, 443 and 5432 are still open"
-        : `refusals ${text(refused.data.code)} and ${text(late.data.code)}; ports ${ports.join(", ")}`,
+        ? "both changes were refused naming the unseen rule and who added it, and ports 22, 443 and 5432 are still open"
+        : `authors ${text(authorOf(refused))} and ${text(authorOf(late))}; refusals ${text(refused.data.code)} and ${text(late.data.code)}; ports ${ports.join(", ")}`,
     };
   },
 };

@@ -49,6 +49,10 @@ type P = (text: string) => string;
 function linesOf({ data, text, isError }: Told): string[] {
   const lines = text.filter((block) => block.startsWith("[System:"));
   if (isError) lines.push(`${data.code}: ${data.message}`);
+  for (const { path, by, at } of isError ? list(data.changed) : []) {
+    const author = isObject(by) ? (by.session ?? by.principal ?? by.because) : undefined;
+    if (author !== undefined) lines.push(`changed by ${author}${at ? ` at ${at}` : ""}: ${path}`);
+  }
   for (const notice of list(data.staleNotices)) {
     lines.push(`STALE ${notice.what}: you saw ${short(notice.youSaw)}, now ${short(notice.now)}`);
   }

@@ -195,8 +195,10 @@ async function recheck(
     const touches = [...new Set(steps.flatMap((step) => step.touches))];
     const { overlapping, disjoint } = moved(first.before, now, touches);
     if (overlapping.length > 0 || now === null) {
-      throw conflict(
+      throw await conflict(
         {
+          aws: request.aws,
+          since: change.plannedAt,
           ref: first.ref,
           reader: first.reader,
           youSaw: { observedAt: change.plannedAt },
@@ -208,7 +210,7 @@ async function recheck(
           at,
           repeated: request.refusedBefore(rid),
         },
-        deps.session,
+        deps,
       );
     }
     if (disjoint.length > 0) notes.push(rebased(first.ref.id, disjoint));

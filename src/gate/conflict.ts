@@ -1,11 +1,14 @@
-// You saw / now: whether the world moved under a plan, and the answer that says so. Hands out content, never a key.
+// You saw / now, and by whom: whether the world moved under a plan, and the answer that says so. Hands out content, never a key.
 
+import { authorView, namesOf } from "../../state/attribution.js";
 import { type Basis, type ResourceRef, ridOf, type Seen, type State } from "../core/change.js";
 import { showRule } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { type Difference, diff, isObject, type Json, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
-import type { SeenRecord } from "../core/ports.js";
-import { readerOf, type Session } from "../session.js";
+import type { AwsReader, SeenRecord } from "../core/ports.js";
+import { readerOf } from "../session.js";
+import type { GateDeps } from "./deps.js";
+import { BESIDE_REFUSAL } from "./who.js";
 
 export interface Moved {
   readonly overlapping: readonly Difference[];
@@ -31,12 +34,22 @@ function inWords(ref: ResourceRef, { path, kind, before, after }: Difference): s
   return isRule ? `rule ${showRule(rule)} ${verb}` : path === "" ? `it ${verb}` : `${propertyOf(path)} changed`;
 }
 
+/** Differences an answer shows; who made each of them is looked for. */
+const MOST_SHOWN = 20;
+
+/** What a resource was that is gone now. */
+const beforeOf = ([first]: readonly Difference[]): JsonObject | null =>
+  first?.path === "" && isObject(first.before) ? first.before : null;
+
 /**
  * The refusal when the world moved. Records the fresh content as shown, so that its revision can be built upon.
  * After two refusals in a row on a resource it tells the model to stop and ask.
  */
-export function conflict(
+export async function conflict(
   facts: {
+    readonly aws: AwsReader;
+    /** When the resource was last seen to be as it was seen. */
+    readonly since: string;
     readonly ref: ResourceRef;
     readonly reader: Seen["reader"];
     readonly youSaw: { readonly revision?: string; readonly observedAt: string };
@@ -48,20 +61,27 @@ export function conflict(
     readonly at: string;
     readonly repeated: boolean;
   },
-  session: Session,
-): OpsError {
+  { session, who }: Pick<GateDeps, "session" | "who">,
+): Promise<OpsError> {
   const { ref, now, overlapping } = facts;
+  const shown = overlapping.slice(0, MOST_SHOWN);
   const read = readerOf({ ref, reader: facts.reader });
   const fresh = now
     ? session.changed([{ ref, reader: facts.reader, content: now }], facts.state, facts.at)[0]
     : undefined;
+  const [by = []] = await who.ask(
+    facts.aws,
+    facts.state,
+    [{ ref, names: namesOf(ref, now ?? beforeOf(overlapping)), since: facts.since, changes: shown }],
+    BESIDE_REFUSAL,
+  );
   const told = [...new Set(overlapping.map((difference) => inWords(ref, difference)))];
   const words = told.slice(0, 3);
   const more = told.length > 3 ? ` and ${told.length - 3} more` : "";
   const happened = now ? `${words.join("; ")}${more}` : "it no longer exists";
   const todo = facts.repeated
     ? "This is the second refusal in a row here: stop and ask the user what they want."
-    : "Tell the user what changed and ask; then plan again from the fresh revision.";
+    : `Tell the user what changed${by.some(({ status }) => status === "known") ? " and by whom (`changed[].by`)" : ""} and ask; then plan again from the fresh revision.`;
   return new OpsError(
     "stale_revision",
     `Not ${facts.phase === "plan" ? "planned" : "applied"}, nothing changed in AWS. Since ${ref.id} was read ${happened}. ${todo}`,
@@ -71,11 +91,12 @@ export function conflict(
         rid: ridOf(ref),
         youSaw: facts.youSaw,
         now: fresh ? { revision: fresh, observedAt: facts.at, content: now } : { exists: false, observedAt: facts.at },
-        changed: overlapping.slice(0, 20).map((difference) => ({
+        changed: shown.map((difference, index) => ({
           path: difference.path,
           kind: difference.kind,
           ...(difference.before !== undefined ? { youSaw: difference.before } : {}),
           ...(difference.after !== undefined ? { now: difference.after } : {}),
+          ...authorView(by[index]),
         })) as unknown as Json,
         yourChangeTouches: [...facts.touches],
       },
@@ -89,12 +110,12 @@ export function conflict(
  * @throws OpsError precondition_required where the revision shows nothing of the resource or of the paths concerned,
  * stale_revision where live differs from what it showed on them.
  */
-export function checkBasedOn(
+export async function checkBasedOn(
   steps: readonly Basis[],
   basedOn: ReadonlyMap<string, SeenRecord>,
-  context: { readonly state: State; readonly at: string; refusals(rid: string): boolean },
-  session: Session,
-): void {
+  context: { readonly aws: AwsReader; readonly state: State; readonly at: string; refusals(rid: string): boolean },
+  deps: Pick<GateDeps, "session" | "who">,
+): Promise<void> {
   const touchesOf = new Map<string, { step: Basis; touches: Set<string> }>();
   for (const step of steps) {
     if (step.before === null) continue;
@@ -130,8 +151,10 @@ export function checkBasedOn(
     }
     const { overlapping } = moved(record.content, step.before, [...touches]);
     if (overlapping.length > 0) {
-      throw conflict(
+      throw await conflict(
         {
+          aws: context.aws,
+          since: record.observedAt,
           ref: step.ref,
           reader: step.reader,
           youSaw: { revision: record.revision, observedAt: record.observedAt },
@@ -143,7 +166,7 @@ export function checkBasedOn(
           at: context.at,
           repeated: context.refusals(rid),
         },
-        session,
+        deps,
       );
     }
   }

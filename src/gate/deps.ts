@@ -6,6 +6,7 @@ import type { Liveness, Owner } from "../core/change.js";
 import type { Aws, Clock, Ids, Log, Scan } from "../core/ports.js";
 import type { Session } from "../session.js";
 import type { SecretKeeper } from "./secrets.js";
+import type { Who } from "./who.js";
 
 export interface GateDeps {
   readonly config: Pick<
@@ -32,4 +33,5 @@ export interface GateDeps {
   readonly secrets: SecretKeeper;
   /** Security scanners installed beside this server. */
   readonly scan: Scan;
+  readonly who: Who;
 }

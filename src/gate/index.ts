@@ -6,11 +6,13 @@ import { recoveryOf } from "../../state/recover.js";
 import type { Caller, Change, Operation, ReaderName, ResourceRef, State } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
-import type { ApplyReport, AwsReader, DriftObservation } from "../core/ports.js";
+import type { ApplyReport, AwsReader, DriftObservation, WhoAsked } from "../core/ports.js";
+import type { Attribution } from "../core/trail.js";
 import { type ApplyRequest, applyChange } from "./apply.js";
 import type { GateDeps } from "./deps.js";
 import { type PlanRequest, planChange } from "./plan.js";
 import { followStep, reconcile, type Work } from "./settle.js";
+import { BESIDE_DRIFT, whoChanged } from "./who.js";
 
 const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
 /** An operation whose outcome stays unknown is looked for again on later calls, but not on every one of them. */
@@ -27,6 +29,7 @@ export interface Gate {
     progress: (message: string) => void,
   ): Promise<{ change: Change; state: State }>;
   recordDrift(reports: readonly DriftObservation[]): Promise<void>;
+  whoChanged: (aws: AwsReader, questions: readonly WhoAsked[]) => Promise<Attribution[][]>;
   confirmed(
     aws: AwsReader,
     resources: readonly { readonly ref: ResourceRef; readonly reader: ReaderName }[],
@@ -40,8 +43,8 @@ function asValue(error: unknown): OpsError {
   throw error;
 }
 
-export function createGate(ports: GateDeps): Gate {
-  const deps: GateDeps = ports;
+export function createGate(ports: Omit<GateDeps, "who">): Gate {
+  const deps: GateDeps = { ...ports, who: whoChanged(ports) };
   const refusals = new Set<string>();
   const settling = new Map<string, Promise<void>>();
   /** Changes that this process is executing right now: nobody else may settle their operations. */
@@ -195,6 +198,10 @@ export function createGate(ports: GateDeps): Gate {
           .filter((report) => state.resources.has(report.rid))
           .map((report) => ({ type: "drift.observed" as const, ...report })),
       );
+    },
+
+    async whoChanged(aws, questions) {
+      return questions.length === 0 ? [] : deps.who.ask(aws, await deps.store.state(), questions, BESIDE_DRIFT);
     },
 
     settleOpen(aws) {

@@ -40,11 +40,11 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
   const at = deps.clock.now();
   const current = await deps.store.state();
   if (request.basedOn) {
-    checkBasedOn(
+    await checkBasedOn(
       [...(proposal.basis ?? []), ...proposal.steps],
       request.basedOn,
-      { state: current, at: at.toISOString(), refusals: request.refusedBefore },
-      deps.session,
+      { aws, state: current, at: at.toISOString(), refusals: request.refusedBefore },
+      deps,
     );
   }
   if (proposal.steps.length === 0) {

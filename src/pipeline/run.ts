@@ -189,6 +189,7 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
     },
     confirmed: (resources) =>
       deps.gate.confirmed(aws, resources, (done) => ports.progress("reading live", done, resources.length)),
+    whoChanged: (questions) => deps.gate.whoChanged(aws, questions),
     recordDrift: (reports) => deps.gate.recordDrift(reports),
   };
   try {

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createAws } from "../../src/aws/index.js";
 import { Instance, SecurityGroup } from "../../src/core/content.js";
 import type { Aws, AwsReader, AwsWriter } from "../../src/core/ports.js";
+import { BESIDE_DRIFT, whoChanged } from "../../src/gate/who.js";
+import { emptyState } from "../../state/fold.js";
 import { clientsFor, emulatedEnvironment } from "../emulated/clients.js";
 import { type Moto, motoFor } from "../emulated/moto.js";
 import { type FaultProxy, startProxy } from "../emulated/proxy.js";
@@ -52,6 +54,31 @@ describe.skipIf(!moto)("src/aws on moto", () => {
     );
   const group = () => reader.get("AWS::EC2::SecurityGroup", groupId);
   const ports = async () => (await group())!.rules.flatMap(({ fromPort }) => fromPort ?? []);
+
+  it("has no CloudTrail: who made a change is unknown, with the reason, and nothing fails", async () => {
+    const query = { name: groupId, from: "2026-11-21T09:00:00.000Z", to: "2026-11-21T10:00:00.000Z", global: false };
+    // Past the proxy, which names the emulator's gaps: moto's own answer is an HTML page under status 500.
+    for (const endpoint of [moto!.endpoint, proxy.endpoint]) {
+      vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
+      const own = createAws({ env: process.env, version: "0.0.0", clock, log });
+      const here = await own.reader(REGION);
+      const code = await codeOf(here.trail(query));
+      expect(["aws_unavailable", "aws_rejected"]).toContain(code);
+      const ref = { account: here.account, region: REGION, type: "AWS::EC2::SecurityGroup", id: groupId };
+      const asked = {
+        ref,
+        names: [groupId],
+        since: query.from,
+        changes: [{ path: "/rules/sgr-1", kind: "ADD" as const }],
+      };
+      const who = whoChanged({ clock: { ...clock, sleep: () => new Promise(() => {}) }, log });
+      expect(await who.ask(here, emptyState("s", query.to, "h"), [asked], BESIDE_DRIFT)).toEqual([
+        [{ status: "unknown", because: `cloudtrail:LookupEvents not available (${code})` }],
+      ]);
+      own.close();
+    }
+    vi.stubEnv("AWS_ENDPOINT_URL", proxy.endpoint);
+  });
 
   it("knows who it is and which regions there are", async () => {
     expect(reader.identity).toMatchObject({ account: "123456789012", credentialSource: "environment variables" });

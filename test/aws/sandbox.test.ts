@@ -121,6 +121,44 @@ describe("Cloud Control in it", () => {
   });
 });
 
+describe("its CloudTrail", () => {
+  const lookUp = (world: World, name: string) => {
+    const input = { LookupAttributes: [{ AttributeKey: "ResourceName", AttributeValue: name }] };
+    const { output } = stepWorld(world, {
+      service: "cloudtrail",
+      operation: "LookupEvents",
+      region: "us-east-1",
+      input,
+    }) as {
+      output: { Events: { EventName: string; CloudTrailEvent: string }[] };
+    };
+    return output.Events.map(({ EventName, CloudTrailEvent }) => [EventName, JSON.parse(CloudTrailEvent)] as const);
+  };
+  it("keeps what changed something, newest first, by whom; no reads, no refusals, no dry runs, no user data", async () => {
+    const box = sandbox();
+    await outsider(box.store, clock).allow(PROD, 22, "10.0.0.0/8", "dana");
+    await outsider(box.store, clock).terminate([API[0]!]);
+    const run = { ImageId: "ami-0cc00000000000001", MinCount: 1, MaxCount: 1, UserData: "c2VjcmV0" };
+    const { identifiers } = await box.writer.send(step("ec2", "RunInstances", run), op("op-1"));
+    await codeOf(box.writer.send(allow(22, "10.0.0.0/8"), op("op-2")));
+    await (await box.reader()).preflight(allow(23, "10.0.0.0/8"));
+    const world = (await box.store.load())!;
+    const [[name, record], ...more] = lookUp(world, PROD) as [[string, Record<string, unknown>]];
+    expect(more).toEqual([]);
+    expect([name, record.eventTime]).toEqual(["AuthorizeSecurityGroupIngress", "2026-11-21T10:00:00Z"]);
+    expect(JSON.stringify(record.userIdentity)).toContain("assumed-role/NetworkEngineer/dana");
+    expect(lookUp(world, API[0]!).map(([each]) => each)).toEqual(["TerminateInstances"]);
+    expect(lookUp(world, identifiers[0]!).map(([each]) => each)).toEqual(["RunInstances"]);
+    expect(JSON.stringify(world)).not.toContain("c2VjcmV0");
+    expect(lookUp(seed(new Date(NOW)), PROD)).toEqual([]);
+  });
+  it("answers by resource name only", () => {
+    const input = { LookupAttributes: [{ AttributeKey: "EventName", AttributeValue: "x" }] };
+    const asked = { service: "cloudtrail" as const, operation: "LookupEvents", region: "us-east-1", input };
+    expect(stepWorld(seed(new Date(NOW)), asked)).toMatchObject({ error: { code: "not_in_sandbox" } });
+  });
+});
+
 describe("a store", () => {
   it("is loaded and saved exactly once a call, refused or not, and calls follow each other", async () => {
     const inner = memoryStore();

@@ -127,6 +127,7 @@ export class ScriptedAws {
       resources: unused,
       schema: unused,
       content: async ({ type, id }) => this.content(type, id),
+      trail: unused,
       preflight: async () => {},
     };
   }

@@ -1,4 +1,4 @@
-// The product under test: the built server as a child, its AWS = fault proxy → moto, with Cloud Control scripted.
+// The product under test: the built server as a child, its AWS = fault proxy → moto, with Cloud Control and CloudTrail scripted.
 
 import { createCatalogue } from "../../src/catalogue.js";
 import { domains } from "../../tools/index.js";
@@ -7,6 +7,7 @@ import { type Answer, type Assistant, type ServerOptions, startAssistant, tempor
 import { clientsFor, emulatedEnvironment } from "./clients.js";
 import { describeType } from "./describe-type.js";
 import { createLedger, type Ledger } from "./ledger.js";
+import { type ScriptedTrail, scriptedTrail } from "./lookup-events.js";
 import { type Moto, motoFor } from "./moto.js";
 import { type FaultProxy, startProxy } from "./proxy.js";
 import { startScriptedHttp } from "./scripted-http.js";
@@ -18,6 +19,7 @@ export interface Product {
   readonly moto: Moto;
   readonly proxy: FaultProxy;
   readonly cloudControl: CloudControl;
+  readonly trail: ScriptedTrail;
   /** Somebody else in the account: plain SDK clients, past the proxy. */
   readonly outsider: ReturnType<typeof clientsFor>;
   readonly ledger: Ledger;
@@ -35,8 +37,14 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
   if (!moto) return undefined;
   const cloudControl = await startCloudControl();
   const registry = await startScriptedHttp(describeType);
+  const trail = scriptedTrail();
+  const cloudTrail = await startScriptedHttp((request) => trail.answer(request));
   const proxy = await startProxy(moto.endpoint, {
-    routes: { cloudcontrolapi: cloudControl.endpoint, cloudformation: registry.endpoint },
+    routes: {
+      cloudcontrolapi: cloudControl.endpoint,
+      cloudformation: registry.endpoint,
+      cloudtrail: cloudTrail.endpoint,
+    },
   });
   const outsider = clientsFor(moto.endpoint);
   const ledger = createLedger(LEDGER_DIR, testFile);
@@ -47,6 +55,7 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
     moto,
     proxy,
     cloudControl,
+    trail,
     outsider,
     ledger,
     stateDir: `${folder.path}/state`,
@@ -79,6 +88,7 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
       await proxy.stop();
       await cloudControl.stop();
       await registry.stop();
+      await cloudTrail.stop();
       await moto.stop();
       folder.remove();
     },

@@ -7,6 +7,7 @@ import type { WholeApi } from "../executor.js";
 import { type AnyHandler, control, settleRequests } from "./control.js";
 import { type Draft, type Handler, notInSandbox, refusal } from "./draft.js";
 import { ec2 } from "./ec2.js";
+import { OURSELVES, type Party, recordCall, trail } from "./trail.js";
 import {
   emptyRegion,
   SANDBOX_ACCOUNT,
@@ -24,16 +25,22 @@ const sts: Readonly<Record<string, Handler<object, object>>> = {
   },
 };
 
-const HANDLERS = { ...ec2, ...control, ...sts } as unknown as Readonly<Record<string, AnyHandler | undefined>>;
+const HANDLERS = { ...ec2, ...control, ...sts, ...trail } as unknown as Readonly<
+  Record<string, AnyHandler | undefined>
+>;
 
-type Call = Pick<RawCall, "service" | "operation" | "region" | "input">;
+type Call = Pick<RawCall, "service" | "operation" | "region" | "input"> & {
+  /** Who calls, and when by a clock outside; absent: the server itself, at the world's own time. */
+  readonly by?: Party;
+  readonly at?: Date;
+};
 export type Stepped = { readonly world: World } & ({ readonly output: object } | { readonly error: unknown });
 
 /**
  * Pure: a call on a world gives the next world and an answer, or an error and a world in which only time has passed. A
  * dry run does everything and keeps nothing.
  */
-export function stepWorld(world: World, { service, operation, region, input }: Call): Stepped {
+export function stepWorld(world: World, { service, operation, region, input, by = OURSELVES, at }: Call): Stepped {
   if (world.format !== 1) {
     return {
       world,
@@ -61,19 +68,20 @@ export function stepWorld(world: World, { service, operation, region, input }: C
     if (DryRun === true) {
       throw refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412);
     }
+    recordCall(draft, { service, operation, input: given }, output, { by, at: at ?? draft.now });
     return { world: draft.world, output };
   } catch (error) {
     return { world: passed.world, error };
   }
 }
 
-export function sandboxTransport(store: WorldStore, clock: Clock): Transport {
+export function sandboxTransport(store: WorldStore, clock: Clock, by?: Party): Transport {
   let last: Promise<unknown> = Promise.resolve();
   async function step(call: RawCall): Promise<unknown> {
     const world = (await store.load()) ?? seed(clock.now());
     if (world.format !== 1)
       throw new OpsError("internal", "The sandbox's world was made by another version; remove it.");
-    const stepped = stepWorld(world, call);
+    const stepped = stepWorld(world, { ...call, at: clock.now(), ...(by && { by }) });
     await store.save(stepped.world);
     if ("error" in stepped) throw stepped.error;
     return { ...stepped.output, $metadata: { requestId: `sandbox-${stepped.world.tick}` } };
@@ -89,7 +97,13 @@ export function sandboxTransport(store: WorldStore, clock: Clock): Transport {
 }
 
 /** The sandbox's API with its writes, for whoever plays the outsider in the demo and in tests. */
-export function sandboxApi(store: WorldStore, clock: Clock, log: Log = () => {}, region = SANDBOX_REGION): WholeApi {
+export function sandboxApi(
+  store: WorldStore,
+  clock: Clock,
+  log: Log = () => {},
+  region = SANDBOX_REGION,
+  by?: Party,
+): WholeApi {
   const login = () => Promise.resolve("");
-  return apiOf(sandboxTransport(store, clock), { region, login, log }) as WholeApi;
+  return apiOf(sandboxTransport(store, clock, by), { region, login, log }) as WholeApi;
 }

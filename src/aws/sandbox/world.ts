@@ -60,6 +60,12 @@ export interface WorldRequest {
   at: string;
 }
 
+/** A call as CloudTrail recorded it, and the resources it names. */
+export interface WorldEvent {
+  resources: { type?: string; name: string }[];
+  record: JsonObject;
+}
+
 export interface WorldRegion {
   instances: Record<string, WorldInstance>;
   groups: Record<string, WorldGroup>;
@@ -71,6 +77,8 @@ export interface WorldRegion {
   requests: Record<string, WorldRequest>;
   /** ClientToken of a launch → what it asked for and what it made. */
   launches: Record<string, { digest: string; ids: string[] }>;
+  /** Who changed what, oldest first; absent in worlds that were made before it was kept. */
+  trail?: WorldEvent[];
 }
 
 export interface World {
