@@ -1,6 +1,7 @@
 // Composition root: builds every port once, folds the pipeline, and answers calls. Opens nothing before the first call.
 
 import { needsHuman } from "../policies/approval.js";
+import { matchGlob } from "../policies/glob.js";
 import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
 import type { Store } from "../state/journal.js";
@@ -12,12 +13,14 @@ import type { ApprovalForm, CallContext } from "./core/call.js";
 import type { Liveness, Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
-import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
+import type { Aws, Clock, Ids, Log, Scan, SeenShelf } from "./core/ports.js";
 import { createGate } from "./gate/index.js";
 import { secretKeeper } from "./gate/secrets.js";
 import { pipeline } from "./pipeline/index.js";
 import { present, render, type ToolResult } from "./render.js";
+import { uriOf, uriOfRid } from "./resource-uri.js";
 import { createSession } from "./session.js";
+import { watchSeen } from "./watch.js";
 
 const STALE_WRITES: ReadonlySet<string> = new Set(["stale_revision", "live_guard_failed"]);
 
@@ -33,6 +36,8 @@ export interface AppPorts {
   readonly liveness: Liveness;
   /** Security scanners installed beside this server. */
   readonly scan: Scan;
+  /** Where what was shown outlives this process; absent where nothing does. */
+  readonly shelf?: SeenShelf;
 }
 
 export interface App {
@@ -44,6 +49,10 @@ export interface App {
   call(name: string, given: Readonly<Record<string, unknown>>, context: CallContext): Promise<ToolResult>;
   /** The error for a name that is no tool's, else null. */
   unknownTool(name: string): JsonObject | null;
+  /** What was shown, as MCP resources. */
+  shown(): readonly { readonly uri: string; readonly name: string }[];
+  /** Hears the uri of whatever was shown and is known to be outdated. Answers how to stop. */
+  onOutdated(listener: (uri: string) => void): () => void;
   /** Seals what a client carries between two rounds of one call; this process's alone. */
   readonly sealKey: Uint8Array;
   close(): Promise<void>;
@@ -72,10 +81,29 @@ export function createApp(ports: AppPorts): App {
   };
   lintPolicies({ ...sync, strict: true }, lintable);
   const layer = new StateSyncLayer(sync);
-  const session = createSession();
+  const listeners = new Set<(uri: string) => void>();
+  const session = createSession({
+    id: ports.owner.session,
+    shelf: ports.shelf,
+    outdated: (rid) => {
+      for (const listener of listeners) listener(uriOfRid(rid));
+    },
+    covers: (planned, read) =>
+      (layer.engine.resolve(planned)?.invalidates ?? []).some((pattern) => matchGlob(pattern, read)),
+  });
   const secrets = secretKeeper(fingerprints(ports.store, ports.ids));
   const aws = secrets.guarded(ports.aws);
   const gate = createGate({ ...ports, aws, session, secrets });
+  const watch =
+    config.revalidate === "interval"
+      ? watchSeen({
+          ...ports,
+          aws,
+          session,
+          everyMs: config.revalidateSeconds * 1_000,
+          currentState: () => ports.store.state(),
+        })
+      : null;
   const begun = new Set<Promise<unknown>>();
   const listing = { toolsets: config.toolsets, dotted };
   const tools = layer.decorateTools(catalogue.list(listing)) as readonly ListedTool[];
@@ -117,8 +145,18 @@ export function createApp(ports: AppPorts): App {
     tools,
     catalogue,
     sealKey: ports.ids.bytes(32),
+    shown: () =>
+      session
+        .entries()
+        .filter(({ gone }) => !gone)
+        .map(({ record: { ref } }) => ({ uri: uriOf(ref), name: `${ref.type} ${ref.id}` })),
+    onOutdated(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     async call(name, given, context) {
       const at = clock.now();
+      watch?.called();
       const { askHuman } = context;
       // What the human reads is cleaned like every answer: it may hold text from AWS.
       const cleaned = askHuman && { askHuman: (form: ApprovalForm) => askHuman(present({ ...form }) as never) };
@@ -157,6 +195,8 @@ export function createApp(ports: AppPorts): App {
       const patience = clock.sleep(config.waitSeconds * 1_000, late.signal).catch(() => {});
       await Promise.race([Promise.allSettled(begun), patience]);
       late.abort();
+      watch?.stop();
+      await ports.shelf?.settled();
       await ports.store.close();
       ports.aws.close();
     },

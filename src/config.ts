@@ -75,9 +75,10 @@ export const ConfigSchema = z.strictObject({
     .describe("VALUE auto also runs Checkov and cfn-guard on plans where they are installed; off"),
   guardRules: z.string().min(1).optional().describe("PATH of the rules cfn-guard is to check"),
   revalidate: z
-    .enum(["off", "on-call"])
+    .enum(["off", "on-call", "interval"])
     .default("on-call")
-    .describe("look again at what was shown, beside later calls: off or on-call"),
+    .describe("look again at what was shown: off, on-call (beside later calls) or interval (between calls too)"),
+  revalidateSeconds: z.number().int().min(5).max(3600).default(30).describe("SECONDS between two looks with interval"),
   tokenMinutes: z.number().int().min(1).max(1440).default(15).describe("MINUTES an execution token lives"),
   waitSeconds: z
     .number()

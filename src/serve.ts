@@ -2,7 +2,8 @@
 
 import { join, resolve } from "node:path";
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
-import { driverFor, openStore } from "../state/index.js";
+import { seenFolder } from "../state/drivers/seen-folder.js";
+import { driverFor, openStore, type Store } from "../state/index.js";
 import { type App, createApp } from "./app.js";
 import { createAws, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
@@ -60,8 +61,13 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
     owner,
     liveness: livenessOn(runtime),
     scan: scanOf(config, host, log),
+    ...shelfOf(store, host, log),
   });
 }
+
+/** On this machine, whatever the state is kept on; a state in memory ends with its process, and so does this. */
+const shelfOf = (store: Store, { clock }: Host, log: Log) =>
+  store.durable ? { shelf: seenFolder({ root: store.location, clock, log }) } : {};
 
 const scanOf = ({ scanners, guardRules }: Config, { env }: Host, log: Log): Scan =>
   scanners === "off"

@@ -17,6 +17,7 @@ import { StdioServerTransport, serveStdio } from "@modelcontextprotocol/server/s
 import type { App } from "./app.js";
 import type { ApprovalForm, ApprovalReply } from "./core/call.js";
 import { digest } from "./core/json.js";
+import { readCallOf, refOf, TEMPLATE } from "./resource-uri.js";
 
 const LIST_TTL_MS = 3_600_000;
 /** How long a human may think about a form. The token of the change may expire before that. */
@@ -51,13 +52,20 @@ export function createServer(app: App): Server {
   const server = new Server(
     { name: "aws-devops-mcp", title: "AWS DevOps with state protection", version: app.version },
     {
-      capabilities: { tools: {} },
+      capabilities: { tools: {}, resources: { subscribe: true } },
       instructions: app.instructions,
       requestState: { verify: seals.verify },
-      cacheHints: { "tools/list": { ttlMs: LIST_TTL_MS, cacheScope: "private" } },
+      // What is live is never served from a client's cache.
+      cacheHints: {
+        "tools/list": { ttlMs: LIST_TTL_MS, cacheScope: "private" },
+        "resources/list": { ttlMs: 0, cacheScope: "private" },
+        "resources/templates/list": { ttlMs: LIST_TTL_MS, cacheScope: "private" },
+        "resources/read": { ttlMs: 0, cacheScope: "private" },
+      },
     },
   );
   server.setRequestHandler("tools/list", () => ({ tools: app.tools as never }));
+  serveResources(server, app);
   server.setRequestHandler("tools/call", async (request, ctx) => {
     const { name, arguments: given = {}, _meta } = request.params;
     const progressToken = _meta?.progressToken;
@@ -97,6 +105,53 @@ export function createServer(app: App): Server {
     return answer as never;
   });
   return server;
+}
+
+/** Live resources under their uris: read through the same tools, and named again whenever what was shown is outdated. */
+function serveResources(server: Server, app: App): void {
+  const wanted = new Set<string>();
+  // The 2025 era subscribes here; in the 2026 era the SDK knows who listens, and drops what nobody asked for.
+  const forget = app.onOutdated((uri) => {
+    if (server.getClientVersion() === undefined || wanted.has(uri))
+      void server.sendResourceUpdated({ uri }).catch(() => {});
+  });
+  server.onclose = forget;
+  server.setRequestHandler("resources/subscribe", ({ params: { uri } }) => {
+    wanted.add(uri);
+    return {};
+  });
+  server.setRequestHandler("resources/unsubscribe", ({ params: { uri } }) => {
+    wanted.delete(uri);
+    return {};
+  });
+  server.setRequestHandler("resources/list", () => ({
+    resources: app.shown().map((resource) => ({ ...resource, mimeType: "application/json" })),
+  }));
+  server.setRequestHandler("resources/templates/list", () => ({
+    resourceTemplates: [
+      {
+        uriTemplate: TEMPLATE,
+        name: "AWS resource",
+        description: "A live AWS resource by its CloudFormation type and identifier, read now.",
+        mimeType: "application/json",
+      },
+    ],
+  }));
+  server.setRequestHandler("resources/read", async ({ params: { uri } }, ctx) => {
+    const ref = refOf(uri);
+    if (!ref)
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `${uri} is not of the form ${TEMPLATE}`, { uri });
+    const { tool, arguments: given } = readCallOf(ref);
+    const answer = await app.call(tool, given, { client: clientOf(server, ctx), progress() {} });
+    const { account, code, message } = answer.structuredContent;
+    if (answer.isError || account !== ref.account) {
+      const why = answer.isError
+        ? String(message)
+        : `These credentials are of account ${String(account)}, not ${ref.account}.`;
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, why, { uri, ...(answer.isError ? { code } : {}) });
+    }
+    return { contents: [{ uri, mimeType: "application/json", text: answer.content[0]!.text }] };
+  });
 }
 
 /** One field, in which the name has to be typed: a click alone approves nothing. */

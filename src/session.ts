@@ -50,6 +50,10 @@ export interface Session extends Ledger {
   changed(resources: readonly Seen[], state: State, at: string): Revision[];
   /** What was shown of an account and region before `before`, oldest first: due for another look. */
   due(place: { readonly account: string; readonly region: string }, before: string): SeenRecord[];
+  /** The accounts and regions of what was shown. */
+  places(): readonly { readonly account: string; readonly region: string }[];
+  /** Notices found between calls: the next answer says them first. */
+  tellLater(notices: readonly StaleNotice[]): void;
   /** A second look at what was shown: says what changed, and `null` that it is gone. The record follows. */
   lookedAgain(looks: readonly Look[], state: State, at: string): StaleNotice[];
 }
@@ -80,7 +84,12 @@ export interface SessionOptions {
 }
 
 /** @example const session = createSession({}); session.see({ seen, complete: true, state, at, readWith }) */
-export function createSession({ id = "", shelf, outdated: tell = () => {}, covers = () => false }: SessionOptions): Session {
+export function createSession({
+  id = "",
+  shelf,
+  outdated: tell = () => {},
+  covers = () => false,
+}: SessionOptions): Session {
   const revisions = new Map<Revision, SeenRecord>();
   const entries = new Map<string, Entry>();
   const lists = new Map<string, ListEntry>();
@@ -110,6 +119,7 @@ export function createSession({ id = "", shelf, outdated: tell = () => {}, cover
   }
 
   let looked = 0;
+  const later: StaleNotice[] = [];
 
   /** Whole answers that a change of another session may have made incomplete, by what its tool makes stale; each told once. */
   function listsOutdated(state: State): StaleNotice[] {
@@ -120,7 +130,8 @@ export function createSession({ id = "", shelf, outdated: tell = () => {}, cover
     return [...lists].flatMap(([key, list]) => {
       const cause = changed.find(({ ref, revisionSeq, lineage }) => {
         const last = lineage.at(-1);
-        if (revisionSeq <= list.seq || !last || last.seq !== revisionSeq || !covers(last.tool, list.readWith.tool)) return false;
+        if (revisionSeq <= list.seq || !last || last.seq !== revisionSeq || !covers(last.tool, list.readWith.tool))
+          return false;
         const here = ref.account === list.place.account && [list.place.region, "global"].includes(ref.region);
         return here && state.operations.get(last.operationId)?.owner.session !== id;
       });
@@ -176,7 +187,7 @@ export function createSession({ id = "", shelf, outdated: tell = () => {}, cover
     },
 
     outdated(state) {
-      const notices: StaleNotice[] = [];
+      const notices: StaleNotice[] = later.splice(0);
       for (const [key, entry] of entries) {
         const managed = state.resources.get(ridOf(entry.record.ref));
         if (!managed || managed.revisionSeq <= entry.seq) continue;
@@ -197,6 +208,17 @@ export function createSession({ id = "", shelf, outdated: tell = () => {}, cover
         });
       }
       return bounded([...notices, ...listsOutdated(state)]);
+    },
+
+    places() {
+      const found = [...entries.values()]
+        .map(({ record: { ref } }) => ({ account: ref.account, region: ref.region }))
+        .filter(({ region }) => region !== "global");
+      return [...new Map(found.map((place) => [`${place.account} ${place.region}`, place])).values()];
+    },
+
+    tellLater(notices) {
+      later.push(...notices);
     },
 
     due: ({ account, region }, before) =>

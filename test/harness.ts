@@ -8,7 +8,7 @@ import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport as StdioTransportV1 } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 
 const CLI = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 const GUARD = new URL("./emulated/egress-guard.mjs", import.meta.url).href;
@@ -26,6 +26,13 @@ export interface Assistant {
   tools(): Promise<
     Array<{ name: string; description?: string; inputSchema: object; outputSchema?: object; annotations?: object }>
   >;
+  /** The uris that resources/list names. */
+  resources(): Promise<readonly string[]>;
+  /** What a live resource is, as MCP reads it. */
+  // biome-ignore lint/suspicious/noExplicitAny: read as a client reads it
+  read(uri: string): Promise<any>;
+  /** Subscribes as this generation does; every uri that is said to be updated from then on. */
+  subscribe(uri: string): Promise<readonly string[]>;
   readonly pid: number;
   readonly stderr: () => string;
   close(): Promise<void>;
@@ -101,8 +108,22 @@ async function connectV2(parameters: Parameters, mode: "auto" | "legacy", human?
         ),
       ),
     tools: async () => (await client.listTools()).tools,
+    resources: async () => (await client.listResources()).resources.map(({ uri }) => uri),
+    read: async (uri) => textOf(await client.readResource({ uri })),
+    async subscribe(uri) {
+      const updated: string[] = [];
+      client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
+      if (mode === "auto") await client.listen({ resourceSubscriptions: [uri] });
+      else await client.subscribeResource({ uri });
+      return updated;
+    },
     close: () => client.close(),
   };
+}
+
+/** The one text of a resource, as JSON. */
+function textOf({ contents: [content] }: { contents: readonly object[] }): unknown {
+  return JSON.parse(content && "text" in content ? String(content.text) : "null");
 }
 
 async function connectV1(parameters: Parameters, human?: Human): Promise<Assistant> {
@@ -116,6 +137,14 @@ async function connectV1(parameters: Parameters, human?: Human): Promise<Assista
     stderr,
     call: async (name, args = {}) => answerOf(await client.callTool({ name, arguments: args })),
     tools: async () => (await client.listTools()).tools,
+    resources: async () => (await client.listResources()).resources.map(({ uri }) => uri),
+    read: async (uri) => textOf(await client.readResource({ uri })),
+    async subscribe(uri) {
+      const updated: string[] = [];
+      client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void updated.push(params.uri));
+      await client.subscribeResource({ uri });
+      return updated;
+    },
     close: () => client.close(),
   };
 }

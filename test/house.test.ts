@@ -59,7 +59,8 @@ const target = ({ file, from }: Import): string | null =>
 
 /** Floor of a file; the higher may import the lower. */
 function floorOf(file: string): number {
-  if (/^src\/(cli|serve|server|app|approve|index|version)\.ts$/.test(file) || file.startsWith("src/demo/")) return 4;
+  if (/^src\/(cli|serve|server|app|approve|watch|index|version)\.ts$/.test(file) || file.startsWith("src/demo/"))
+    return 4;
   if (/^src\/(pipeline|gate)\//.test(file) || /^src\/(catalogue|render)\.ts$/.test(file)) return 3;
   if (file.startsWith("tools/")) return 2;
   if (file.startsWith("state/") || /^src\/(aws\/|audit|cache|session|scan|log|config|sqlite)/.test(file)) return 1;

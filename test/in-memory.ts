@@ -16,6 +16,8 @@ import { openStore, type Store } from "../state/journal.js";
 export interface InMemory {
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
   call(tool: string, args?: Record<string, unknown>): Promise<any>;
+  /** Every uri that is said to be updated from now on. */
+  subscribe(uri: string): Promise<readonly string[]>;
   readonly outsider: Outsider;
   /** The account itself, for changes that the outsider has no word for. */
   edit(change: (region: WorldRegion) => void): Promise<void>;
@@ -86,6 +88,12 @@ export async function inMemory({
     call: async (name, given = {}) => {
       const { structuredContent, isError } = await client.callTool({ name, arguments: given });
       return { ...(structuredContent as object), ...(isError ? { isError } : {}) };
+    },
+    async subscribe(uri) {
+      const updated: string[] = [];
+      client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
+      await client.subscribeResource({ uri });
+      return updated;
     },
     outsider: outsider(world, clock),
     async edit(change) {

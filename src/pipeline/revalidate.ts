@@ -1,6 +1,7 @@
 // Beside a call: another look at what the session was shown a while ago, so that one who never asks again is told too.
 
 import { emptyState } from "../../state/fold.js";
+import type { Config } from "../config.js";
 import type { Call, Outcome, StaleNotice } from "../core/call.js";
 import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
@@ -13,7 +14,7 @@ export interface RevalidateDeps {
   readonly session: Session;
   readonly currentState: () => Promise<State>;
   readonly clock: Clock;
-  readonly revalidate: "off" | "on-call";
+  readonly revalidate: Config["revalidate"];
 }
 
 /** What was shown less long ago is taken for known. */
@@ -54,7 +55,7 @@ export const revalidate =
   };
 
 /** Reads what is due, as many at once as AWS allows. A read that fails says nothing about anything. */
-async function lookAgain(aws: AwsReader, due: readonly SeenRecord[]): Promise<Look[]> {
+export async function lookAgain(aws: AwsReader, due: readonly SeenRecord[]): Promise<Look[]> {
   const groups = new Map<string, SeenRecord[]>();
   for (const record of due) {
     const { type, id } = record.ref;

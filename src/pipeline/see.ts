@@ -25,7 +25,7 @@ export const see =
             complete: outcome.complete ?? false,
             state,
             at,
-            place: call.aws!,
+            place: { account: call.aws!.account, region: call.aws!.region },
             readWith: { tool: call.entry!.name, arguments: (call.input ?? {}) as JsonObject },
           })
         : [];

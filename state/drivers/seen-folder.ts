@@ -77,7 +77,8 @@ export function seenFolder({ root, clock, log }: { root: string; clock: Pick<Clo
         const text = await readFile(join(folder, day, `${revision}.json`), "utf8").catch(() => null);
         const record = text === null ? null : parsed(text);
         // A file that is torn, edited or of another version says nothing.
-        if (record && record.revision === revision && now.getTime() - Date.parse(record.observedAt) < DAY_MS) return record;
+        if (record && record.revision === revision && now.getTime() - Date.parse(record.observedAt) < DAY_MS)
+          return record;
       }
       return null;
     },

@@ -1,0 +1,35 @@
+// aws://{account}/{region}/{type}/{id}: a live resource as MCP names it, and the tool call that reads it.
+
+import { type ResourceRef, ridOf } from "./core/change.js";
+import { readerOf } from "./session.js";
+
+export const TEMPLATE = "aws://{account}/{region}/{type}/{id}";
+
+/** @example uriOf({ account: "1", region: "us-east-1", type: "AWS::EC2::Instance", id: "i-1" }) // "aws://1/us-east-1/AWS::EC2::Instance/i-1" */
+export const uriOf = ({ account, region, type, id }: ResourceRef): string =>
+  `aws://${account}/${region}/${type}/${encodeURIComponent(id)}`;
+
+/** The resource a uri names, or null where it is none of ours. */
+export function refOf(uri: string): ResourceRef | null {
+  const match = /^aws:\/\/(\d{12})\/([a-z0-9-]+)\/(\w+(?:::\w+)+)\/([^/]+)$/.exec(uri);
+  if (!match) return null;
+  const [, account, region, type, id] = match as unknown as [string, string, string, string, string];
+  try {
+    return { account, region, type, id: decodeURIComponent(id) };
+  } catch {
+    return null;
+  }
+}
+
+/** Types that a domain tool reads; every other one is read through Cloud Control. */
+const OWN_READER = /^AWS::EC2::(Instance|SecurityGroup)$/;
+
+export const readCallOf = (ref: ResourceRef) =>
+  readerOf({ ref, reader: OWN_READER.test(ref.type) ? "service" : "cloudcontrol" });
+
+/** From a key of the state: account/region/type/id, the id last because it may hold slashes. */
+export function uriOfRid(rid: string): string {
+  const [account = "", region = "", type = "", ...id] = rid.split("/");
+  const ref = { account, region, type, id: id.join("/") };
+  return ridOf(ref) === rid ? uriOf(ref) : rid;
+}
