@@ -33,6 +33,8 @@ export interface StoreOptions {
   readonly compactEvery?: number;
   /** What this machine can prove about other processes; without it only a heartbeat that stands still does. */
   readonly liveness?: Liveness;
+  /** How long a lease of this process lives without a heartbeat, 60 s unless told. */
+  readonly leaseMs?: number;
   /** How long the checkpoint of a day is kept in backups/. */
   readonly backupRetentionDays?: number;
 }
@@ -136,7 +138,7 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** Opens a store for reading; nothing is created or changed before the first commit. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
-  const { compactEvery = 5_000, backupRetentionDays = 30, liveness = () => "unknown" } = options;
+  const { compactEvery = 5_000, backupRetentionDays = 30, liveness = () => "unknown", leaseMs } = options;
 
   const chain = chainReader({ driver, clock });
   const { damaged } = chain;
@@ -416,6 +418,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       owner,
       user,
       liveness,
+      ...(leaseMs !== undefined && { leaseMs }),
       ready: () => turn(ready),
       record: (events, epoch) => turn(() => commit(() => events, { epoch })),
     });

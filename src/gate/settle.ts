@@ -177,8 +177,9 @@ export async function reconcile(
   if (made && made.length > 0) return readBack(deps, work, made);
   const idempotency = writer.idempotency(step);
   const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
-  const target = idempotency === "natural" || step.kind === "delete";
-  if (target && live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  // Nothing was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
+  const telling = idempotency !== "none" || step.kind === "delete";
+  if (telling && live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
   const unmoved =
     step.ref.id === ""
       ? step.kind === "create"
@@ -242,8 +243,9 @@ async function giveUp(
     step.ref.id === ""
       ? made !== null && made.length === 0
       : live !== undefined && moved(step.before, live, [""]).overlapping.length === 0;
+  // Also of a create: the name was free when it was sent, and what bears it now must not be unknown to the state.
   const results: Result[] =
-    nothing || live === undefined || live === null || step.before === null
+    nothing || live === undefined || live === null
       ? []
       : [{ ref: step.ref, reader: step.reader, before: step.before, after: live }];
   const error = new OpsError(

@@ -90,6 +90,8 @@ export const nodeFs: FsPort = {
 export interface FileOptions {
   /** The folder of one store, absolute. It is created by the first write, not by opening. */
   readonly root: string;
+  /** Free space, in bytes, below which nothing begins and no reserve is made; 1 MiB unless told. */
+  readonly minFreeBytes?: number;
 }
 
 interface FileEffects {
@@ -111,7 +113,10 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | nul
 const missing = (error: unknown): boolean => codeOf(error) === "ENOENT";
 
 /** A store in a folder of the local machine. */
-export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: FileEffects): StateDriver {
+export function fileDriver(
+  { root, minFreeBytes = MIN_FREE_BYTES }: FileOptions,
+  { clock, ids, fs = nodeFs }: FileEffects,
+): StateDriver {
   const at = (key: string): string => join(root, ...key.split("/"));
   let hardLinks = true;
   let prepared = false;
@@ -468,7 +473,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
         while (!(await exists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
         await fs.writable(folder);
         const free = await fs.freeBytes(folder);
-        if (free < MIN_FREE_BYTES) throw Object.assign(new Error(`${free} bytes free`), { code: "ENOSPC" });
+        if (free < minFreeBytes) throw Object.assign(new Error(`${free} bytes free`), { code: "ENOSPC" });
         return null;
       } catch (error) {
         return unwritable(error instanceof OpsError ? error.cause : error, folder);
@@ -478,7 +483,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
     async keepReserve() {
       const path = join(root, RESERVE);
       try {
-        if ((await exists(path)) || (await fs.freeBytes(root)) < MIN_FREE_BYTES) return;
+        if ((await exists(path)) || (await fs.freeBytes(root)) < minFreeBytes) return;
         // Random bytes: a file system that compresses would set aside nothing for zeros.
         await fs.rename(await temporary(ids.bytes(RESERVE_BYTES)), path);
         await settle(path);
