@@ -19,8 +19,8 @@ const LOGS = "AWS::Logs::LogGroup";
 const PARAMETER = "AWS::SSM::Parameter";
 const TYPES = [GROUP, LOGS, PARAMETER] as const;
 const LONGEST_DELAY_MS = 50;
-/** Answers after which the clock of the kill starts: 0 is the first moment of a server, 9 the third change or so. */
-const MOST_ANSWERS = 9;
+/** Answers after which the clock of the kill starts: 0 is the first moment of a server, 5 the second change or so. */
+const MOST_ANSWERS = 6;
 const FLOWS = 2;
 const AFTER_EVERY_APPROVAL_MS = 30 * 60_000;
 

@@ -22,7 +22,7 @@ export interface WorkerOptions {
 
 export type Order =
   | { readonly do: "call"; readonly tool: string; readonly args?: JsonObject }
-  | { readonly do: "change"; readonly id: string }
+  | { readonly do: "change"; readonly of: string }
   | { readonly do: "commit"; readonly events: readonly object[]; readonly epoch?: number }
   | { readonly do: "plan"; readonly epoch?: number }
   | { readonly do: "intend"; readonly changeId: string; readonly token: string; readonly owner?: Owner }

@@ -123,7 +123,7 @@ async function obey(order: Order): Promise<unknown> {
       return { isError: isError === true, data: structuredContent };
     }
     case "change":
-      return change(order.id);
+      return change(order.of);
     case "commit": {
       const { seq } = await store.commit(() => order.events as readonly Event[], { epoch: order.epoch ?? 0 });
       return { seq };
