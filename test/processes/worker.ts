@@ -4,9 +4,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { createInterface } from "node:readline";
-import { createApp } from "../../src/app.js";
-import { createAws } from "../../src/aws/index.js";
-import { loadConfig } from "../../src/config.js";
+import type { App } from "../../src/app.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { Clock, Ids } from "../../src/core/ports.js";
 import { type FsPort, fileDriver, nodeFs } from "../../state/drivers/file.js";
@@ -77,9 +75,22 @@ const store = await openStore({
   ...(options.leaseMs !== undefined && { leaseMs: options.leaseMs }),
 });
 
-let app: ReturnType<typeof createApp> | undefined;
+let app: Promise<App> | undefined;
 const held = new Map<number, Lease>();
 let beating: NodeJS.Timeout | undefined;
+
+/** The server's app on this store, loaded when it is first called: most workers only commit. */
+async function served(): Promise<App> {
+  const [{ createApp }, { createAws }, { loadConfig }] = await Promise.all([
+    import("../../src/app.js"),
+    import("../../src/aws/index.js"),
+    import("../../src/config.js"),
+  ]);
+  const { config } = loadConfig(["--allow-writes", "--state", options.root], {});
+  const log = () => {};
+  const aws = createAws({ env: process.env, version: "0.0.0", clock, log });
+  return createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness });
+}
 
 async function change(id: string): Promise<{ seq: number; changeId: string; token: string }> {
   const of = ref(id);
@@ -105,19 +116,8 @@ async function change(id: string): Promise<{ seq: number; changeId: string; toke
 async function obey(order: Order): Promise<unknown> {
   switch (order.do) {
     case "call": {
-      const { config } = loadConfig(["--allow-writes", "--state", options.root], {});
-      app ??= createApp({
-        config,
-        version: "0.0.0",
-        aws: createAws({ env: process.env, version: "0.0.0", clock, log: () => {} }),
-        store,
-        clock,
-        ids,
-        log: () => {},
-        owner,
-        liveness,
-      });
-      const { structuredContent, isError } = await app.call(order.tool, order.args ?? {}, {
+      app ??= served();
+      const { structuredContent, isError } = await (await app).call(order.tool, order.args ?? {}, {
         progress: () => {},
       } as never);
       return { isError: isError === true, data: structuredContent };
