@@ -301,7 +301,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   async function put({ seq, commitId }: Commit, bytes: Uint8Array): Promise<boolean> {
     // A folder that lost its journal looks like one with free numbers.
     if (seq > 1 && !(await driver.probeNext(seq - 2)) && (await chain.highestFloor()) < seq - 1) {
-      closedFor = await chain.badCommit({ seq: seq - 1, because: "the file is missing" });
+      closedFor = (await driver.get(STORE_ID))
+        ? await chain.badCommit({ seq: seq - 1, because: "the file is missing" })
+        : damaged(
+            "the folder is gone, or another one is in its place. Nothing was changed; restore it, then start again.",
+            {
+              file: STORE_ID,
+            },
+          );
       throw closedFor;
     }
     try {
