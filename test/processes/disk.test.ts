@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JsonObject } from "../../src/core/json.js";
 import { readCheckpoint } from "../../state/checkpoint.js";
 import { fileDriver } from "../../state/drivers/file.js";
@@ -14,6 +14,9 @@ import { ids, open, testClock } from "../state/helpers.js";
 import { type ScriptedAccount, startAccount } from "./account.js";
 import { type SmallDisk, smallDisk } from "./small-disk.js";
 import { startWorker } from "./worker-process.js";
+
+// Many processes on few cores: a busy machine makes them slow, not wrong.
+vi.setConfig({ testTimeout: 240_000 });
 
 const LOGS = "AWS::Logs::LogGroup";
 const KiB = 1024;
@@ -45,7 +48,7 @@ describe.skipIf(!probe)("a state folder on a small disk", () => {
   const opened = () => open(fileDriver({ root: seenHere() }, { clock: testClock(), ids }));
 
   async function start(): Promise<Assistant> {
-    const args = ["--allow-writes", "--state", root()];
+    const args = ["--allow-writes", "--approve-from", "never", "--state", root()];
     const server = await startAssistant({ args, env: account.env, within: disk.within });
     servers.push(server);
     return server;

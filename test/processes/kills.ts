@@ -66,7 +66,11 @@ export async function episode(seed: number, kills: number, tally: Tally): Promis
   const root = `${folder.path}/state`;
   const known: Known = { applied: new Set(), marks: new Map() };
   const wrong = (what: string) => void tally.violations.push(`seed ${seed}: ${what}`);
-  const start = () => startAssistant({ args: ["--allow-writes", "--state", root], env: account.env });
+  const start = () =>
+    startAssistant({
+      args: ["--allow-writes", "--approve-from", "never", "--deletes-per-hour", "10000", "--state", root],
+      env: account.env,
+    });
   try {
     let state: State | null = null;
     for (let life = 0; life < kills; life++) {

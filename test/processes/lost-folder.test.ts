@@ -2,9 +2,12 @@
 
 import { chmodSync, chownSync, cpSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Answer, type Assistant, startAssistant, temporaryFolder } from "../harness.js";
 import { type ScriptedAccount, startAccount } from "./account.js";
+
+// Many processes on few cores: a busy machine makes them slow, not wrong.
+vi.setConfig({ testTimeout: 240_000 });
 
 const LOGS = "AWS::Logs::LogGroup";
 /** Modes mean nothing to root: where the tests are root's, the server is somebody else's. */
@@ -31,7 +34,7 @@ afterEach(async () => {
 });
 
 async function start(): Promise<Assistant> {
-  const args = ["--allow-writes", "--state", root];
+  const args = ["--allow-writes", "--approve-from", "never", "--state", root];
   const server = await startAssistant({ args, env: account.env, ...(IS_ROOT && { within: AS_NOBODY }) });
   servers.push(server);
   return server;

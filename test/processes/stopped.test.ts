@@ -1,7 +1,7 @@
 // SIGSTOP for longer than a lease, then SIGCONT: whoever was taken over finds it out and records nothing; who was not finishes, once.
 
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { thisOwner } from "../../state/drivers/host.js";
 import { clientToken } from "../../state/tokens.js";
 import { gate } from "../emulated/rules.js";
@@ -10,6 +10,9 @@ import { folder } from "../state/folder.js";
 import { open } from "../state/helpers.js";
 import { REGION, type ScriptedAccount, startAccount } from "./account.js";
 import { killed, startWorker, stopped, type Worker } from "./worker-process.js";
+
+// Many processes on few cores: a busy machine makes them slow, not wrong.
+vi.setConfig({ testTimeout: 240_000 });
 
 const LEASE_MS = 300;
 const SCOPE = "stack:web";
@@ -127,7 +130,10 @@ describe("an operation whose process is stopped between intent and outcome", () 
   });
 
   async function start(): Promise<Assistant> {
-    const server = await startAssistant({ args: ["--allow-writes", "--state", root], env: account.env });
+    const server = await startAssistant({
+      args: ["--allow-writes", "--approve-from", "never", "--state", root],
+      env: account.env,
+    });
     servers.push(server);
     return server;
   }

@@ -1,7 +1,7 @@
 // Many processes on one store at the same time: one chain without a gap, every operation once, every token once.
 
 import { readFile } from "node:fs/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { journalKey } from "../../state/driver.js";
 import { clientToken } from "../../state/tokens.js";
 import { type Assistant, startAssistant } from "../harness.js";
@@ -9,6 +9,9 @@ import { type Folder, folder } from "../state/folder.js";
 import { open } from "../state/helpers.js";
 import { type ScriptedAccount, startAccount } from "./account.js";
 import { Refusal, startWorker, type Worker } from "./worker-process.js";
+
+// Many processes on few cores: a busy machine makes them slow, not wrong.
+vi.setConfig({ testTimeout: 240_000 });
 
 const LOGS = "AWS::Logs::LogGroup";
 
@@ -96,7 +99,7 @@ describe("server processes that apply at once", () => {
     made = root;
     servers = await Promise.all(
       Array.from({ length: SERVERS }, () =>
-        startAssistant({ args: ["--allow-writes", "--state", made], env: account.env }),
+        startAssistant({ args: ["--allow-writes", "--approve-from", "never", "--state", made], env: account.env }),
       ),
     );
   }

@@ -86,10 +86,10 @@ async function served(): Promise<App> {
     import("../../src/aws/index.js"),
     import("../../src/config.js"),
   ]);
-  const { config } = loadConfig(["--allow-writes", "--state", options.root], {});
+  const { config } = loadConfig(["--allow-writes", "--approve-from", "never", "--state", options.root], {});
   const log = () => {};
   const aws = createAws({ env: process.env, version: "0.0.0", clock, log });
-  return createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness });
+  return createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness, scan: async () => [] });
 }
 
 async function change(id: string): Promise<{ seq: number; changeId: string; token: string }> {
