@@ -128,7 +128,19 @@ export interface Effect {
 }
 
 const CONFIG = loadConfig(
-  ["--sandbox", "--revalidate", "off", "--approve-from", "never", "--toolsets", "changes"],
+  [
+    "--sandbox",
+    "--revalidate",
+    "off",
+    "--approve-from",
+    "never",
+    "--toolsets",
+    "changes",
+    "--creates-per-hour",
+    "1000",
+    "--deletes-per-hour",
+    "1000",
+  ],
   {},
 ).config;
 export const TOKEN_MINUTES = CONFIG.tokenMinutes;
@@ -327,7 +339,8 @@ export class Machine {
     let made: Process;
     const aws = this.aws(slot, () => made, effects);
     const log = () => {};
-    const app = createApp({ config: CONFIG, version: "0.0.0", aws, store, clock, ids, log, owner, liveness });
+    const scan = async () => [];
+    const app = createApp({ config: CONFIG, version: "0.0.0", aws, store, clock, ids, log, owner, liveness, scan });
     made = { slot, owner, store, app, effects, fault: null, reads: new Map() };
     this.processes.set(slot, made);
     return made;
