@@ -3,7 +3,7 @@
 import type { Change, LineageEntry, ManagedResource, Operation, State } from "../src/core/change.js";
 import { volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
-import { diff, type JsonObject, pathsTouch } from "../src/core/json.js";
+import { diff, type Json, type JsonObject, pathsTouch } from "../src/core/json.js";
 import { aliases, openChangeIds } from "./fold.js";
 import { tokenSha256 } from "./tokens.js";
 
@@ -126,4 +126,11 @@ export function previous(state: State, rid: string, live: JsonObject | null): Pr
 const sameVersion = (type: string, a: JsonObject | null, b: JsonObject | null): boolean =>
   a !== null &&
   b !== null &&
-  diff(a, b).every(({ path }) => volatileOf(type).some((pointer) => pathsTouch(pointer, path)));
+  diff(a, b).every(
+    ({ path, before, after }) =>
+      (isEmpty(before) && isEmpty(after)) || volatileOf(type).some((pointer) => pathsTouch(pointer, path)),
+  );
+
+/** Absent and empty are one version. */
+const isEmpty = (value: Json | undefined): boolean =>
+  value === undefined || (typeof value === "object" && value !== null && Object.keys(value).length === 0);

@@ -206,9 +206,13 @@ function keyedBy(type: string, reader: ManagedResource["reader"]): Shape {
   };
 }
 
-/** Pointers to every value that is not an object with members: the unit in which things are declared and restored. */
+/**
+ * Pointers to every value that is not an object: the unit in which things are declared and restored. Absent and empty are
+ * one: the emptiness of a whole list of tags says nothing of whose each of them was.
+ */
 function leaves(value: Json, path = ""): string[] {
-  if (!isObject(value) || Object.keys(value).length === 0) return path === "" ? [] : [path];
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return [];
+  if (!isObject(value)) return path === "" ? [] : [path];
   return Object.entries(value).flatMap(([key, member]) => leaves(member, `${path}/${escapePointer(key)}`));
 }
 

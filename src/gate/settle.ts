@@ -177,11 +177,13 @@ export async function reconcile(
   if (made && made.length > 0) return readBack(deps, work, made);
   const idempotency = writer.idempotency(step);
   const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
-  // Nothing was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
-  const telling = idempotency !== "none" || step.kind === "delete";
+  // A create overwrites nothing: under its own token AWS answers what became of it, or that somebody else was first.
+  const asks = step.kind === "create" && idempotency === "token";
+  // Nothing else was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
+  const telling = !asks && (idempotency !== "none" || step.kind === "delete");
   if (telling && live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
   const unmoved =
-    step.ref.id === ""
+    step.ref.id === "" || asks
       ? step.kind === "create"
       : live !== undefined && moved(step.before, live, step.touches).overlapping.length === 0;
   // A delete of a process that is gone is never sent by whoever comes next: they only came to read.
@@ -267,13 +269,17 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
   for (const id of ids) {
     const ref = { ...step.ref, id };
     work.progress(`reading ${id} back`);
-    results.push({ ref, reader: step.reader, before: step.before, after: await settled(deps, work, ref) });
+    const after = await settled(deps, work, ref);
+    // What could not be read is not known to be gone: the operation stays open, and later calls read it back.
+    if (after === undefined) return { status: "running", state: await deps.store.state() };
+    results.push({ ref, reader: step.reader, before: step.before, after });
   }
   const state = await commit(deps, [{ type: "op.succeeded", operationId: work.operation.id, results }]);
   return { status: "succeeded", results, state };
 }
 
-async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null> {
+/** `undefined` where AWS could not say once. */
+async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null | undefined> {
   const { step } = work;
   let last: JsonObject | null | undefined;
   for (let attempt = 0; attempt < READ_BACKS; attempt++) {
@@ -290,7 +296,7 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
       await deps.clock.sleep(Math.min(500 * 2 ** attempt, 5_000));
     }
   }
-  return last ?? null;
+  return last;
 }
 
 const steadyDiff = (type: string, a: JsonObject | null, b: JsonObject | null) =>

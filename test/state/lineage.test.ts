@@ -246,6 +246,19 @@ describe("rolling back", () => {
     expect(answer.kept).toMatchObject([{ path: "/Tags/theirs" }]);
   });
 
+  it("leaves other people's tags alone also where a list was or is empty", () => {
+    const tags = (...pairs: [string, string][]) => ({ Tags: pairs.map(([Key, Value]) => ({ Key, Value })) });
+    const tagged = lineage(service, "cloudcontrol", [
+      { before: null, after: { A: 1, ...tags() }, desired: { A: 1 } },
+      { before: { A: 1, ...tags() }, after: { A: 1, ...tags(["ours", "1"]) }, desired: tags(["ours", "1"]) },
+    ]);
+    const answer = back(tagged, 0, { A: 1, ...tags(["ours", "1"], ["theirs", "2"]) });
+    expect(answer.target).toEqual({ A: 1, ...tags(["theirs", "2"]) });
+    expect(answer.kept).toMatchObject([{ path: "/Tags/theirs" }]);
+    expect(back(tagged, 0, { A: 1 })).toMatchObject({ noChange: true, kept: [] });
+    expect(back(tagged, 1, { A: 1, ...tags() }).target).toEqual({ A: 1, ...tags(["ours", "1"]) });
+  });
+
   it("makes a deleted resource again, and says what that does not bring back", () => {
     const gone = lineage(service, "cloudcontrol", [
       { before: null, after: { Arn: "x", A: 1, B: 2 }, desired: { A: 1 } },

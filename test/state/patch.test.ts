@@ -48,6 +48,18 @@ describe("mergeDesired", () => {
       { T: [{ Key: "b", Value: "2" }] },
     ],
     ["no tags add no tags", { T: [{ Key: "a", Value: "1" }] }, { T: [] }, { T: [{ Key: "a", Value: "1" }] }],
+    ["a tag's null takes it also from nowhere", { A: 1 }, { T: [{ Key: "a", Value: null }] }, { A: 1 }],
+    [
+      "a tag's null takes it also from an empty list",
+      { T: [] },
+      {
+        T: [
+          { Key: "a", Value: null },
+          { Key: "b", Value: "2" },
+        ],
+      },
+      { T: [{ Key: "b", Value: "2" }] },
+    ],
     ["null removes all tags", { T: [{ Key: "a", Value: "1" }] }, { T: null }, {}],
     ["a new object loses its nulls", {}, { a: { b: null, c: [{ d: null, e: 1 }] } }, { a: { c: [{ e: 1 }] } }],
     ["an object takes a scalar's place", { a: 1 }, { a: { b: 1 } }, { a: { b: 1 } }],
