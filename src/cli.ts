@@ -41,6 +41,7 @@ default chain. Endpoints come from AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVIC
 
 const clock: Clock = {
   now: () => new Date(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);

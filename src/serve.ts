@@ -2,7 +2,7 @@
 
 import { join, resolve } from "node:path";
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
-import { driverFor, openStore } from "../state/index.js";
+import { BEAT_MS, driverFor, openStore } from "../state/index.js";
 import { type App, createApp } from "./app.js";
 import { createAws, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
@@ -38,16 +38,29 @@ export async function serve(config: Config, host: Host & Streams): Promise<numbe
     stdin: host.stdin,
     onError: (error) => log("warn", "transport", { error }),
   });
+  const ended = new AbortController();
+  const beating = heartbeats(app, host.clock, ended.signal, log);
   await Promise.race([closed, new Promise<void>((resolve) => host.onSignal(resolve))]);
   await close();
   await app.close();
+  ended.abort();
+  await beating;
   return 0;
+}
+
+/** Until the end, also while what was begun gets its outcome recorded. */
+async function heartbeats(app: App, clock: Clock, signal: AbortSignal, log: Log): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(BEAT_MS, signal).catch(() => {});
+    if (signal.aborted) return;
+    await app.heartbeat().catch((error: unknown) => log("error", "a heartbeat failed by a fault of ours", { error }));
+  }
 }
 
 /** The app of a configuration. Reads the state folder if there is one; creates nothing, calls nothing. */
 export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
-  const { store, owner, runtime, log } = await buildStore(config, host, "mcp");
+  const { store, owner, log } = await buildStore(config, host, "mcp");
   const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
   return createApp({
     config,
@@ -58,7 +71,6 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
     ids,
     log,
     owner,
-    liveness: livenessOn(runtime),
     scan: scanOf(config, host, log),
   });
 }
@@ -90,7 +102,7 @@ export async function buildStore(config: Config, host: Host, client: string) {
     log,
     liveness: livenessOn(runtime),
   });
-  return { store, owner, runtime, log };
+  return { store, owner, log };
 }
 
 function stateLocation(config: Config, host: Host): string {

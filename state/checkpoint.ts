@@ -60,6 +60,7 @@ function entryOnDisk(entry: LineageEntry): Record<string, unknown> {
     ...optional("desired", entry.desired && sorted(entry.desired)),
     ...optional("rolled_back_to", entry.rolledBackTo),
     ...optional("error", entry.error && toDisk(entry.error)),
+    ...optional("resolved", entry.resolved && toDisk(entry.resolved)),
   };
 }
 
@@ -84,6 +85,7 @@ function entryFromDisk(disk: JsonObject): LineageEntry {
     ...optional("desired", disk.desired),
     ...optional("rolledBackTo", disk.rolled_back_to),
     ...optional("error", disk.error === undefined ? undefined : fromDisk(disk.error)),
+    ...optional("resolved", disk.resolved),
   });
 }
 

@@ -64,6 +64,16 @@ export const OwnerShape = z.strictObject({
 
 export const ErrorShape = z.strictObject({ code: Name, message: Text, awsCode: Text.optional() });
 
+/** Why an owner is held to be gone. A heartbeat stood still on the waiter's own monotonic clock. */
+export const ProofShape = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("process_gone") }),
+  z.strictObject({ kind: z.literal("other_boot") }),
+  z.strictObject({ kind: z.literal("heartbeat_still"), stillMs: z.number().int().nonnegative() }),
+]);
+export type Proof = z.infer<typeof ProofShape>;
+
+const Choice = z.enum(["import", "clear", "retry"]);
+
 /** What one operation did to one resource, both sides read back. */
 export const ResultShape = z.strictObject({
   ref: Ref,
@@ -91,6 +101,7 @@ export const LineageShape = z.strictObject({
   intent: Text,
   rolledBackTo: Text.optional(),
   error: ErrorShape.optional(),
+  resolved: z.strictObject({ choice: Choice, by: Text, reason: Text }).optional(),
   policyResults: AnyJson.optional(),
 });
 
@@ -128,6 +139,8 @@ const EVENTS = [
     clientToken: Name,
     owner: OwnerShape,
     resendUntil: Text,
+    /** The owner heartbeats under this lease. */
+    leaseMs: z.number().int().positive().optional(),
   }),
   z.strictObject({
     type: z.literal("op.submitted"),
@@ -145,13 +158,23 @@ const EVENTS = [
     results: list(ResultShape).optional(),
   }),
   z.strictObject({ type: z.literal("op.unknown"), operationId: Name, error: ErrorShape, because: Text }),
-  z.strictObject({ type: z.literal("op.takeover"), operationId: Name, owner: OwnerShape }),
+  z.strictObject({
+    type: z.literal("op.takeover"),
+    operationId: Name,
+    owner: OwnerShape,
+    /** The owner it is taken from, and the commit by which that one got it. */
+    from: OwnerShape.optional(),
+    supersedes: Seq.optional(),
+    proof: ProofShape.optional(),
+    leaseMs: z.number().int().positive().optional(),
+  }),
   z.strictObject({ type: z.literal("op.parked"), operationId: Name, because: Text }),
   z.strictObject({
     type: z.literal("op.resolved"),
     operationId: Name,
-    choice: z.enum(["import", "clear", "retry"]),
+    choice: Choice,
     by: Text,
+    reason: Text.optional(),
     results: list(ResultShape).optional(),
   }),
   z.strictObject({

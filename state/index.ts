@@ -21,6 +21,7 @@ export {
   type VerifyReport,
 } from "./journal.js";
 export { type Lease, type Leases, type LeaseView, STORE_SCOPE } from "./leases.js";
+export { BEAT_MS, type Owners } from "./owners.js";
 export type { RecoveryChoice, RecoveryReport } from "./quarantine.js";
 export { importSeed, type SeedImport } from "./seed.js";
 export { changeId, clientToken, mintToken, operationId, parseToken, tokenSha256 } from "./tokens.js";

@@ -15,6 +15,7 @@ import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
 import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
+import { type Owners, ownersOf } from "./owners.js";
 import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
 
 export interface StoreOptions {
@@ -75,6 +76,8 @@ export interface VerifyReport {
 export interface Store {
   /** What only one process may do at a time. */
   readonly leases: Leases;
+  /** The heartbeats of processes with open operations. */
+  readonly owners: Owners;
   readonly location: string;
   /** False: the record ends with this process. */
   readonly durable: boolean;
@@ -106,6 +109,8 @@ export interface Store {
   verify(): Promise<VerifyReport>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
   fingerprint(value: Json): Promise<string>;
+  /** A signature of this store under what it handed out, under a key of its own: no fingerprint is one. */
+  seal(value: Json): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -429,6 +434,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       ready: () => turn(ready),
       record: (events, epoch) => turn(() => commit(() => events, { epoch })),
     });
+  const owners = ownersOf({ driver, clock, ids, log, owner, liveness, state: () => inTurn(head) });
   /** For work that has its turn already. */
   const maintenance = leases((run) => run());
 
@@ -573,6 +579,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   return {
     leases: leases(inTurn),
+    owners,
     location: driver.location,
     durable: driver.durable,
     get readOnly() {
@@ -600,6 +607,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
           .update(canonicalJson(value))
           .digest("hex"),
       ),
+    seal: (value) =>
+      inTurn(async () => {
+        const sealKey = createHmac("sha256", await storeKey())
+          .update("seal")
+          .digest();
+        return createHmac("sha256", sealKey).update(canonicalJson(value)).digest("hex");
+      }),
     close: () =>
       inTurn(async () => {
         if (committedHere && !closedFor && !unwritable) await writeCheckpoint();

@@ -11,9 +11,9 @@ import { type Event, fromDisk, OwnerShape, textOf, toDisk } from "./events.js";
 export const STORE_SCOPE = "store";
 
 const LOCK = "lock/";
-const LEASE_MS = 60_000;
+export const LEASE_MS = 60_000;
 /** How many leases a heartbeat must stand still, on the waiter's own clock, to prove that nobody holds it. */
-const PATIENCE = 1.5;
+export const PATIENCE = 1.5;
 const ATTEMPTS = 20;
 
 const stem = (generation: number): string => LOCK + String(generation).padStart(6, "0");

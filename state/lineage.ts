@@ -90,6 +90,10 @@ export const openOperations = (state: State): readonly Operation[] =>
     .filter((operation) => !operation.settledAt)
     .sort((a, b) => (a.intentAt < b.intentAt ? -1 : a.intentAt > b.intentAt ? 1 : 0));
 
+/** Operations whose outcome nothing proved and which wait for a decision, oldest first. */
+export const parkedOperations = (state: State): readonly Operation[] =>
+  openOperations(state).filter((operation) => operation.state === "parked");
+
 /** Plans that may still be applied, oldest first. */
 export const plannedChanges = (state: State, now: Date): readonly Change[] =>
   [...state.changes.values()].filter(

@@ -24,5 +24,8 @@ export const changeId = (seq: number): string => `ch_${seq.toString(36)}`;
 /** The name of the operation that commit `seq` intends. */
 export const operationId = (seq: number): string => `op_${seq.toString(36)}`;
 
+/** The commit that intended an operation. @example seqOfOperation("op_br") // 423 */
+export const seqOfOperation = (id: string): number => Number.parseInt(id.slice("op_".length), 36);
+
 /** What AWS is given to recognise a repeated call by: 32 hex digits, which every service's limit and alphabet allow. */
 export const clientToken = (token: string, step: number): string => sha256(`${token}${step}`).slice(0, 32);

@@ -192,7 +192,10 @@ export interface Owner {
   readonly session: string;
 }
 
-/** Whether the process behind an owner still runs. Only `dead` allows a takeover. */
+export const sameOwner = (a: Owner, b: Owner): boolean =>
+  a.session === b.session && a.host === b.host && a.bootId === b.bootId && a.pid === b.pid && a.pidStart === b.pidStart;
+
+/** What this machine can say of the process behind an owner: only of its own processes anything at all. */
 export type Liveness = (owner: Owner) => "alive" | "dead" | "unknown";
 
 /** One AWS call of a change, from intent to outcome. */
@@ -206,11 +209,25 @@ export interface Operation {
   /** Until when the identical call may be sent again after a crash. */
   readonly resendUntil: string;
   readonly state: OperationState;
+  /** Its owner heartbeats, and may be held for gone when no beat came for one and a half of these. Absent: it does not. */
+  readonly leaseMs?: number;
+  /** The commit by which its owner took it over. */
+  readonly epoch?: number;
+  readonly parkedAt?: string;
+  /** What was decided about it once it was parked. */
+  readonly resolved?: Resolution;
   readonly requestToken?: string;
   readonly awsRequestId?: string;
   readonly error?: OperationError;
   readonly because?: string;
   readonly settledAt?: string;
+}
+
+/** The decision on a parked operation: whose, which, and why. */
+export interface Resolution {
+  readonly choice: "import" | "clear" | "retry";
+  readonly by: string;
+  readonly reason: string;
 }
 
 export interface OperationError {
@@ -239,6 +256,8 @@ export interface LineageEntry {
   readonly intent: string;
   readonly rolledBackTo?: string;
   readonly error?: OperationError;
+  /** Set where nothing proved the outcome and somebody decided it. */
+  readonly resolved?: Resolution;
   /** What security checks said of it; the seed's `checkov_results`. */
   readonly policyResults?: Json;
 }

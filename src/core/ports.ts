@@ -5,6 +5,7 @@ import type {
   Change,
   ChangeStep,
   ReaderName,
+  Resolution,
   ResourceRef,
   Revision,
   RiskLevel,
@@ -20,6 +21,8 @@ export interface Clock {
   now(): Date;
   /** Resolves after `ms`, or rejects with the signal's reason. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Milliseconds since some moment, which nobody can set: for how long something lasted, never for when. */
+  monotonic(): number;
 }
 
 export interface Ids {
@@ -217,6 +220,8 @@ export interface GatePorts extends ReadPorts {
   cancel(changeId: string): Promise<Change>;
   /** A change as it stands, after asking AWS about any operation of it that is still running. */
   follow(changeId: string): Promise<{ readonly change: Change; readonly state: State }>;
+  /** Ends an operation that nothing proved, as somebody decided. AWS is only read. */
+  resolve(decision: Decision): Promise<Resolved>;
   /**
    * Live contents in the given order; an OpsError where AWS could not say. "Does not exist" is believed only when AWS says
    * it twice, five seconds apart.
@@ -242,6 +247,28 @@ export interface WhoAsked {
   readonly changes: readonly Difference[];
   /** When the change was first noticed, if that was before now. */
   readonly noticedAt?: string;
+}
+
+/** What is to become of a parked operation, or the signed outcome of one that is open. */
+export interface Decision {
+  readonly changeId?: string;
+  readonly operationId?: string;
+  readonly choice?: Resolution["choice"];
+  readonly reason: string;
+  /** What AWS calls the resource that a create made. */
+  readonly identifier?: string;
+  readonly record?: string;
+}
+
+export interface Resolved {
+  readonly change: Change;
+  readonly step: ChangeStep;
+  readonly operationId: string;
+  readonly state: State;
+  /** What is true now of the resources it was about, as far as AWS let itself be read. */
+  readonly resources: readonly Seen[];
+  /** Said of what was found: for the caller. */
+  readonly notes: readonly string[];
 }
 
 export interface DriftObservation {

@@ -1,6 +1,7 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
 import { sameRules } from "../../state/converge.js";
+import { LEASE_MS } from "../../state/leases.js";
 import { clientToken, operationId, parseToken, tokenSha256 } from "../../state/tokens.js";
 import type { ApprovalReply } from "../core/call.js";
 import {
@@ -21,6 +22,7 @@ import { conflict, moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { type StepOutcome, sendStep } from "./settle.js";
+import { signedOutcome } from "./unrecorded.js";
 
 export interface ApplyRequest {
   readonly token: string;
@@ -247,9 +249,14 @@ async function execute(
       throw index === 0 ? error : partly(planned, done, error);
     });
     const work = { change: planned, operation, step: { ...step, before }, aws: request.aws, deadline };
-    const outcome = await sendStep(deps, { ...work, progress: request.progress }).catch((error: unknown) => {
-      throw unrecorded(deps, planned, operation.id, error);
+    const outcome = await sendStep(deps, { ...work, progress: request.progress }).catch(async (error: unknown) => {
+      throw await unrecorded(deps, planned, operation.id, error);
     });
+    // AWS is at work on it, and the handle by which it is followed could not be stored.
+    if (deps.unrecorded.has(operation.id)) {
+      const full = new OpsError("state_read_only", "The request token could not be stored.");
+      throw await unrecorded(deps, planned, operation.id, deps.store.readOnly ?? full);
+    }
     if (outcome.status !== "succeeded") return ended(planned, outcome, notes, done);
     for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
     const later = planned.steps.slice(index + 1).some((one) => ridOf(one.ref) === rid);
@@ -324,15 +331,47 @@ function partly(change: Change, done: readonly string[], cause: unknown): OpsErr
   );
 }
 
-/** Something failed after the intent and not in AWS's answer: the call may have been sent, and its outcome is not recorded. */
-function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: unknown): OpsError {
+/**
+ * Something failed after the intent and not in AWS's answer: the call may have been sent, and its outcome is not
+ * recorded. What is known of it goes to the caller, signed, so that it can be recorded later, by any process.
+ */
+async function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: unknown): Promise<OpsError> {
+  const { owner, state } = cause instanceof OpsError ? cause.details : {};
+  if (owner || state) return lostOwnership(change, operationId, cause as OpsError);
   deps.log("error", "an outcome could not be recorded", { operationId, error: cause });
   const reason = cause instanceof OpsError ? cause.code : "internal";
+  const signed = await signedOutcome(deps, change, operationId).catch((error: unknown) => {
+    deps.log("error", "an unrecorded outcome could not be signed", { operationId, error });
+    return null;
+  });
+  const known = signed
+    ? `What is known of it stands in \`unrecordedOutcome\`: keep that. If it is not recorded once the state can be written again, give its \`record\` to the tool in \`recordWith\``
+    : "It is looked for on later calls";
   return new OpsError(
     "outcome_unknown",
-    `The call of operation ${operationId} may have been carried out, and its outcome could not be recorded (${reason}). It is looked for on later calls; do not plan it a second time.`,
+    `The call of operation ${operationId} may have been carried out, and its outcome could not be recorded (${reason}). ${known}; do not plan it a second time.`,
     {
-      details: { operationId, changeId: change.id, reason },
+      details: { operationId, changeId: change.id, reason, ...(signed && { unrecordedOutcome: signed }) },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+      cause,
+    },
+  );
+}
+
+/** This process stood still, was taken for dead, and what it was at belongs to another one. */
+function lostOwnership(change: Change, operationId: string, cause: OpsError): OpsError {
+  const owner = cause.details.owner as Owner | undefined;
+  const by = owner ? `by process ${owner.pid} on ${owner.host}` : "by another process";
+  return new OpsError(
+    "outcome_unknown",
+    `This server stood still, and operation ${operationId} was taken over ${by}, which records what became of the call. From here nothing more was recorded or sent; do not plan it a second time, look at the change.`,
+    {
+      details: {
+        operationId,
+        changeId: change.id,
+        reason: "taken_over",
+        ...(owner && { takenOverBy: { host: owner.host, pid: owner.pid, session: owner.session } }),
+      },
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
       cause,
     },
@@ -343,6 +382,9 @@ function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: 
 async function intend(deps: GateDeps, change: Change, step: number, token: string, owner: Owner) {
   const sent = clientToken(token, step);
   let id = "";
+  // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
+  await deps.store.owners.hold();
+  await deps.store.seal(null).catch(unlessFatal);
   await deps.store.commit((state, seq) => {
     const refused = step === 0 ? overBudget(state, change, deps.config, deps.clock.now()) : null;
     if (refused) return refused;
@@ -357,11 +399,16 @@ async function intend(deps: GateDeps, change: Change, step: number, token: strin
         clientToken: sent,
         owner,
         resendUntil: change.expiresAt,
+        leaseMs: LEASE_MS,
       },
     ];
   });
   return { id, step, clientToken: sent };
 }
+
+const unlessFatal = (error: unknown): void => {
+  if (!(error instanceof OpsError)) throw error;
+};
 
 function ended(
   change: Change,

@@ -1,7 +1,7 @@
 // One step from its durable intent to its durable outcome: send, follow, read back, commit. Also after a crash.
 
-import type { Event, Result } from "../../state/events.js";
-import { type Recovery, reached } from "../../state/recover.js";
+import type { Event, EventOf, Result } from "../../state/events.js";
+import { type Recovery, reached, verdictOn } from "../../state/recover.js";
 import {
   type Change,
   type ChangeStep,
@@ -14,7 +14,7 @@ import {
 import { isGone, volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { diff, type JsonObject, pathsTouch } from "../core/json.js";
-import type { AwsReader, Progress } from "../core/ports.js";
+import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
@@ -29,6 +29,8 @@ export interface Work {
   readonly aws: AwsReader;
   /** Wall time, by the clock port, after which the work is handed over instead of waited for. */
   readonly deadline: number;
+  /** Set where a process settles what was left open: what it may do, where the caller of the change no longer waits. */
+  readonly afterwards?: Recovery;
   progress(message: string): void;
 }
 
@@ -44,29 +46,39 @@ const READ_BACKS = 6;
 
 /** Sends the step and brings it to an outcome. The intent is durable before this is called. */
 export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome> {
-  const { step, operation } = work;
-  let sent: Awaited<ReturnType<ReturnType<GateDeps["aws"]["writer"]>["send"]>>;
+  const { operation } = work;
+  let sent: Sent;
+  await stillOurs(deps, operation.id);
   try {
-    const open = deps.secrets.reveal(step);
-    sent = await deps.aws.writer(work.aws.region).send(open, operation);
+    sent = await send(deps, work);
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     if (error.code === "outcome_unknown") return reconcile(deps, work, error);
     return fail(deps, work, (await guardFailure(work)) ?? error);
   }
   if (sent.requestToken || sent.awsRequestId) {
-    await commit(deps, [
-      {
-        type: "op.submitted",
-        operationId: operation.id,
-        ...(sent.requestToken ? { requestToken: sent.requestToken } : {}),
-        ...(sent.awsRequestId ? { awsRequestId: sent.awsRequestId } : {}),
-      },
-    ]);
+    await submitted(deps, {
+      type: "op.submitted",
+      operationId: operation.id,
+      ...(sent.requestToken ? { requestToken: sent.requestToken } : {}),
+      ...(sent.awsRequestId ? { awsRequestId: sent.awsRequestId } : {}),
+    });
   }
   if (sent.requestToken)
     return followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   return readBack(deps, work, sent.identifiers);
+}
+
+const send = async (deps: GateDeps, { step, operation, aws }: Work): Promise<Sent> =>
+  deps.aws.writer(aws.region).send(deps.secrets.reveal(step), operation);
+
+/** A process that stood still may have been taken for dead: it sends nothing for what is another one's now. */
+async function stillOurs(deps: GateDeps, operationId: string): Promise<void> {
+  const operation = (await deps.store.state()).operations.get(operationId);
+  if (!operation || operation.owner.session === deps.owner.session) return;
+  throw new OpsError("resource_busy", `Operation ${operationId} belongs to another process now. Nothing was sent.`, {
+    details: { operationId, changeId: operation.changeId, owner: operation.owner },
+  });
 }
 
 /** Polls AWS's own record of a request until it ends or the deadline passes. A failed poll discards nothing. */
@@ -80,7 +92,9 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
       answer = await writer.poll(step, operation.requestToken!);
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
-      if (error.code === "not_found") return reconcile(deps, work, error);
+      if (error.code === "not_found" || (!error.retriable && work.afterwards === "settle")) {
+        return reconcile(deps, work, error);
+      }
       if (!error.retriable) return { status: "running", state: await deps.store.state() };
       answer = { status: "pending" };
     }
@@ -161,22 +175,19 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
 
 /**
  * After a call whose answer never came: look for what it did; where AWS shows that it did nothing and is as it was
- * planned from, the identical call may go out again. `inApply`: the caller is waiting, and live was checked just now.
+ * planned from, the identical call may go out again. Once it may not, what AWS shows decides, or somebody has to.
  */
-export async function reconcile(
-  deps: GateDeps,
-  work: Work,
-  why: OpsError,
-  may: Recovery = "resend",
-  inApply = true,
-): Promise<StepOutcome> {
-  const { step, operation } = work;
+export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Promise<StepOutcome> {
+  const { step, operation, afterwards: may = "resend" } = work;
+  const inApply = work.afterwards === undefined;
   const writer = deps.aws.writer(work.aws.region);
   work.progress(`the answer to ${step.service}.${step.operation} was lost; looking for what it did`);
-  const made = await writer.find(step, operation).catch(unlessFatal);
+  const found = await writer.find(step, operation).catch(asValue);
+  const made = found instanceof OpsError ? undefined : found;
   if (made && made.length > 0) return readBack(deps, work, made);
   const idempotency = writer.idempotency(step);
-  const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+  const read = step.ref.id ? await work.aws.content(step.ref, step.reader).catch(asValue) : undefined;
+  const live = read instanceof OpsError ? undefined : read;
   // A create overwrites nothing: under its own token AWS answers what became of it, or that somebody else was first.
   const asks = step.kind === "create" && idempotency === "token";
   // Nothing else was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
@@ -192,13 +203,19 @@ export async function reconcile(
     const again = await sendAgain(deps, work, idempotency === "natural");
     if (again) return again;
   }
-  // A create that bears neither mark nor id cannot be looked for: it stays named as unknown.
-  if (may === "settle" && (made || live !== undefined)) return giveUp(deps, work, why, made ?? null, live);
+  if (may === "settle") {
+    const verdict = verdictOn(step, { live, made, natural: idempotency === "natural", unmoved });
+    if (verdict === "carried_out") return readBack(deps, work, [step.ref.id]);
+    if (verdict === "not_carried_out") return giveUp(deps, work, why, made ?? null, live);
+    const failures = [found, read].filter((one) => one instanceof OpsError);
+    // AWS that cannot say just now is asked again; everything else will not become clearer by itself.
+    if (!failures.some((one) => one.retriable)) return park(deps, work, failures[0]);
+  }
   const because = "The call was sent and its answer lost; nothing found in AWS proves or disproves it.";
   const state =
     operation.state === "unknown"
       ? await deps.store.state()
-      : await commit(deps, [{ type: "op.unknown", operationId: operation.id, error: errorOf(why), because }]);
+      : await record(deps, { type: "op.unknown", operationId: operation.id, error: errorOf(why), because });
   return {
     status: "unknown",
     state,
@@ -213,13 +230,35 @@ export async function reconcile(
   };
 }
 
+/** Nothing will prove this any more: it is kept, and shown until somebody decides. */
+async function park(deps: GateDeps, work: Work, unreadable?: OpsError): Promise<StepOutcome> {
+  const { step, operation, change } = work;
+  const because = unreadable
+    ? `The answer to the call was lost, and AWS does not let this server look for what it did (${unreadable.code}).`
+    : step.kind !== "create"
+      ? "The answer to the call was lost, and the resource was changed since in a way that does not tell what the call did."
+      : step.ref.id === ""
+        ? "The answer to the call was lost, and what it may have made bears no mark by which it could be found."
+        : "The answer to the call was lost, and what bears the name now may be what it made or somebody else's.";
+  const state = await record(deps, { type: "op.parked", operationId: operation.id, because });
+  return {
+    status: "unknown",
+    state,
+    error: new OpsError("outcome_unknown", `${because} It waits for a decision.`, {
+      details: { operationId: operation.id, changeId: change.id },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+    }),
+  };
+}
+
 /** The identical call once more, under the same client token. Null where its answer says nothing either. */
 async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<StepOutcome | null> {
   const { step, operation } = work;
+  await stillOurs(deps, operation.id);
   try {
-    const sent = await deps.aws.writer(work.aws.region).send(deps.secrets.reveal(step), operation);
+    const sent = await send(deps, work);
     if (!sent.requestToken) return await readBack(deps, work, sent.identifiers);
-    await commit(deps, [{ type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken }]);
+    await submitted(deps, { type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken });
     return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
@@ -274,7 +313,7 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
     if (after === undefined) return { status: "running", state: await deps.store.state() };
     results.push({ ref, reader: step.reader, before: step.before, after });
   }
-  const state = await commit(deps, [{ type: "op.succeeded", operationId: work.operation.id, results }]);
+  const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
   return { status: "succeeded", results, state };
 }
 
@@ -314,6 +353,11 @@ const unlessFatal = (error: unknown): undefined => {
   return undefined;
 };
 
+function asValue(error: unknown): OpsError {
+  if (error instanceof OpsError) return error;
+  throw error;
+}
+
 async function fail(
   deps: GateDeps,
   work: Work,
@@ -321,15 +365,13 @@ async function fail(
   nothingWasChanged = true,
   results: readonly Result[] = [],
 ): Promise<StepOutcome> {
-  const state = await commit(deps, [
-    {
-      type: "op.failed",
-      operationId: work.operation.id,
-      error: errorOf(error),
-      nothingWasChanged,
-      ...(results.length > 0 ? { results } : {}),
-    },
-  ]);
+  const state = await record(deps, {
+    type: "op.failed",
+    operationId: work.operation.id,
+    error: errorOf(error),
+    nothingWasChanged,
+    ...(results.length > 0 ? { results } : {}),
+  });
   return { status: "failed", error, state };
 }
 
@@ -338,5 +380,26 @@ function errorOf(error: OpsError): OperationError {
   return { code: error.code, message: error.message, ...(typeof awsCode === "string" ? { awsCode } : {}) };
 }
 
-const commit = async (deps: GateDeps, events: readonly Event[]): Promise<State> =>
-  (await deps.store.commit(() => events)).state;
+/** The handle of work in progress. Where the record cannot take it now, it goes with the outcome. */
+async function submitted(deps: GateDeps, event: EventOf<"op.submitted">): Promise<void> {
+  await record(deps, event).catch((error: unknown) => {
+    if (!cannotBeStored(error)) throw error;
+  });
+}
+
+/** Commits what became of an operation, with whatever of it could not be stored before. */
+async function record(deps: GateDeps, event: Event & { readonly operationId: string }): Promise<State> {
+  const { operationId } = event;
+  const events = [...(deps.unrecorded.get(operationId) ?? []), event];
+  try {
+    const { state } = await deps.store.commit(() => events);
+    deps.unrecorded.delete(operationId);
+    return state;
+  } catch (error) {
+    if (cannotBeStored(error)) deps.unrecorded.set(operationId, events);
+    throw error;
+  }
+}
+
+const cannotBeStored = (error: unknown): boolean =>
+  error instanceof OpsError && (error.code === "state_read_only" || error.code === "state_unreadable");

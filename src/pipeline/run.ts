@@ -187,6 +187,14 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
       if (before !== after && (after === "applied" || after === "unknown")) settled(result.change.tool, after);
       return result;
     },
+    async resolve(decision) {
+      const result = await deps.gate.resolve(decision, aws, ports.caller);
+      state = result.state;
+      // An outcome that becomes known makes the same things stale as one that was known at once.
+      const closed = decision.choice === "clear" || decision.choice === "retry";
+      if (!closed) settled(result.change.tool, result.change.state === "applied" ? "applied" : "unknown");
+      return result;
+    },
     confirmed: (resources) =>
       deps.gate.confirmed(aws, resources, (done) => ports.progress("reading live", done, resources.length)),
     whoChanged: (questions) => deps.gate.whoChanged(aws, questions),

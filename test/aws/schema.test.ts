@@ -80,7 +80,7 @@ describe("where a schema comes from", () => {
         return { Schema: JSON.stringify(document) };
       },
     } as unknown as Api;
-    const schema = schemas({ now: () => new Date(time), sleep: async () => {} });
+    const schema = schemas({ now: () => new Date(time), sleep: async () => {}, monotonic: () => time });
     const sources: string[] = [];
     const ask = async () => sources.push((await schema(api, "us-east-1", "AWS::S3::Bucket")).source);
     await ask();

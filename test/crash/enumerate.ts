@@ -250,7 +250,6 @@ async function restart(
       ids,
       log: () => {},
       owner: by,
-      liveness: () => "dead",
       scan: async () => [],
     });
     await gate.settleOpen(aws.reader());

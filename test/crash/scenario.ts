@@ -43,6 +43,7 @@ export function machineClock(startMs = Date.parse(START)): Clock & { advance(ms:
   let at = startMs;
   return {
     now: () => new Date(at),
+    monotonic: () => at,
     sleep: async (ms) => {
       at += ms;
     },

@@ -174,6 +174,7 @@ export class Machine {
 
   readonly clock: Clock = {
     now: () => new Date(this.now),
+    monotonic: () => this.now,
     sleep: async (ms, signal) => {
       if (!signal) {
         this.now += ms;
@@ -340,7 +341,7 @@ export class Machine {
     const aws = this.aws(slot, () => made, effects);
     const log = () => {};
     const scan = async () => [];
-    const app = createApp({ config: CONFIG, version: "0.0.0", aws, store, clock, ids, log, owner, liveness, scan });
+    const app = createApp({ config: CONFIG, version: "0.0.0", aws, store, clock, ids, log, owner, scan });
     made = { slot, owner, store, app, effects, fault: null, reads: new Map() };
     this.processes.set(slot, made);
     return made;

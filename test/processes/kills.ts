@@ -254,6 +254,7 @@ async function checked({ root, account, known, wrong, life }: Place & { known: K
 
 const systemClock = {
   now: () => new Date(),
+  monotonic: () => performance.now(),
   sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
 };
 

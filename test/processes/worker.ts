@@ -20,6 +20,7 @@ const options = JSON.parse(process.argv[2] ?? "{}") as WorkerOptions;
 const clock: Clock & { ahead: number } = {
   ahead: options.aheadMs ?? 0,
   now: () => new Date(Date.now() + clock.ahead),
+  monotonic: () => performance.now(),
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 };
 const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
@@ -89,7 +90,7 @@ async function served(): Promise<App> {
   const { config } = loadConfig(["--allow-writes", "--approve-from", "never", "--state", options.root], {});
   const log = () => {};
   const aws = createAws({ env: process.env, version: "0.0.0", clock, log });
-  return createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness, scan: async () => [] });
+  return createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, scan: async () => [] });
 }
 
 async function change(id: string): Promise<{ seq: number; changeId: string; token: string }> {
