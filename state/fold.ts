@@ -2,6 +2,7 @@
 
 import {
   type Change,
+  type Envelope,
   type LeaseRecord,
   type LineageEntry,
   type ManagedResource,
@@ -347,6 +348,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
       revisionSeq: commit.seq,
       lineage: [...(known?.lineage ?? []), ...(event.lineage ?? []), entry],
       drift: NOT_CHECKED,
+      ...(known?.envelopes && { envelopes: known.envelopes }),
       ...(event.dependsOn && { dependsOn: event.dependsOn }),
     });
   },
@@ -452,6 +454,9 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     if (commit.epoch !== generation) return broken(`Lease ${generation} is recorded under epoch ${commit.epoch}.`);
     return putLease(state, scope, { generation });
   },
+
+  // A record of who did it: which key is the newest is said by the key files.
+  "key.rotated": (state) => state,
 
   "lease.broken"(state, { scope, generation }) {
     const newest = state.leases?.get(scope)?.generation ?? 0;
@@ -626,6 +631,7 @@ function settle(
     before,
     after,
   };
+  const envelopes = own ? envelopesAfter(known?.envelopes, change, operation.step) : known?.envelopes;
   const comparable = known && known.reader === reader && !known.deleted ? known.desired : {};
   return putResource(state, {
     rid,
@@ -641,8 +647,21 @@ function settle(
     lineage: withEntry(known?.lineage ?? [], entry),
     drift: gone ? NOT_CHECKED : { status: "IN_SYNC", lastChecked: commit.ts, severity: null, details: null },
     ...(known?.ignores && { ignores: known.ignores }),
+    ...(envelopes && { envelopes }),
     ...(known?.dependsOn && { dependsOn: known.dependsOn }),
   });
+}
+
+/** One envelope for each value a path ever had, so that going back finds it; the newest is under the newest key. */
+function envelopesAfter(
+  earlier: readonly Envelope[] | undefined,
+  { envelopes = [] }: Change,
+  step: number,
+): readonly Envelope[] | undefined {
+  const sent = envelopes.filter((one) => one.step === step).map(({ step: _, ...envelope }): Envelope => envelope);
+  if (sent.length === 0) return earlier;
+  const replaced = (one: Envelope): boolean => sent.some(({ path, print }) => path === one.path && print === one.print);
+  return [...(earlier ?? []).filter((one) => !replaced(one)), ...sent];
 }
 
 /** Remembers a failure that changed nothing, on a resource we hold. What never existed gets no history. */

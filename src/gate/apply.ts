@@ -7,6 +7,7 @@ import {
   type Caller,
   type Change,
   type ChangeStep,
+  envelopesOf,
   type Owner,
   planDigest,
   ridOf,
@@ -63,7 +64,7 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   }
-  for (const step of change.steps) deps.secrets.reveal(step);
+  for (const [index, step] of change.steps.entries()) await deps.secrets.reveal(step, envelopesOf(change, index));
   request.executing.add(change.id);
   try {
     const { live, notes } = await recheck(deps, request, change, state);

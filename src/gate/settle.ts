@@ -5,6 +5,7 @@ import { type Recovery, reached } from "../../state/recover.js";
 import {
   type Change,
   type ChangeStep,
+  envelopesOf,
   type Operation,
   type OperationError,
   type ResourceRef,
@@ -47,7 +48,7 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
   const { step, operation } = work;
   let sent: Awaited<ReturnType<ReturnType<GateDeps["aws"]["writer"]>["send"]>>;
   try {
-    const open = deps.secrets.reveal(step);
+    const open = await deps.secrets.reveal(step, envelopesOf(work.change, operation.step));
     sent = await deps.aws.writer(work.aws.region).send(open, operation);
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
@@ -215,7 +216,8 @@ export async function reconcile(
 async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<StepOutcome | null> {
   const { step, operation } = work;
   try {
-    const sent = await deps.aws.writer(work.aws.region).send(deps.secrets.reveal(step), operation);
+    const open = await deps.secrets.reveal(step, envelopesOf(work.change, operation.step));
+    const sent = await deps.aws.writer(work.aws.region).send(open, operation);
     if (!sent.requestToken) return await readBack(deps, work, sent.identifiers);
     await commit(deps, [{ type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken }]);
     return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
