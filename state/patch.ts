@@ -172,7 +172,7 @@ export function patchFor({
   const noChange = edits.length === 0;
   const { resend, needsSecret } = noChange
     ? { resend: [], needsSecret: [] }
-    : repeated(schema, declaredBefore, desired, stored, edits);
+    : repeated(schema, { declaredBefore, desired, live, stored }, edits);
   const patch: PatchOp[] = noChange
     ? []
     : [...[...tests].map(([path, value]): PatchOp => ({ op: "test", path, value })), ...edits, ...resend];
@@ -194,22 +194,40 @@ export function patchFor({
  */
 function repeated(
   schema: NonNullable<PatchRequest["schema"]>,
-  declared: JsonObject,
-  desired: JsonObject,
-  stored: NonNullable<PatchRequest["stored"]>,
+  {
+    declaredBefore,
+    desired,
+    live,
+    stored,
+  }: Required<Pick<PatchRequest, "declaredBefore" | "desired" | "live" | "stored">>,
   edits: readonly PatchOp[],
 ): { resend: PatchOp[]; needsSecret: string[] } {
   const resend: PatchOp[] = [];
   const needsSecret: string[] = [];
-  for (const path of schema.writeOnly.map((pattern) => pattern.replace(/^\/properties(?=\/)/, ""))) {
-    const value = path.split("/").includes("*") ? undefined : valueAt(declared, path);
+  const patterns = schema.writeOnly.map((pattern) => pattern.replace(/^\/properties(?=\/)/, ""));
+  for (const path of patterns.flatMap((pattern) => expanded(pattern, declaredBefore))) {
+    const value = valueAt(declaredBefore, path)!;
     const covered = edits.some((edit) => edit.path === path || path.startsWith(`${edit.path}/`));
     const letGo = valueAt(desired, path) === null;
-    if (value === undefined || covered || letGo || isUnder(schema.createOnly, path)) continue;
-    if (holdsSecretMark(value) && !(isSecretMark(value) && stored(path, value.$secret))) needsSecret.push(path);
-    else resend.push({ op: "add", path, value });
+    if (covered || letGo || isUnder(schema.createOnly, path)) continue;
+    const inList = patterns.every((pattern) => pattern !== path);
+    // An element that is gone needs nothing; of the others nobody knows that they stand where they stood.
+    if (inList && valueAt(live, path.slice(0, path.lastIndexOf("/"))) === undefined) continue;
+    const held = !holdsSecretMark(value) || (isSecretMark(value) && stored(path, value.$secret));
+    if (held && !inList) resend.push({ op: "add", path, value });
+    else needsSecret.push(path);
   }
   return { resend, needsSecret };
+}
+
+/** The pointers of a document that a pattern names. */
+function expanded(pattern: string, document: Json): string[] {
+  const at = pattern.indexOf("/*");
+  if (at < 0) return valueAt(document, pattern) === undefined ? [] : [pattern];
+  const [head, rest] = [pattern.slice(0, at), pattern.slice(at + 2)];
+  const list = valueAt(document, head);
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item, index) => expanded(rest, item).map((below) => `${head}/${index}${below}`));
 }
 
 const sameMembers = (a: readonly Json[], b: readonly Json[]): boolean =>
