@@ -36,13 +36,26 @@ const FACTS: TypeFacts = {
   issued: () => ({}),
 };
 const xml = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
-const SCHEMA = JSON.stringify({
-  typeName: THING,
-  properties: Object.fromEntries(FACTS.properties.map((name) => [name, { type: "string" }])),
-  primaryIdentifier: ["/properties/Name"],
-  createOnlyProperties: ["/properties/Name"],
-  writeOnlyProperties: FACTS.writeOnly.map((path) => `/properties/${path}`),
-});
+/** The same, named by AWS. */
+const NAMED_BY_AWS = "Test::Secrets::Numbered";
+const NUMBERED: TypeFacts = {
+  ...FACTS,
+  properties: [...FACTS.properties, "Id"],
+  identifier: ["Id"],
+  readOnly: ["Id"],
+  createOnly: [],
+  issued: (_, { id }) => ({ Id: `id-${id(12)}` }),
+};
+const pointers = (paths: readonly string[]) => paths.map((path) => `/properties/${path}`);
+const schemaOf = (typeName: string, facts: TypeFacts): string =>
+  JSON.stringify({
+    typeName,
+    properties: Object.fromEntries(facts.properties.map((name) => [name, { type: "string" }])),
+    primaryIdentifier: pointers(facts.identifier),
+    readOnlyProperties: pointers(facts.readOnly),
+    createOnlyProperties: pointers(facts.createOnly),
+    writeOnlyProperties: pointers(facts.writeOnly),
+  });
 
 let now = Date.parse("2026-11-21T10:00:00Z");
 const clock: Clock = {
@@ -58,7 +71,7 @@ let sts: Server;
 let registry: ScriptedHttp;
 
 beforeAll(async () => {
-  Object.assign(types, { [THING]: FACTS });
+  Object.assign(types, { [THING]: FACTS, [NAMED_BY_AWS]: NUMBERED });
   cloud = await startCloudControl({ region: REGION });
   sts = createHttp((_, response) =>
     response.end(
@@ -66,10 +79,12 @@ beforeAll(async () => {
     ),
   );
   await new Promise<void>((resolve) => sts.listen(0, "127.0.0.1", resolve));
-  registry = await startScriptedHttp(() => ({
+  registry = await startScriptedHttp(({ body }) => ({
     status: 200,
     headers: { "content-type": "text/xml" },
-    body: `<DescribeTypeResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeTypeResult><Schema>${xml(SCHEMA)}</Schema></DescribeTypeResult></DescribeTypeResponse>`,
+    body: `<DescribeTypeResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeTypeResult><Schema>${xml(
+      body.includes("Numbered") ? schemaOf(NAMED_BY_AWS, NUMBERED) : schemaOf(THING, FACTS),
+    )}</Schema></DescribeTypeResult></DescribeTypeResponse>`,
   }));
   const env = {
     ...emulatedEnvironment(cloud.endpoint, REGION),
@@ -80,7 +95,7 @@ beforeAll(async () => {
 });
 beforeEach(() => cloud.reset());
 afterAll(async () => {
-  Reflect.deleteProperty(types, THING);
+  for (const type of [THING, NAMED_BY_AWS]) Reflect.deleteProperty(types, type);
   sts.closeAllConnections();
   sts.close();
   await registry.stop();
@@ -300,6 +315,33 @@ describe("stored secrets", () => {
       { numRuns: 15 },
     );
   }, 240_000);
+
+  it("come back to a resource that AWS named, and go with an update of something else", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const on = await start(kept);
+    const type = NAMED_BY_AWS;
+    const planned = await on.call("resources_create", {
+      type,
+      properties: { Note: "1", MasterUserPassword: "the-first-one" },
+      intent: "set the scene",
+    });
+    const created = await apply(on, planned);
+    const [identifier = ""] = cloud.world.identifiers(type);
+    const later = await start(kept, { session: "two" });
+    const change = async (properties: object) => {
+      const { revision } = await later.call("resources_get", { type, identifier });
+      const given = { type, identifier, properties, basedOn: revision, intent: "change it" };
+      return apply(later, await later.call("resources_update", given));
+    };
+    await change({ Note: "2" });
+    expect(cloud.world.get(type, identifier)).toMatchObject({ Note: "2", MasterUserPassword: "the-first-one" });
+    await change({ MasterUserPassword: "the-second-one" });
+    const last = await start(kept, { session: "three" });
+    const { revision } = await last.call("resources_get", { type, identifier });
+    const back = { identifier, to: created, basedOn: revision, intent: "go back" };
+    await apply(last, await last.call("tools_run", { tool: "state_rollback", arguments: back }));
+    expect(cloud.world.get(type, identifier)).toMatchObject({ Note: "1", MasterUserPassword: "the-first-one" });
+  });
 
   it("re-encrypted are no difference: none is shown, none is drift, none is in a digest", async () => {
     const kept = new Map<string, Uint8Array>();
