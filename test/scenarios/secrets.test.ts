@@ -125,7 +125,10 @@ interface Start {
 async function start(kept: Map<string, Uint8Array>, options: Start = {}): Promise<Process> {
   const { stored = true, passphrase = "correct horse battery", session = "one", alone = false } = options;
   const env = stored ? { [PASSPHRASE]: passphrase } : {};
-  const { config } = loadConfig(["--allow-writes", "--region", REGION, ...(stored ? ["--rollback-secrets"] : [])], env);
+  const { config } = loadConfig(
+    ["--allow-writes", "--approve-from", "never", "--region", REGION, ...(stored ? ["--rollback-secrets"] : [])],
+    env,
+  );
   const told: string[] = [];
   const log = (level: string, message: string, facts?: object) =>
     void told.push(JSON.stringify([level, message, facts]));
