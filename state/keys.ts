@@ -106,6 +106,7 @@ const PASSPHRASE = "AWS_DEVOPS_MCP_STATE_PASSPHRASE or --state-passphrase-file";
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "base64");
 const line = (document: unknown): Uint8Array => new TextEncoder().encode(`${canonicalJson(toDisk(document))}\n`);
+const numberOf = (kid: string): number => Number.parseInt(kid.slice(1), 10);
 const fileOf = (kid: string): string => `${KEYS}${kid}.json`;
 
 const keyError = (message: string, file: string, cause?: unknown): OpsError =>
@@ -148,12 +149,15 @@ export function storeKeys(deps: KeyDeps): StoreKeys & { rotate(): Promise<Rotate
 
   /** Oldest first. */
   async function kids(): Promise<readonly string[]> {
-    const numbers = (await driver.list(KEYS)).flatMap((key) => {
-      const match = /^keys\/k([1-9]\d{0,8})\.json$/.exec(key);
-      return match ? [Number(match[1])] : [];
+    const found = (await driver.list(KEYS)).flatMap((key) => {
+      const match = /^keys\/(k[1-9]\d{0,8}-[0-9a-f]{8})\.json$/.exec(key);
+      return match ? [match[1]!] : [];
     });
-    return numbers.sort((a, b) => a - b).map((number) => `k${number}`);
+    return found.sort((a, b) => numberOf(a) - numberOf(b) || (a < b ? -1 : 1));
   }
+
+  /** Random, so that the name of a key that was lost is never given to another one. */
+  const newKid = (number: number): string => `k${number}-${Buffer.from(ids.bytes(4)).toString("hex")}`;
 
   const put = (key: string, bytes: Uint8Array) => driver.putIfAbsent(key, bytes).catch(deps.failed);
 
@@ -259,7 +263,7 @@ export function storeKeys(deps: KeyDeps): StoreKeys & { rotate(): Promise<Rotate
     return opening;
   }
 
-  /** Of racing processes one makes the key, and all use that one. */
+  /** Processes that race make one each: all of them are readable, and all seal with the last of the list. */
   async function make(kid: string): Promise<string> {
     await deps.ready();
     const wrap = await wrapOf(kid, ids.bytes(32));
@@ -276,7 +280,7 @@ export function storeKeys(deps: KeyDeps): StoreKeys & { rotate(): Promise<Rotate
       const [first] = await kids();
       const wrapped = first !== undefined || means.passphrase !== undefined || means.kms !== undefined;
       const content = wrapped
-        ? line({ format: 1, kid: first ?? (await make("k1")) })
+        ? line({ format: 1, kid: first ?? (await make(newKid(1))) })
         : new TextEncoder().encode(`${Buffer.from(ids.bytes(32)).toString("hex")}\n`);
       if (first) await dataKey(first);
       await put(KEY, content);
@@ -305,7 +309,7 @@ export function storeKeys(deps: KeyDeps): StoreKeys & { rotate(): Promise<Rotate
         .digest("hex"),
 
     async seal(place, value) {
-      const kid = (await kids()).at(-1) ?? (await make("k1"));
+      const kid = (await kids()).at(-1) ?? (await make(newKid(1)));
       const key = await dataKey(kid);
       const clear = Buffer.from(canonicalJson(value));
       const filled = Buffer.alloc(Math.ceil(clear.length / BLOCK) * BLOCK, " ");
@@ -351,8 +355,7 @@ export function storeKeys(deps: KeyDeps): StoreKeys & { rotate(): Promise<Rotate
         }
         rewrapped.push(kid);
       }
-      const newest = Number(known.at(-1)?.slice(1) ?? 0);
-      return { kid: await make(`k${newest + 1}`), rewrapped };
+      return { kid: await make(newKid(numberOf(known.at(-1) ?? "k0") + 1)), rewrapped };
     },
   };
 }

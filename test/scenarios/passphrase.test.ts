@@ -124,7 +124,7 @@ describe("a server", () => {
     const place = { rid: "r", path: "/p", print: "0".repeat(64) };
     const { store } = await at(WORDS);
     const envelope = await store.keys.seal(place, "hunter2");
-    expect(JSON.parse(readFileSync(join(state, "keys", "k1.json"), "utf8")).wrap.kdf).toMatchObject({
+    expect(JSON.parse(readFileSync(join(state, "keys", `${envelope.kid}.json`), "utf8")).wrap.kdf).toMatchObject({
       name: "scrypt",
       n: 2 ** 17,
       r: 8,

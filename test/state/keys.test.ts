@@ -30,6 +30,9 @@ const place = (more: Partial<SecretPlace> = {}): SecretPlace => ({
   print: "a".repeat(64),
   ...more,
 });
+/** The names of the key files, oldest first. */
+const kids = (kept: Map<string, Uint8Array>): string[] =>
+  [...kept.keys()].flatMap((key) => /^keys\/(.*)\.json$/.exec(key)?.[1] ?? []).sort();
 const text = (kept: Map<string, Uint8Array>): string =>
   [...kept.values()].map((bytes) => Buffer.from(bytes).toString()).join("\n");
 const refusal = async (promise: Promise<unknown>): Promise<OpsError> => {
@@ -95,7 +98,7 @@ describe("an envelope", () => {
   it("opens at its own store, resource, pointer and fingerprint only, and with every byte as it was", async () => {
     const store = await withKeys(memoryDriver());
     const other = await withKeys(memoryDriver());
-    await other.keys.seal(place(), "makes its key");
+    const { kid } = await other.keys.seal(place(), "makes its key");
     const envelope = await store.keys.seal(place(), "hunter2-hunter2");
     const flipped = (base64: string): string => {
       const bytes = Buffer.from(base64, "base64");
@@ -103,7 +106,7 @@ describe("an envelope", () => {
       return bytes.toString("base64");
     };
     const wrong: readonly (readonly [Store, SecretPlace, Envelope])[] = [
-      [other, place(), envelope],
+      [other, place(), { ...envelope, kid }],
       [store, place({ rid: `${place().rid}2` }), envelope],
       [store, place({ path: "/OtherPassword" }), envelope],
       [store, place({ print: "b".repeat(64) }), envelope],
@@ -149,7 +152,7 @@ describe("a passphrase", () => {
       () => stranger.rotateKey("bob"),
     ]) {
       const error = await refusal(attempt());
-      expect(error).toMatchObject({ code: "key_unavailable", details: { file: "keys/k1.json" } });
+      expect(error).toMatchObject({ code: "key_unavailable", details: { file: `keys/${kids(kept)[0]}.json` } });
       expect(error.message).toContain("AWS_DEVOPS_MCP_STATE_PASSPHRASE");
       expect(error.message).toContain("Nothing was changed");
       expect(JSON.stringify(error)).not.toContain("another passphrase");
@@ -168,9 +171,11 @@ describe("a passphrase", () => {
     await store.fingerprint("hunter2-hunter2");
     expect(text(kept)).not.toContain(PASSPHRASE);
     expect(text(kept)).not.toContain("hunter2");
-    expect(JSON.parse(Buffer.from(kept.get("keys/k1.json")!).toString())).toMatchObject({
+    const [kid = ""] = kids(kept);
+    expect(kid).toMatch(/^k1-[0-9a-f]{8}$/);
+    expect(JSON.parse(Buffer.from(kept.get(`keys/${kid}.json`)!).toString())).toMatchObject({
       format: 1,
-      kid: "k1",
+      kid,
       wrap: { kind: "passphrase", kdf: { name: "scrypt", n: scryptN, r: 8, p: 1 } },
     });
   });
@@ -181,7 +186,7 @@ describe("the key of the fingerprints", () => {
     const kept = new Map<string, Uint8Array>();
     const store = await withKeys(memoryDriver(kept));
     const print = await store.fingerprint("summer2026");
-    expect(Buffer.from(kept.get("key")!).toString()).toBe('{"format":1,"kid":"k1"}\n');
+    expect(Buffer.from(kept.get("key")!).toString()).toBe(`{"format":1,"kid":"${kids(kept)[0]}"}\n`);
     expect(await (await withKeys(memoryDriver(kept))).fingerprint("summer2026")).toBe(print);
     const thief = await open(memoryDriver(kept));
     expect(await refusal(thief.fingerprint("summer2026"))).toMatchObject({ code: "key_unavailable" });
@@ -238,14 +243,17 @@ describe("rotation", () => {
     const kept = new Map<string, Uint8Array>();
     const store = await withKeys(memoryDriver(kept));
     const old = await store.keys.seal(place(), "first");
-    expect(await store.rotateKey("alice")).toEqual({ kid: "k2", rewrapped: ["k1"] });
+    expect(await store.rotateKey("alice")).toEqual({
+      kid: expect.stringMatching(/^k2-/),
+      rewrapped: [old.kid],
+    });
     const fresh = await store.keys.seal(place(), "second");
-    expect([old.kid, fresh.kid]).toEqual(["k1", "k2"]);
+    expect([old.kid, fresh.kid]).toEqual(kids(kept));
     const other = await withKeys(memoryDriver(kept));
     expect(await other.keys.open(place(), old)).toBe("first");
     expect(await other.keys.open(place(), fresh)).toBe("second");
-    expect((await other.keys.seal(place(), "third")).kid).toBe("k2");
-    expect(text(kept)).toContain('{"by":"alice","kid":"k2","type":"key.rotated"}');
+    expect((await other.keys.seal(place(), "third")).kid).toBe(fresh.kid);
+    expect(text(kept)).toContain(`{"by":"alice","kid":"${fresh.kid}","type":"key.rotated"}`);
     expect(await store.verify()).toMatchObject({ ok: true });
   });
 
@@ -272,18 +280,19 @@ describe("rotation", () => {
     const store = await withKeys(memoryDriver(kept));
     await store.keys.seal(place(), "x");
     await store.rotateKey("alice");
-    const damaged = Buffer.from(kept.get("keys/k1.json")!)
+    const file = `keys/${kids(kept)[0]}.json`;
+    const damaged = Buffer.from(kept.get(file)!)
       .toString()
       .replace(/"ct":"./, '"ct":"!');
-    kept.set("keys/k1.json", Buffer.from(damaged));
+    kept.set(file, Buffer.from(damaged));
     const keys = () => [...kept].filter(([key]) => key.startsWith("keys/"));
     const before = keys();
     const again = await withKeys(memoryDriver(kept));
     const error = await refusal(again.rotateKey("alice"));
-    expect(error).toMatchObject({ code: "key_unavailable", details: { file: "keys/k1.json" } });
+    expect(error).toMatchObject({ code: "key_unavailable", details: { file } });
     expect(error.message).toContain("damaged");
     expect(keys()).toEqual(before);
-    expect((await again.keys.seal(place(), "still works")).kid).toBe("k2");
+    expect((await again.keys.seal(place(), "still works")).kid).toMatch(/^k2-/);
   });
 });
 
@@ -294,16 +303,31 @@ describe("a lost key", () => {
     const old = await store.keys.seal(place(), "first");
     await store.rotateKey("alice");
     const fresh = await store.keys.seal(place(), "second");
-    const bytes = kept.get("keys/k1.json")!;
-    kept.delete("keys/k1.json");
+    const file = `keys/${old.kid}.json`;
+    const bytes = kept.get(file)!;
+    kept.delete(file);
     const later = await withKeys(memoryDriver(kept));
     const error = await refusal(later.keys.open(place(), old));
-    expect(error).toMatchObject({ code: "key_unavailable", details: { file: "keys/k1.json" } });
+    expect(error).toMatchObject({ code: "key_unavailable", details: { file } });
     expect(error.message).toContain("restore");
     expect(await later.keys.open(place(), fresh)).toBe("second");
     // A file that is restored opens without a restart.
-    kept.set("keys/k1.json", bytes);
+    kept.set(file, bytes);
     expect(await later.keys.open(place(), old)).toBe("first");
+  });
+
+  it("has a successor of another name, so that a restored file is never in its way", async () => {
+    const kept = new Map<string, Uint8Array>();
+    await (await open(memoryDriver(kept))).fingerprint("makes a key of its own");
+    const old = await (await withKeys(memoryDriver(kept))).keys.seal(place(), "first");
+    const bytes = kept.get(`keys/${old.kid}.json`)!;
+    kept.delete(`keys/${old.kid}.json`);
+    const later = await withKeys(memoryDriver(kept));
+    const fresh = await later.keys.seal(place(), "second");
+    expect(fresh.kid).not.toBe(old.kid);
+    kept.set(`keys/${old.kid}.json`, bytes);
+    expect(await later.keys.open(place(), old)).toBe("first");
+    expect(await later.keys.open(place(), fresh)).toBe("second");
   });
 });
 
@@ -320,7 +344,8 @@ describe("KMS", () => {
     expect(state.calls.filter((call) => call.startsWith("decrypt"))).toHaveLength(2);
     expect(state.calls.at(-1)).toBe("decrypt arn:aws:kms:eu-west-1:123456789012:key/k");
     // The wrapped key of another store is worth nothing: the context names this one.
-    const stolen = new Map([["keys/k1.json", kept.get("keys/k1.json")!]]);
+    const file = `keys/${envelope.kid}.json`;
+    const stolen = new Map([[file, kept.get(file)!]]);
     await (await open(memoryDriver(stolen))).leases.acquire("stack:x", "makes a store");
     const thief = await withKeys(memoryDriver(stolen), keys);
     expect(await refusal(thief.keys.open(place(), envelope))).toMatchObject({ code: "key_unavailable" });
@@ -367,9 +392,11 @@ describe("on disk", () => {
     await store.rotateKey("alice");
     const files = await picture();
     expect(files["state/keys"]).toBe("700 folder");
-    for (const name of ["state/keys/k1.json", "state/keys/k2.json"]) expect(files[name]).toMatch(/^600 /);
+    const made = Object.keys(files).filter((name) => name.startsWith("state/keys/"));
+    expect(made).toHaveLength(2);
+    for (const name of made) expect(files[name]).toMatch(/^600 /);
     for (const [name, loose, tight] of [
-      ["keys/k1.json", 0o640, 0o600],
+      [made[0]!.replace("state/", ""), 0o640, 0o600],
       ["keys", 0o750, 0o700],
     ] as const) {
       await chmod(path(name), loose);
