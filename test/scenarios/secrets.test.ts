@@ -137,7 +137,8 @@ async function start(kept: Map<string, Uint8Array>, options: Start = {}): Promis
   const store = await openStore({ driver: memoryDriver(kept), clock, ids, owner, user: "tester", log, keys });
   const aws = createAws({ env: process.env, region: REGION, version: "0.0.0", clock, log });
   const liveness = () => (alone ? ("dead" as const) : ("alive" as const));
-  const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness });
+  const scan = async () => [];
+  const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, liveness, scan });
   const [near, far] = InMemoryTransport.createLinkedPair();
   const client = new Client({ name: "test", version: "1" });
   await Promise.all([createServer(app).connect(far), client.connect(near)]);
