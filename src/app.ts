@@ -4,6 +4,7 @@ import { needsHuman } from "../policies/approval.js";
 import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
 import type { Store } from "../state/journal.js";
+import { openOperations } from "../state/lineage.js";
 import { tokenSha256 } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
@@ -74,7 +75,11 @@ export function createApp(ports: AppPorts): App {
   lintPolicies({ ...sync, strict: true }, lintable);
   const layer = new StateSyncLayer(sync);
   const session = createSession();
-  const secrets = secretKeeper(fingerprints(ports.store, ports.ids));
+  const { keys } = ports.store;
+  const secrets = secretKeeper(fingerprints(ports.store, ports.ids), {
+    open: keys.open,
+    ...(config.rollbackSecrets && { seal: keys.seal }),
+  });
   const aws = secrets.guarded(ports.aws);
   const gate = createGate({ ...ports, aws, session, secrets });
   const begun = new Set<Promise<unknown>>();
@@ -88,7 +93,11 @@ export function createApp(ports: AppPorts): App {
     absent: absentTools(config, ports.store.readOnly),
     aws,
     regionOfChange: (input) => regionOfChange(ports.store, input),
-    settleOpen: (reader) => gate.settleOpen(reader),
+    async settleOpen(reader) {
+      // What is read back is recorded, and without their key secrets cannot be.
+      const state = await ports.store.state();
+      if (openOperations(state).length === 0 || (await keys.problem()) === null) await gate.settleOpen(reader);
+    },
     session,
     clock,
     revalidate: config.revalidate,
@@ -183,7 +192,7 @@ function fingerprints(store: Store, ids: Ids): (value: Json) => Promise<string> 
     try {
       return await store.fingerprint(value);
     } catch (error) {
-      if (!(error instanceof OpsError)) throw error;
+      if (!(error instanceof OpsError) || error.code === "key_unavailable") throw error;
       own ??= Buffer.from(ids.bytes(32)).toString("hex");
       return digest([own, value]);
     }

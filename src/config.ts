@@ -1,6 +1,7 @@
 // One frozen configuration: defaults < file < environment < flags. Every wrong value is refused by name.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { sep } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { CHANNELS } from "../policies/approval.js";
@@ -19,6 +20,22 @@ export const ConfigSchema = z.strictObject({
     .describe("a small in-memory account instead of AWS; allows writes, reads no credentials"),
   sandboxWorld: z.string().min(1).optional().describe("FILE the sandbox account lives in, shared by several processes"),
   state: z.string().min(1).optional().describe("DIR of the state (default ~/.aws/devops-mcp; with --sandbox: memory)"),
+  rollbackSecrets: flag
+    .default(false)
+    .describe("store secrets encrypted, so that a rollback, a re-send and other processes have them"),
+  statePassphraseFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("FILE (mode 0600) with the passphrase of the stored secrets; or AWS_DEVOPS_MCP_STATE_PASSPHRASE"),
+  stateKmsKey: z
+    .string()
+    .regex(
+      /^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)\/[\w/-]+|alias\/[\w/-]+)$/,
+      "must be the ARN of a KMS key or alias, or alias/NAME",
+    )
+    .optional()
+    .describe("KEY of KMS (ARN or alias/NAME) that wraps the keys of the stored secrets"),
   profile: z.string().min(1).optional().describe("NAME of the AWS profile"),
   region: z
     .string()
@@ -136,6 +153,53 @@ function readConfigFile(path: string): Record<string, unknown> {
   throw new ConfigError(`--config ${path} must be a JSON object`);
 }
 
+/** What opens the stored secrets besides KMS. `source` is what an error may name. */
+export interface StatePassphrases {
+  readonly passphrase?: { readonly text: string; readonly source: string };
+  readonly oldPassphrase?: { readonly text: string; readonly source: string };
+}
+
+const PASSPHRASE = "AWS_DEVOPS_MCP_STATE_PASSPHRASE";
+const SHORTEST_PASSPHRASE = 12;
+
+/**
+ * The passphrases of the state, which are no options: they come from the environment or a file of their own and stand in
+ * no configuration.
+ * @throws ConfigError naming the variable or file at fault, never its content.
+ */
+export function statePassphrases(
+  config: Pick<Config, "statePassphraseFile">,
+  env: Readonly<Record<string, string | undefined>>,
+): StatePassphrases {
+  const file = config.statePassphraseFile;
+  const given = env[PASSPHRASE] || undefined;
+  if (file !== undefined && given !== undefined) {
+    throw new ConfigError(`${PASSPHRASE} and the file ${file} both give a passphrase; give one of them`);
+  }
+  const text = file === undefined ? given : readPassphrase(file);
+  const source = file ?? PASSPHRASE;
+  if (text !== undefined && text.length < SHORTEST_PASSPHRASE) {
+    throw new ConfigError(`${source} must hold at least ${SHORTEST_PASSPHRASE} characters`);
+  }
+  const old = env[`${PASSPHRASE}_OLD`] || undefined;
+  return {
+    ...(text !== undefined && { passphrase: { text, source } }),
+    ...(old !== undefined && { oldPassphrase: { text: old, source: `${PASSPHRASE}_OLD` } }),
+  };
+}
+
+function readPassphrase(file: string): string {
+  try {
+    if (sep === "/" && (statSync(file).mode & 0o077) !== 0) {
+      throw new ConfigError(`${file} is open to other users; run: chmod 600 '${file}'`);
+    }
+    return readFileSync(file, "utf8").replace(/\r?\n$/, "");
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
+    throw new ConfigError(`--state-passphrase-file ${file} cannot be read: ${(cause as Error).message}`);
+  }
+}
+
 /**
  * The configuration out of command-line flags and environment.
  * @throws ConfigError naming the flag, variable or file at fault.
@@ -178,7 +242,7 @@ export function loadConfig(
   const config = { ...result.data };
   if (config.readOnly) config.allowWrites = false;
   if (config.sandbox) {
-    const mixed = (["profile", "roleArn"] as const).find((key) => config[key] !== undefined);
+    const mixed = (["profile", "roleArn", "stateKmsKey"] as const).find((key) => config[key] !== undefined);
     if (mixed)
       throw new ConfigError(`--sandbox cannot be combined with ${origin.get(mixed)}: it never touches real AWS`);
     const endpoint = Object.keys(env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && env[name]);
@@ -188,6 +252,12 @@ export function loadConfig(
     if (merged.approveFrom === undefined) config.approveFrom = "never";
   } else if (config.sandboxWorld) {
     throw new ConfigError(`${origin.get("sandboxWorld")} needs --sandbox`);
+  }
+  const { passphrase } = statePassphrases(config, env);
+  if (config.rollbackSecrets && !passphrase && !config.stateKmsKey) {
+    throw new ConfigError(
+      `${origin.get("rollbackSecrets")} needs a key: set ${PASSPHRASE} (or --state-passphrase-file FILE), or --state-kms-key`,
+    );
   }
   return {
     config: Object.freeze(config),

@@ -4,10 +4,10 @@ import { join, resolve } from "node:path";
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
 import { BEAT_MS, driverFor, openStore } from "../state/index.js";
 import { type App, createApp } from "./app.js";
-import { createAws, createSandboxAws } from "./aws/index.js";
+import { type AwsOptions, createAws, createKms, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
-import { type Config, ConfigError } from "./config.js";
+import { type Config, ConfigError, statePassphrases } from "./config.js";
 import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
 import { jsonLog } from "./log.js";
 import { installedScanners } from "./scan.js";
@@ -101,6 +101,10 @@ export async function buildStore(config: Config, host: Host, client: string) {
     version: VERSION,
     log,
     liveness: livenessOn(runtime),
+    keys: {
+      ...statePassphrases(config, host.env),
+      ...(config.stateKmsKey && { kms: { keyId: config.stateKmsKey, port: createKms(awsOptions(config, host)) } }),
+    },
   });
   return { store, owner, log };
 }
@@ -111,17 +115,18 @@ function stateLocation(config: Config, host: Host): string {
   return join(host.env.HOME ?? host.env.USERPROFILE ?? ".", ".aws", "devops-mcp");
 }
 
-const realAws = (config: Config, { env, user, clock, writeLog }: Host): Aws =>
-  createAws({
-    env,
-    ...(config.profile ? { profile: config.profile } : {}),
-    ...(config.region ? { region: config.region } : {}),
-    ...(config.roleArn ? { roleArn: config.roleArn } : {}),
-    sessionName: `aws-devops-mcp-${user}`.replace(/[^\w+=,.@-]/g, "-").slice(0, 64),
-    version: VERSION,
-    clock,
-    log: jsonLog(writeLog, config.logLevel, clock),
-  });
+const realAws = (config: Config, host: Host): Aws => createAws(awsOptions(config, host));
+
+const awsOptions = (config: Config, { env, user, clock, writeLog }: Host): AwsOptions => ({
+  env,
+  ...(config.profile ? { profile: config.profile } : {}),
+  ...(config.region ? { region: config.region } : {}),
+  ...(config.roleArn ? { roleArn: config.roleArn } : {}),
+  sessionName: `aws-devops-mcp-${user}`.replace(/[^\w+=,.@-]/g, "-").slice(0, 64),
+  version: VERSION,
+  clock,
+  log: jsonLog(writeLog, config.logLevel, clock),
+});
 
 const sandboxAws = (config: Config, { clock, writeLog }: Host): Aws =>
   createSandboxAws({

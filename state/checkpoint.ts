@@ -3,6 +3,7 @@
 import type {
   Change,
   DriftIgnore,
+  Envelope,
   LeaseRecord,
   LineageEntry,
   ManagedResource,
@@ -117,6 +118,7 @@ function resourceOnDisk(resource: ManagedResource): Record<string, unknown> {
     baseline_at: resource.baselineAt,
     deleted: resource.deleted,
     ...optional("ignored_drift", resource.ignores && toDisk(resource.ignores)),
+    ...optional("envelopes", resource.envelopes && sorted(toDisk(resource.envelopes))),
   };
 }
 
@@ -149,6 +151,7 @@ function resourceFromDisk(alias: string, disk: JsonObject): ManagedResource {
     ...(disk.ignored_drift !== undefined && {
       ignores: fromDisk(disk.ignored_drift) as unknown as readonly DriftIgnore[],
     }),
+    ...(disk.envelopes !== undefined && { envelopes: disk.envelopes as unknown as readonly Envelope[] }),
     ...(dependsOn.length > 0 && { dependsOn }),
   };
 }

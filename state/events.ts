@@ -31,6 +31,16 @@ export const StepShape = z.strictObject({
   desired: Doc.optional(),
 });
 
+/** An encrypted secret beside its fingerprint. */
+export const EnvelopeShape = z.strictObject({
+  $enc: z.literal("v1"),
+  kid: Name,
+  iv: Name,
+  ct: Name,
+  path: Text,
+  print: Hash,
+});
+
 export const PlannedShape = z.strictObject({
   id: Name,
   summary: Text,
@@ -52,6 +62,7 @@ export const PlannedShape = z.strictObject({
   tokenSha256: Hash,
   plannedAt: Text,
   expiresAt: Text,
+  envelopes: list(EnvelopeShape.extend({ step: Seq })).optional(),
 });
 
 export const OwnerShape = z.strictObject({
@@ -229,6 +240,7 @@ const EVENTS = [
     /** The proof on which it was taken from a holder that had not given it back. */
     because: Text.optional(),
   }),
+  z.strictObject({ type: z.literal("key.rotated"), kid: Name, by: Text }),
   z.strictObject({ type: z.literal("lease.broken"), scope: Name, generation: Seq, by: Text, because: Text }),
 ] as const;
 

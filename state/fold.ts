@@ -2,6 +2,7 @@
 
 import {
   type Change,
+  type Envelope,
   type LeaseRecord,
   type LineageEntry,
   type ManagedResource,
@@ -283,6 +284,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
       revisionSeq: commit.seq,
       lineage: [...(known?.lineage ?? []), ...(event.lineage ?? []), entry],
       drift: NOT_CHECKED,
+      ...(known?.envelopes && { envelopes: known.envelopes }),
       ...(event.dependsOn && { dependsOn: event.dependsOn }),
     });
   },
@@ -388,6 +390,9 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     if (commit.epoch !== generation) return broken(`Lease ${generation} is recorded under epoch ${commit.epoch}.`);
     return putLease(state, scope, { generation });
   },
+
+  // A record of who did it: which key is the newest is said by the key files.
+  "key.rotated": (state) => state,
 
   "lease.broken"(state, { scope, generation }) {
     const newest = state.leases?.get(scope)?.generation ?? 0;

@@ -1,6 +1,5 @@
 // The store: an append-only chain of commits, read to its end before every answer and extended by one verb that cannot race.
 
-import { createHmac } from "node:crypto";
 import type { Liveness, Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json } from "../src/core/json.js";
@@ -14,6 +13,7 @@ import { type CompactReport, compactStore, needsCompaction } from "./compact.js"
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
+import { type KeyMeans, type Rotated, type StoreKeys, storeKeys } from "./keys.js";
 import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
 import { type Owners, ownersOf } from "./owners.js";
 import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
@@ -38,6 +38,8 @@ export interface StoreOptions {
   readonly leaseMs?: number;
   /** How long the checkpoint of a day is kept in backups/. */
   readonly backupRetentionDays?: number;
+  /** What wraps the keys of stored secrets; without it there are none, and fingerprints have a key file of their own. */
+  readonly keys?: KeyMeans;
 }
 
 /** Who acts in AWS: part of every commit's actor, where it is known. */
@@ -109,12 +111,14 @@ export interface Store {
   verify(): Promise<VerifyReport>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
   fingerprint(value: Json): Promise<string>;
+  /** Secrets that are stored, encrypted. */
+  readonly keys: Omit<StoreKeys, "sign">;
+  /** A new data key for what is sealed from now on; the older ones stay readable and are wrapped anew. */
+  rotateKey(by: string): Promise<Rotated>;
   /** A signature of this store under what it handed out, under a key of its own: no fingerprint is one. */
-  seal(value: Json): Promise<string>;
+  sign(value: Json): Promise<string>;
   close(): Promise<void>;
 }
-
-const KEY = "key";
 
 const MiB = 1024 * 1024;
 const ATTEMPTS = 200;
@@ -161,7 +165,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let backedUp = "";
   /** The space set aside is in use: it is for outcomes, not for checkpoints. */
   let spent = false;
-  let key: Uint8Array | null = null;
 
   /** The fold at the end of the chain as it is now. */
   async function head(): Promise<State> {
@@ -526,22 +529,28 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return same ? { ok: true, appliedSeq } : { ok: false, appliedSeq, because: "it is not what the journal says" };
   }
 
-  async function storeKey(): Promise<Uint8Array> {
-    if (key) return key;
-    let stored = await driver.get(KEY);
-    if (!stored) {
-      await head();
-      await refuseUnlessWritable();
-      await ensureStore().catch(failed);
-      await driver.putIfAbsent(KEY, encode(`${Buffer.from(ids.bytes(32)).toString("hex")}\n`)).catch(failed);
-      stored = await driver.get(KEY);
+  const keys = storeKeys({
+    driver,
+    clock,
+    ids,
+    means: options.keys ?? {},
+    ready,
+    failed,
+    damaged,
+    storeId: async () => (await head()).store,
+  });
+
+  async function rotateKey(by: string): Promise<Rotated> {
+    await ready();
+    const lease = await maintenance.acquire(STORE_SCOPE, "rotate-key");
+    if (lease instanceof OpsError) throw lease;
+    try {
+      const rotated = await keys.rotate();
+      await commit(() => [{ type: "key.rotated", kid: rotated.kid, by }], { epoch: lease.generation });
+      return rotated;
+    } finally {
+      await lease.release();
     }
-    const text = stored && textOf(stored.bytes);
-    if (!text || !/^[0-9a-f]{64}\n$/.test(text)) {
-      throw damaged("its key file is damaged. Nothing was changed; restore it from a backup.", { file: KEY });
-    }
-    key = Buffer.from(text.trim(), "hex");
-    return key;
   }
 
   async function recover(choice: RecoveryChoice): Promise<RecoveryReport> {
@@ -601,19 +610,15 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     adopt: (by) => inTurn(() => adopt(by)),
     recover: (choice) => inTurn(() => recover(choice)),
     verify: () => inTurn(verify),
-    fingerprint: (value) =>
-      inTurn(async () =>
-        createHmac("sha256", await storeKey())
-          .update(canonicalJson(value))
-          .digest("hex"),
-      ),
-    seal: (value) =>
-      inTurn(async () => {
-        const sealKey = createHmac("sha256", await storeKey())
-          .update("seal")
-          .digest();
-        return createHmac("sha256", sealKey).update(canonicalJson(value)).digest("hex");
-      }),
+    fingerprint: (value) => inTurn(() => keys.fingerprint(value)),
+    keys: {
+      fingerprint: (value) => inTurn(() => keys.fingerprint(value)),
+      seal: (place, value) => inTurn(() => keys.seal(place, value)),
+      open: (place, envelope) => inTurn(() => keys.open(place, envelope)),
+      problem: () => inTurn(keys.problem),
+    },
+    rotateKey: (by) => inTurn(() => rotateKey(by)),
+    sign: (value) => inTurn(() => keys.sign(value)),
     close: () =>
       inTurn(async () => {
         if (committedHere && !closedFor && !unwritable) await writeCheckpoint();

@@ -5,7 +5,9 @@ import {
   applyPatch,
   canonicalJson,
   escapePointer,
+  holdsSecretMark,
   isObject,
+  isSecretMark,
   type Json,
   type JsonObject,
   type PatchOp,
@@ -27,6 +29,8 @@ export interface PatchRequest {
   readonly declaredBefore?: JsonObject;
   /** What the caller saw: its elements may be removed. */
   readonly seen?: JsonObject;
+  /** Whether the value of a fingerprint is stored, so that it can be sent again. */
+  readonly stored?: (path: string, print: string) => boolean;
 }
 
 export interface PatchResult {
@@ -54,6 +58,7 @@ export function patchFor({
   desired = {},
   declaredBefore = {},
   seen = {},
+  stored = () => false,
 }: PatchRequest): PatchResult {
   const tests = new Map<string, Json>();
   const edits: PatchOp[] = [];
@@ -63,7 +68,9 @@ export function patchFor({
 
   const guard = (path: string, value: Json): void => {
     // A guard on a part that AWS fills or hides would fail by itself.
-    if (!isUnder(unreadable, path) && !hasBelow(unreadable, path)) tests.set(path, value);
+    // And no secret is sent to be compared: that it moved is seen by the read before the call.
+    const testable = !isUnder(unreadable, path) && !hasBelow(unreadable, path) && !holdsSecretMark(value);
+    if (testable) tests.set(path, value);
   };
 
   /** Absence cannot be tested: the parent that is there stands for it, unless it is the whole document. */
@@ -96,7 +103,7 @@ export function patchFor({
     }
     if (to === undefined) removal(path, from!);
     else if (from === undefined) addition(path, to);
-    else if (isObject(from) && isObject(to)) {
+    else if (isObject(from) && isObject(to) && !(isSecretMark(from) && isSecretMark(to))) {
       for (const key of new Set([...Object.keys(from), ...Object.keys(to)])) {
         walk(`${path}/${escapePointer(key)}`, member(from, key), member(to, key));
       }
@@ -163,7 +170,9 @@ export function patchFor({
 
   walk("", live, target);
   const noChange = edits.length === 0;
-  const { resend, needsSecret } = noChange ? { resend: [], needsSecret: [] } : repeated(schema, declaredBefore, edits);
+  const { resend, needsSecret } = noChange
+    ? { resend: [], needsSecret: [] }
+    : repeated(schema, { declaredBefore, desired, live, stored }, edits);
   const patch: PatchOp[] = noChange
     ? []
     : [...[...tests].map(([path, value]): PatchOp => ({ op: "test", path, value })), ...edits, ...resend];
@@ -180,29 +189,46 @@ export function patchFor({
 
 /**
  * Write-only values vanish from the model when an update does not repeat them. Those we hold are sent again; those we
- * hold only a fingerprint of have to be given; those that are also create-only must not be sent at all.
+ * hold only a fingerprint of (`stored` says which of them are not, because they are stored) have to be given, or let go by
+ * an explicit null; those that are also create-only must not be sent at all.
  */
 function repeated(
   schema: NonNullable<PatchRequest["schema"]>,
-  declared: JsonObject,
+  {
+    declaredBefore,
+    desired,
+    live,
+    stored,
+  }: Required<Pick<PatchRequest, "declaredBefore" | "desired" | "live" | "stored">>,
   edits: readonly PatchOp[],
 ): { resend: PatchOp[]; needsSecret: string[] } {
   const resend: PatchOp[] = [];
   const needsSecret: string[] = [];
-  for (const path of schema.writeOnly.map((pattern) => pattern.replace(/^\/properties(?=\/)/, ""))) {
-    const value = path.split("/").includes("*") ? undefined : valueAt(declared, path);
+  const patterns = schema.writeOnly.map((pattern) => pattern.replace(/^\/properties(?=\/)/, ""));
+  for (const path of patterns.flatMap((pattern) => expanded(pattern, declaredBefore))) {
+    const value = valueAt(declaredBefore, path)!;
     const covered = edits.some((edit) => edit.path === path || path.startsWith(`${edit.path}/`));
-    if (value === undefined || covered || isUnder(schema.createOnly, path)) continue;
-    if (hasFingerprint(value)) needsSecret.push(path);
-    else resend.push({ op: "add", path, value });
+    const letGo = valueAt(desired, path) === null;
+    if (covered || letGo || isUnder(schema.createOnly, path)) continue;
+    const inList = patterns.every((pattern) => pattern !== path);
+    // An element that is gone needs nothing; of the others nobody knows that they stand where they stood.
+    if (inList && valueAt(live, path.slice(0, path.lastIndexOf("/"))) === undefined) continue;
+    const held = !holdsSecretMark(value) || (isSecretMark(value) && stored(path, value.$secret));
+    if (held && !inList) resend.push({ op: "add", path, value });
+    else needsSecret.push(path);
   }
   return { resend, needsSecret };
 }
 
-const hasFingerprint = (value: Json): boolean =>
-  isObject(value)
-    ? typeof value.$secret === "string" || Object.values(value).some(hasFingerprint)
-    : Array.isArray(value) && value.some(hasFingerprint);
+/** The pointers of a document that a pattern names. */
+function expanded(pattern: string, document: Json): string[] {
+  const at = pattern.indexOf("/*");
+  if (at < 0) return valueAt(document, pattern) === undefined ? [] : [pattern];
+  const [head, rest] = [pattern.slice(0, at), pattern.slice(at + 2)];
+  const list = valueAt(document, head);
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item, index) => expanded(rest, item).map((below) => `${head}/${index}${below}`));
+}
 
 const sameMembers = (a: readonly Json[], b: readonly Json[]): boolean =>
   sameJson(a.map(canonicalJson).sort(), b.map(canonicalJson).sort());

@@ -2,6 +2,7 @@
 
 import {
   type Change,
+  type Envelope,
   type LineageEntry,
   type ManagedResource,
   type Operation,
@@ -81,6 +82,7 @@ export function settle(
     before,
     after,
   };
+  const envelopes = own ? envelopesAfter(known?.envelopes, change, operation.step) : known?.envelopes;
   const comparable = known && known.reader === reader && !known.deleted ? known.desired : {};
   return putResource(state, {
     rid,
@@ -96,8 +98,21 @@ export function settle(
     lineage: withEntry(known?.lineage ?? [], entry),
     drift: gone ? NOT_CHECKED : { status: "IN_SYNC", lastChecked: commit.ts, severity: null, details: null },
     ...(known?.ignores && { ignores: known.ignores }),
+    ...(envelopes && { envelopes }),
     ...(known?.dependsOn && { dependsOn: known.dependsOn }),
   });
+}
+
+/** One envelope for each value a path ever had, so that going back finds it; the newest is under the newest key. */
+function envelopesAfter(
+  earlier: readonly Envelope[] | undefined,
+  { envelopes = [] }: Change,
+  step: number,
+): readonly Envelope[] | undefined {
+  const sent = envelopes.filter((one) => one.step === step).map(({ step: _, ...envelope }): Envelope => envelope);
+  if (sent.length === 0) return earlier;
+  const replaced = (one: Envelope): boolean => sent.some(({ path, print }) => path === one.path && print === one.print);
+  return [...(earlier ?? []).filter((one) => !replaced(one)), ...sent];
 }
 
 /** Remembers a failure that changed nothing, on a resource we hold. What never existed gets no history. */

@@ -198,6 +198,17 @@ describe("effects", () => {
     const lines = files.filter((file) => file !== "src/aws/executor.ts" && writes.test(code(file)));
     broken("Write commands of the SDK are used by src/aws/executor.ts only.", lines);
   });
+
+  it("KMS is asked by src/aws/kms.ts only, and only for what changes nothing", () => {
+    const named = (file: string) => [...code(file).matchAll(/call\(\s*"kms",\s*"(\w+)"/g)].map(([, name]) => name!);
+    expect(new Set(named("src/aws/kms.ts"))).toEqual(new Set(["GenerateDataKey", "Decrypt"]));
+    const lines = files.filter(
+      (file) =>
+        !["src/aws/kms.ts", "src/aws/api.ts", "src/aws/clients.ts"].includes(file) &&
+        (named(file).length > 0 || importsOf(file).some(({ from, typeOnly }) => /client-kms/.test(from) && !typeOnly)),
+    );
+    broken("Only src/aws/kms.ts calls KMS.", lines);
+  });
 });
 
 describe("form", () => {

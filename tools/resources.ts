@@ -9,6 +9,7 @@ import { type JsonObject, valueAt } from "../src/core/json.js";
 import type { AwsReader } from "../src/core/ports.js";
 import { domain, plan, read } from "../src/core/tool.js";
 import { updateStep } from "../state/converge.js";
+import { envelopeAt } from "../state/envelopes.js";
 import { mergeDesired, patchFor } from "../state/patch.js";
 
 const Type = z
@@ -167,6 +168,7 @@ const update = plan({
       desired,
       schema: facts,
       ...(managed ? { declaredBefore: managed.desired } : {}),
+      stored: (path, print) => envelopeAt(managed?.envelopes, path, print) !== undefined,
     });
     if (patch.replacements.length > 0) {
       throw new OpsError(
@@ -178,6 +180,7 @@ const update = plan({
     if (patch.noChange) {
       throw new OpsError("nothing_to_change", `${type} ${identifier} already is as asked.`, { field: "properties" });
     }
+    if (patch.needsSecret.length > 0) throw dropsSecret(type, patch.needsSecret);
     const step = updateStep({ ref: refOf(aws, type, identifier), live, target, desired, patch: patch.patch });
     return {
       summary: `Update ${type} ${identifier}`,
@@ -210,6 +213,13 @@ const remove = plan({
     return { summary: `Delete ${type} ${identifier}`, steps: [step], warnings: [] };
   },
 });
+
+const dropsSecret = (type: string, paths: readonly string[]): OpsError =>
+  new OpsError(
+    "validation_error",
+    `An update of ${type} drops ${paths.join(", ")} unless it is repeated: AWS never shows the value and it is not stored here. Nothing was planned. Ask the user for it and give it in \`properties\`, or null to let it go.`,
+    { field: `properties${paths[0]}`, details: { needsSecret: [...paths] } },
+  );
 
 async function existing(aws: AwsReader, type: string, identifier: string): Promise<JsonObject> {
   const properties = await aws.resource(type, identifier);

@@ -10,6 +10,7 @@ import { domain, gate, plan, read } from "../src/core/tool.js";
 import { authorView, questionOf, withAuthors, worseFirst } from "../state/attribution.js";
 import { converge } from "../state/converge.js";
 import { type DriftReport, driftOf } from "../state/drift.js";
+import { envelopeAt } from "../state/envelopes.js";
 import { claims } from "../state/fold.js";
 import { findResource, history as historyOf, previous } from "../state/lineage.js";
 import { rollbackTo } from "../state/rollback.js";
@@ -268,6 +269,7 @@ const rollback = plan({
     }
     const token = found?.entry.executionToken ?? to;
     const way = rollbackTo({ resource, token, live, ...(schema ? { schema } : {}), undoOthers });
+    if (way.noChange && way.needsSecret.length > 0) throw needsSecret(resource, way.needsSecret);
     if (way.noChange) {
       throw new OpsError(
         "nothing_to_change",
@@ -328,14 +330,26 @@ const rollback = plan({
 const named = (differences: readonly { readonly path: string }[]): string =>
   [...new Set(differences.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
 
+const needsSecret = ({ ref }: ManagedResource, paths: readonly string[]): OpsError =>
+  new OpsError(
+    "validation_error",
+    `This rollback has to send ${paths.join(", ")} of ${ref.id}: AWS never shows the value and it is not stored here. Nothing was planned. Ask the user for it and give it with resources.update, together with what shall go back.`,
+    {
+      field: `properties${paths[0]}`,
+      details: { needsSecret: [...paths] },
+      next: [{ tool: "resources.schema", arguments: { type: ref.type } }],
+    },
+  );
+
 function stepsTo(
-  { ref, reader, desired: declaredBefore }: ManagedResource,
+  resource: ManagedResource,
   live: JsonObject,
   way: ReturnType<typeof rollbackTo>,
   schema: ResourceSchema | undefined,
   seen: JsonObject | undefined,
 ): readonly ChangeStep[] {
-  return converge({
+  const { ref, reader, desired: declaredBefore, envelopes } = resource;
+  const converged = converge({
     ref,
     reader,
     live,
@@ -344,7 +358,10 @@ function stepsTo(
     declaredBefore,
     ...(schema ? { schema } : {}),
     ...(seen ? { seen } : {}),
-  }).steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
+    stored: (path, print) => envelopeAt(envelopes, path, print) !== undefined,
+  });
+  if (converged.needsSecret && converged.needsSecret.length > 0) throw needsSecret(resource, converged.needsSecret);
+  return converged.steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
 }
 
 function recreate(

@@ -121,6 +121,21 @@ export interface Approval {
   readonly validUntil: string;
 }
 
+/**
+ * A secret value that is stored, encrypted, beside the fingerprint (`print`) that stands for it in every document. Bound to
+ * store, resource, path and fingerprint: moved elsewhere it does not open. Documents are compared by fingerprints only.
+ */
+export interface Envelope {
+  readonly $enc: "v1";
+  /** The data key it was made with: `keys/<kid>.json`. */
+  readonly kid: string;
+  readonly iv: string;
+  readonly ct: string;
+  /** Pointer in the resource, list positions as `*`. */
+  readonly path: string;
+  readonly print: string;
+}
+
 export type ChangeState = "planned" | "applying" | "applied" | "failed" | "unknown" | "cancelled";
 
 /** One security finding about what a plan would leave behind. */
@@ -171,7 +186,13 @@ export interface Change extends Proposal {
   readonly because?: string;
   readonly approval?: Approval;
   readonly operationIds: readonly string[];
+  /** The secrets its steps send, where they are stored; by number of the step. Not part of the plan's digest. */
+  readonly envelopes?: readonly (Envelope & { readonly step: number })[];
 }
+
+/** The stored secrets of one step. */
+export const envelopesOf = ({ envelopes = [] }: Pick<Change, "envelopes">, step: number): readonly Envelope[] =>
+  envelopes.filter((one) => one.step === step);
 
 /** The digest a token is bound to: what will be done, where, to what. */
 export const planDigest = (plan: Pick<Change, "tool" | "account" | "region" | "steps">): string =>
@@ -294,6 +315,8 @@ export interface ManagedResource {
     readonly details: Json;
   };
   readonly ignores?: readonly DriftIgnore[];
+  /** Every secret that was declared of it through this server, where they are stored: for re-sending and going back. */
+  readonly envelopes?: readonly Envelope[];
   /** Declared dependencies, by alias. */
   readonly dependsOn?: readonly string[];
 }

@@ -64,6 +64,10 @@ export const CODES = {
     "operator",
   ),
   state_read_only: row("The state folder cannot take a commit, so nothing may be changed in AWS.", "operator"),
+  key_unavailable: row(
+    "A key of the stored secrets cannot be used: its file is missing, the passphrase is another one, or KMS refused.",
+    "operator",
+  ),
   not_in_sandbox: row("The sandbox does not know this call.", "caller"),
   internal: row("A fault of ours; the log on stderr has the details.", "us"),
 } as const satisfies Record<string, CodeRow>;

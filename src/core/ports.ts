@@ -31,6 +31,16 @@ export interface Ids {
   bytes(count: number): Uint8Array;
 }
 
+/** AWS's key service, to wrap the store's own keys with. Neither call changes a resource. */
+export interface Kms {
+  /** A fresh 32-byte key, in clear and encrypted under `keyId`; `keyId` in the answer is the key's ARN. */
+  generate(
+    keyId: string,
+    context: Readonly<Record<string, string>>,
+  ): Promise<{ readonly keyId: string; readonly key: Uint8Array; readonly ciphertext: Uint8Array }>;
+  decrypt(keyId: string, ciphertext: Uint8Array, context: Readonly<Record<string, string>>): Promise<Uint8Array>;
+}
+
 export type Log = (
   level: "debug" | "info" | "warn" | "error",
   message: string,

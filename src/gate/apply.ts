@@ -8,6 +8,7 @@ import {
   type Caller,
   type Change,
   type ChangeStep,
+  envelopesOf,
   type Owner,
   planDigest,
   ridOf,
@@ -65,7 +66,7 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   }
-  for (const step of change.steps) deps.secrets.reveal(step);
+  for (const [index, step] of change.steps.entries()) await deps.secrets.reveal(step, envelopesOf(change, index));
   request.executing.add(change.id);
   try {
     const { live, notes } = await recheck(deps, request, change, state);
@@ -384,7 +385,7 @@ async function intend(deps: GateDeps, change: Change, step: number, token: strin
   let id = "";
   // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
   await deps.store.owners.hold();
-  await deps.store.seal(null).catch(unlessFatal);
+  await deps.store.sign(null).catch(unlessFatal);
   await deps.store.commit((state, seq) => {
     const refused = step === 0 ? overBudget(state, change, deps.config, deps.clock.now()) : null;
     if (refused) return refused;

@@ -51,8 +51,12 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
     throw new OpsError("nothing_to_change", proposal.summary, { details: { warnings: [...proposal.warnings] } });
   }
   refuseForbidden(deps.config, proposal.steps);
+  const { steps, envelopes } = await deps.secrets.hide({
+    steps: proposal.steps,
+    schemaOf: (type) => aws.schema(type),
+    storedOf: (rid) => current.resources.get(rid)?.envelopes ?? [],
+  });
   const warnings = [...proposal.warnings, ...(await preflight(proposal.steps, aws, deps.config.allowWrites))];
-  const steps = await deps.secrets.hide(proposal.steps, (type) => aws.schema(type));
   const facts = proposal.facts && (await deps.secrets.hideFacts(proposal.facts));
   const policyResults = await checkPlan(steps, deps.scan);
   refuseUnsafe(deps.config, policyResults);
@@ -74,6 +78,7 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
           warnings,
           ...(proposal.rolledBackTo ? { rolledBackTo: proposal.rolledBackTo } : {}),
           ...(facts ? { facts } : {}),
+          ...(envelopes.length > 0 ? { envelopes } : {}),
           tool,
           intent: request.intent,
           explanation: request.explanation,

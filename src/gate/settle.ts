@@ -5,6 +5,7 @@ import { type Recovery, reached, verdictOn } from "../../state/recover.js";
 import {
   type Change,
   type ChangeStep,
+  envelopesOf,
   type Operation,
   type OperationError,
   type ResourceRef,
@@ -69,8 +70,10 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
   return readBack(deps, work, sent.identifiers);
 }
 
-const send = async (deps: GateDeps, { step, operation, aws }: Work): Promise<Sent> =>
-  deps.aws.writer(aws.region).send(deps.secrets.reveal(step), operation);
+async function send(deps: GateDeps, { change, step, operation, aws }: Work): Promise<Sent> {
+  const open = await deps.secrets.reveal(step, envelopesOf(change, operation.step));
+  return deps.aws.writer(aws.region).send(open, operation);
+}
 
 /** A process that stood still may have been taken for dead: it sends nothing for what is another one's now. */
 async function stillOurs(deps: GateDeps, operationId: string): Promise<void> {

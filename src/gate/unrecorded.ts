@@ -48,7 +48,7 @@ export async function signedOutcome(deps: GateDeps, change: Change, operationId:
   }
   if (record.outcome === "submitted" && !record.requestToken) return null;
   const body = canonicalJson(record);
-  const mac = await deps.store.seal({ purpose: PURPOSE, record } as unknown as Json);
+  const mac = await deps.store.sign({ purpose: PURPOSE, record } as unknown as Json);
   return {
     operationId,
     changeId: change.id,
@@ -74,7 +74,7 @@ export async function openRecord(deps: GateDeps, text: string): Promise<OutcomeR
   } catch {
     throw foreign;
   }
-  const expected = await deps.store.seal({ purpose: PURPOSE, record } as unknown as Json).catch((error: unknown) => {
+  const expected = await deps.store.sign({ purpose: PURPOSE, record } as unknown as Json).catch((error: unknown) => {
     if (error instanceof TypeError) throw foreign;
     throw error;
   });

@@ -106,7 +106,7 @@ const RESERVE_BYTES = 64 * 1024;
 const LEFTOVER_MS = 10 * 60_000;
 const FOLDERS = ["journal", "tmp"] as const;
 /** Made when first needed. Their loss is found by the chain; the loss of journal/ by `inspect`. */
-const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "quarantine", "backups"]);
+const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "keys", "quarantine", "backups"]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
@@ -453,15 +453,21 @@ export function fileDriver(
           `${root} is not empty and open to other users; give the state a folder of its own with --state.`,
         );
       }
-      for (const name of ["store.id", "state.json", "state.json.prev", "key"].filter((name) => holds.has(name))) {
-        const path = join(root, name);
-        const forbidden = name === "key" ? 0o077 : 0o022;
+      const keys = holds.has("keys") ? ((await names(join(root, "keys"))) ?? []).map((name) => `keys/${name}`) : [];
+      const looked = ["store.id", "state.json", "state.json.prev", "key", "keys"].filter((name) => holds.has(name));
+      for (const name of [...looked, ...keys]) {
+        const path = at(name);
+        const forbidden = /^key/.test(name) ? 0o077 : 0o022;
         const found = await fs.stat(path).catch((error: unknown) => {
           if (missing(error)) return null;
           throw unreadable(error, path);
         });
         if (found && (found.mode & forbidden) !== 0) {
-          return refuse("state_read_only", `${path} is open to other users; run: chmod 600 '${path}'.`, path);
+          return refuse(
+            "state_read_only",
+            `${path} is open to other users; run: chmod ${name === "keys" ? 700 : 600} '${path}'.`,
+            path,
+          );
         }
       }
       return null;

@@ -156,6 +156,7 @@ const EVERY: { [T in EventType]: EventOf<T> } = {
     owner: owner(),
     because: "its process is gone",
   },
+  "key.rotated": { type: "key.rotated", kid: "k2", by: "alice" },
   "lease.broken": { type: "lease.broken", scope: "store", generation: 2, by: "alice", because: "stuck" },
 };
 

@@ -219,9 +219,9 @@ describe("the proof that an owner is gone", () => {
 it("a seal is the store's, the same in every process, and no fingerprint", async () => {
   const kept = new Map<string, Uint8Array>();
   const first = await open(memoryDriver(kept));
-  const seal = await first.seal({ a: 1 });
-  expect(await (await open(memoryDriver(kept))).seal({ a: 1 })).toBe(seal);
-  expect(await first.seal({ a: 2 })).not.toBe(seal);
+  const seal = await first.sign({ a: 1 });
+  expect(await (await open(memoryDriver(kept))).sign({ a: 1 })).toBe(seal);
+  expect(await first.sign({ a: 2 })).not.toBe(seal);
   expect(await first.fingerprint({ a: 1 })).not.toBe(seal);
-  expect(await (await open(memoryDriver(new Map()), { ids })).seal({ a: 1 })).not.toBe(seal);
+  expect(await (await open(memoryDriver(new Map()), { ids })).sign({ a: 1 })).not.toBe(seal);
 });

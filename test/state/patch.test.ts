@@ -168,6 +168,36 @@ describe("the patch", () => {
     expect(asked({ Arn: "x", A: 1 }, { Arn: "y" }, { schema: schema({ readOnly: ["/Arn"] }) }).noChange).toBe(true);
   });
 
+  it("repeats a write-only value that is stored, lets go one that null lets go, and asks for those of list elements", () => {
+    const print = "a".repeat(64);
+    const declaredBefore: JsonObject = {
+      Password: { $secret: print },
+      Users: [{ Name: "x", Key: { $secret: print } }, { Name: "gone" }],
+    };
+    const rules = schema({ writeOnly: ["/Password", "/Users/*/Key"] });
+    const live = { A: 1, Users: [{ Name: "x" }] };
+    const stored = (path: string, one: string) => path === "/Password" && one === print;
+    const make = (desired: JsonObject) =>
+      patchFor({ live, target: mergeDesired(live, desired), desired, declaredBefore, schema: rules, stored });
+    const kept = make({ A: 2 });
+    expect(kept.patch.at(-1)).toEqual({ op: "add", path: "/Password", value: { $secret: print } });
+    expect(kept.needsSecret).toEqual(["/Users/0/Key"]);
+    expect(make({ A: 2, Password: null, Users: [{ Name: "x", Key: "k" }] })).toMatchObject({
+      needsSecret: [],
+      patch: expect.not.arrayContaining([expect.objectContaining({ path: "/Password" })]),
+    });
+  });
+
+  it("treats a secret's mark as one value, and sends none to be compared", () => {
+    const live = { Environment: { Token: { $secret: "a" }, Mode: "x" } };
+    const target = { Environment: { Token: { $secret: "b" }, Mode: "x", New: 1 } };
+    const { patch } = patchFor({ live, target, desired: target });
+    expect(patch).toEqual([
+      { op: "add", path: "/Environment/Token", value: { $secret: "b" } },
+      { op: "add", path: "/Environment/New", value: 1 },
+    ]);
+  });
+
   it("sends write-only values without a guard, repeats those it holds, asks for those it does not", () => {
     const rules = schema({ writeOnly: ["/Password", "/Description", "/Code/Zip", "/Born"], createOnly: ["/Born"] });
     const declaredBefore = { Password: { $secret: "f00" }, Description: "words", Born: "b", Code: { Zip: "z" } };
