@@ -1,6 +1,7 @@
 // Reading a store: the chain from its first commit or its checkpoint to its end, and what is wrong with it. Changes nothing.
 
 import type { State } from "../src/core/change.js";
+import { operatorCommand } from "../src/core/command.js";
 import { OpsError } from "../src/core/errors.js";
 import { isObject, type JsonObject, sha256 } from "../src/core/json.js";
 import type { Clock } from "../src/core/ports.js";
@@ -73,6 +74,9 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     new OpsError("state_unreadable", `${driver.name}: ${message}`, {
       details: { location: driver.location, ...details },
     });
+
+  /** What the operator types about this store. */
+  const command = (...words: string[]): string => operatorCommand(["state", ...words], driver.location);
 
   function readStoreId(bytes: Uint8Array): State | string {
     if (bytes.length === 0) return "it is empty";
@@ -204,7 +208,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
         ? `commit ${seq} cannot be read from the archive: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
         : middle
           ? `commit ${seq} is damaged in the middle of the journal: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
-          : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${key} from a backup, because what it recorded may have happened in AWS.`,
+          : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${key} from a backup, because what it recorded may have happened in AWS. Where there is none, run: ${command("recover")}`,
       { seq, because, verifiedUpTo: seq - 1, file: key, last: !middle },
     );
   }
@@ -245,8 +249,8 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
       return nothing(
         kind === "seed" && !kept
           ? damaged(
-              `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; move the file elsewhere and import it into a new store.`,
-              { file: CHECKPOINT },
+              `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; to import it into a new store with its whole history, run: ${command("import", `${driver.location}/${CHECKPOINT}`)}`,
+              { file: CHECKPOINT, seed: true },
             )
           : damaged(
               `${driver.location} holds ${checkpoint ? "a state.json" : "a journal"} and no store.id, so it is not a new store. Nothing was changed; restore store.id from a backup.`,
@@ -288,7 +292,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
       damage = edited(found.document, (await follow(origin, appliedSeq(found.document))).state);
     else if (found?.kind === "malformed") {
       damage = damaged(
-        `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; move state.json away and start again, it is then written anew.`,
+        `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; to have state.json written anew from it, run: ${command("recover")}`,
         { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq },
       );
     }
@@ -309,13 +313,13 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
   function startFrom(found: ReadCheckpoint & { kind: "checkpoint" | "seed" }, origin: State): State | OpsError {
     if (found.kind === "seed") {
       return damaged(
-        "state.json is of an earlier server and does not belong to this journal. Nothing was changed; move it elsewhere and start again.",
+        `state.json is of an earlier server and does not belong to this journal. Nothing was changed; to move it to quarantine/ and have it written anew, run: ${command("recover")} (it can be imported from there)`,
         { file: CHECKPOINT },
       );
     }
     if (found.state.store === origin.store) return found.state;
     return damaged(
-      `state.json belongs to another store (${found.state.store}). Nothing was changed; restore the one of ${origin.store} or move it away.`,
+      `state.json belongs to another store (${found.state.store}). Nothing was changed; restore the one of ${origin.store}, or have it written anew, run: ${command("recover")}`,
       { file: CHECKPOINT },
     );
   }
@@ -356,7 +360,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     const difference = differencesTo(document, truth);
     const paths = difference.slice(0, 3).map(({ path }) => path);
     return damaged(
-      `state.json was edited by hand${paths.length > 0 ? ` (${paths.join(", ")}${difference.length > 3 ? ", …" : ""})` : ""}. Nothing was changed and nothing will be committed; restore state.json.prev, or move state.json away to have it written anew.`,
+      `state.json was edited by hand${paths.length > 0 ? ` (${paths.join(", ")}${difference.length > 3 ? ", …" : ""})` : ""}. Nothing was changed and nothing will be committed; to take the edit over, run: ${command("adopt-edit")}; to have state.json written anew from the journal, run: ${command("recover")}`,
       {
         file: CHECKPOINT,
         differences: difference.length,

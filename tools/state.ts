@@ -13,6 +13,7 @@ import { type DriftReport, driftOf } from "../state/drift.js";
 import { claims } from "../state/fold.js";
 import { findResource, history as historyOf, previous } from "../state/lineage.js";
 import { rollbackTo } from "../state/rollback.js";
+import { record } from "./state/record.js";
 
 const Identifier = z
   .string()
@@ -384,4 +385,4 @@ function recreate(
   ];
 }
 
-export const state = domain("state", { history, drift, rollback }, ["history", "drift", "rollback"]);
+export const state = domain("state", { history, drift, rollback, ...record }, ["history", "drift", "rollback"]);

@@ -17,6 +17,8 @@ export interface SecretKeeper {
   ): Promise<readonly ChangeStep[]>;
   /** A document of a plan, by names alone. */
   hideFacts(facts: JsonObject): Promise<JsonObject>;
+  /** The operations of a patch, by names alone. */
+  hidePatch(patch: readonly Json[]): Promise<readonly Json[]>;
   /** The step as it must be sent. @throws OpsError plan_mismatch when another process planned it. */
   reveal(step: ChangeStep): ChangeStep;
 }
@@ -119,6 +121,7 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>): Sec
     },
 
     hideFacts: async (facts) => (await hideIn(facts, rule(), false)) as JsonObject,
+    hidePatch: async (patch) => (await hidePatch({ PatchDocument: patch }, rule())).PatchDocument as readonly Json[],
 
     reveal(step) {
       const open = (value: Json): Json => {

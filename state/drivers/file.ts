@@ -106,7 +106,7 @@ const RESERVE_BYTES = 64 * 1024;
 const LEFTOVER_MS = 10 * 60_000;
 const FOLDERS = ["journal", "tmp"] as const;
 /** Made when first needed. Their loss is found by the chain; the loss of journal/ by `inspect`. */
-const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "quarantine", "backups"]);
+const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "quarantine", "backups", "exports"]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
