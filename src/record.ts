@@ -30,7 +30,8 @@ export function doorsOf(store: Store, session: string): RecordDoors {
       const state = await store.reload();
       const after = Math.max(since ?? 0, state.seq - MOST_NEWS);
       const commits = await store.commits(Math.min(after, state.seq), MOST_NEWS);
-      told = Promise.resolve(state.seq);
+      // A folder that was replaced by an older one makes nothing new that comes back with the right one.
+      told = Promise.resolve(Math.max(since ?? 0, state.seq));
       return {
         seq: state.seq,
         head: state.head,

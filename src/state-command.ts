@@ -95,7 +95,8 @@ async function answer(config: Config, verb: Verb, { words, options, json }: Aske
   const terminal = json ? null : host.terminal;
   let store: Store | undefined;
   try {
-    const opened = await buildStore(config, host, "terminal");
+    // What is done here is told here; the log of a server has nothing to add to it.
+    const opened = await buildStore({ ...config, logLevel: "error" }, host, "terminal");
     store = opened.store;
     if (!store.durable)
       throw new OpsError(
@@ -131,6 +132,9 @@ async function answer(config: Config, verb: Verb, { words, options, json }: Aske
 }
 
 // ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const many = (count: number, what: string): string =>
+  `${count} ${count === 1 ? what : what.endsWith("y") ? `${what.slice(0, -1)}ies` : `${what}s`}`;
 
 /** Lines that hold text of others, cleaned for a terminal. */
 const shown = (lines: readonly string[]): string => lines.map((line) => String(present(line))).join("\n");
@@ -177,7 +181,7 @@ const show: Verb = {
         ? "store       none yet: the first commit makes it"
         : `store       ${data.store}, since ${data.created}`,
       `commits     ${data.commits}, the last one ${data.updated}`,
-      `resources   ${data.resources}, and ${data.deleted} deleted, with ${data.lineageEntries} lineage entries`,
+      `resources   ${data.resources}, and ${data.deleted} deleted, with ${many(data.lineageEntries, "lineage entry")}`,
       `changes     ${data.changes}, operations ${data.operations}, of them open ${data.openOperations}`,
       ...problemLine(problem),
     ];
@@ -197,10 +201,10 @@ const verify: Verb = {
       ok ? fine : `BAD: ${because ?? "unknown"}`;
     const text = [
       `location    ${store.location}`,
-      `chain       ${firstBad ? `BAD: commit ${firstBad.seq}: ${firstBad.because}` : "holds"}; ${report.commits} commits verified`,
+      `chain       ${firstBad ? `BAD: commit ${firstBad.seq}: ${firstBad.because}` : "holds"}; ${many(report.commits, "commit")} verified`,
       `head        ${report.head}`,
       `state.json  ${part(checkpoint.ok, checkpoint.because, checkpoint.appliedSeq === null ? "none" : `agrees with commit ${checkpoint.appliedSeq}`)}`,
-      `archive     ${part(archive.ok, archive.because, `${archive.segments} segments, up to commit ${archive.floor}`)}`,
+      `archive     ${part(archive.ok, archive.because, `${many(archive.segments, "segment")}, up to commit ${archive.floor}`)}`,
       `anchored    ${anchored.length > 0 ? anchored.join(", ") : "nothing: a rewrite of the whole chain would not be seen"}`,
       ...problemLine(store.readOnly),
       report.ok ? "ok" : "NOT OK. Nothing was changed.",
@@ -295,7 +299,7 @@ const exportVerb: Verb = {
     const data = { path, ...made, complete: problem === null, ...problemOf(problem) };
     const lines = [
       `${path}: ${made.bytes} bytes, sha256 ${made.sha256}`,
-      `up to commit ${made.seq}: ${made.resources} resources, ${made.lineageEntries} lineage entries, ${made.changes} changes, ${made.operations} operations`,
+      `up to commit ${made.seq}: ${many(made.resources, "resource")}, ${many(made.lineageEntries, "lineage entry")}, ${many(made.changes, "change")}, ${many(made.operations, "operation")}`,
       ...problemLine(problem),
     ];
     return { code, text: lines.join("\n"), data };
@@ -316,7 +320,7 @@ const compact: Verb = {
     );
     const { archived, floor, removed } = await store.compact();
     const text = archived
-      ? `Commits ${archived.from} to ${archived.to} are in archive/ now; ${removed} files of journal/ were removed.`
+      ? `Commits ${archived.from} to ${archived.to} are in archive/ now; ${many(removed, "file")} of journal/ removed.`
       : `There was nothing to move; commits up to ${floor} are in archive/.`;
     return { code: 0, text, data: { archived: archived ? { ...archived } : null, floor, removed } };
   },
@@ -432,7 +436,7 @@ const adoptEdit: Verb = {
     );
     const count = Number(damage.details.differences ?? difference.length);
     const data = { differences: count, difference: present(difference) };
-    if (!(await confirmed(`adopt ${count} ${count === 1 ? "difference" : "differences"}`))) return notConfirmed(data);
+    if (!(await confirmed(`adopt ${many(count, "difference")}`))) return notConfirmed(data);
     const { seq } = await store.adopt(user);
     return {
       code: 0,
@@ -487,7 +491,7 @@ const importVerb: Verb = {
         lineageEntries: lineage.length,
       }));
     const lines = (events: SeedImport["events"]) =>
-      rows(events).map((row) => `  ${row.alias}  ${row.rid}, ${row.lineageEntries} lineage entries`);
+      rows(events).map((row) => `  ${row.alias}  ${row.rid}, ${many(row.lineageEntries, "lineage entry")}`);
     const left = [
       ...plan.refused.map(({ alias, rid, because }) => `  not ${alias}  ${rid}: ${because}`),
       ...notTaken.map((what) => `  not ${what}: this version has no place for it`),
@@ -521,7 +525,7 @@ const importVerb: Verb = {
       return fitting.events;
     });
     const imported = all.length - last.length;
-    const text = [`Imported ${imported} resources with their history as commit ${seq}.`, ...left];
+    const text = [`Imported ${many(imported, "resource")} with their history as commit ${seq}.`, ...left];
     return { code, text: shown(text), data: { ...data, imported, seq, done: true } };
   },
 };

@@ -217,7 +217,8 @@ export function fileDriver(
 
   /** Makes the folders of a store. Only keys at the root may bring a folder into being: a commit never may. */
   async function prepare(key: string): Promise<void> {
-    if (prepared) return;
+    // The folders are made with the store: what stood in the folder before it (quarantine/) made none of them.
+    if (prepared && key !== "store.id") return;
     if (!key.includes("/")) {
       await makeFolder(root);
       for (const folder of FOLDERS) await makeFolder(join(root, folder));
