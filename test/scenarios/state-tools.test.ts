@@ -70,6 +70,7 @@ describe("state_save and state_load", () => {
 
   it("notice a folder that was replaced by an older one, and that it was put back", async () => {
     await addRule(8443);
+    await assistant.call("state_load");
     const newest = join(folder.path, "newest");
     const path = join(root, "journal");
     const names = (await readdir(path)).sort();
