@@ -409,7 +409,7 @@ const recover: Verb = {
 
 /** The one choice that is about this damage; what neither is about has to be restored. */
 function choiceFor({ code, details }: OpsError): RecoveryChoice | null {
-  if (code !== "state_unreadable" || details.seed === true) return null;
+  if (code !== "state_unreadable" || details.seed === true || details.later === true) return null;
   if (details.file === "state.json") return "checkpoint";
   return details.last === true ? "last_commit" : null;
 }

@@ -10,7 +10,7 @@ import { ARCHIVE, archiveKey, decodeSegment, FLOOR, highestOf, rangeOfKey, type 
 import { backupKeys } from "./backups.js";
 import { type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
-import { decodeCommit, textOf } from "./events.js";
+import { decodeCommit, isLater, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
 
 export const STORE_ID = "store.id";
@@ -201,6 +201,12 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
 
   async function badCommit({ seq, because, file }: BadCommit): Promise<OpsError> {
     const key = file ?? journalKey(seq);
+    if (isLater(because)) {
+      return damaged(
+        `commit ${seq} was written by a later version: ${because}. Nothing was changed; start that version, or a later one.`,
+        { seq, because, verifiedUpTo: seq - 1, file: key, later: true },
+      );
+    }
     const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
     const middle = file !== undefined || last > seq;
     return damaged(
@@ -290,7 +296,12 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     else if (last > end.seq) damage = await badCommit({ seq: end.seq + 1, because: "the file is missing" });
     else if (found?.kind === "edited")
       damage = edited(found.document, (await follow(origin, appliedSeq(found.document))).state);
-    else if (found?.kind === "malformed") {
+    else if (found?.kind === "malformed" && isLater(found.because)) {
+      damage = damaged(
+        `state.json was written by a later version: ${found.because}. Nothing was changed; start that version, or a later one.`,
+        { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq, later: true },
+      );
+    } else if (found?.kind === "malformed") {
       damage = damaged(
         `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; to have state.json written anew from it, run: ${command("recover")}`,
         { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq },

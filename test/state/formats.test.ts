@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { State } from "../../src/core/change.js";
 import { digest, sha256 } from "../../src/core/json.js";
 import { chainReader } from "../../state/chain.js";
-import { checkpointDocument, checkpointText, readCheckpoint } from "../../state/checkpoint.js";
+import { checkpointDocument, checkpointText, readCheckpoint, sumOf } from "../../state/checkpoint.js";
 import { decodeCommit, encodeCommit } from "../../state/events.js";
 import { type Folder, folder } from "./folder.js";
 import { open, plan, testClock } from "./helpers.js";
@@ -167,6 +167,24 @@ describe("a store of format 1", () => {
     expect(store.readOnly?.message).toContain("it was written in format 2, which this version does not know");
     expect((await store.state()).seq).toBe(51);
     await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
+    // It is whole, and others may have built on it: it is nothing to be moved aside.
+    expect(store.readOnly?.message).toContain("start that version, or a later one");
+    expect(store.readOnly?.message).not.toContain("recover");
+    await expect(store.recover("last_commit")).rejects.toMatchObject({ code: "validation_error" });
+    expect(await made.picture()).toEqual(before);
+  });
+
+  it("with a checkpoint of a later format is left alone as well", async () => {
+    const made = await copied();
+    const document = JSON.parse(await readFile(made.path("state.json"), "utf8"));
+    document.journal.format = 2;
+    const { integrity: _, ...body } = document;
+    await writeFile(made.path("state.json"), JSON.stringify({ ...body, integrity: { sum: sumOf(body) } }));
+    const before = await made.picture();
+    const store = await open(made.driver());
+    expect(store.readOnly?.message).toContain("start that version, or a later one");
+    expect((await store.state()).head).toBe(HEAD);
+    await expect(store.recover("checkpoint")).rejects.toMatchObject({ code: "validation_error" });
     expect(await made.picture()).toEqual(before);
   });
 });
