@@ -8,6 +8,7 @@ import { createSandboxAws } from "../src/aws/index.js";
 import { type Outsider, outsider } from "../src/aws/sandbox/outsider.js";
 import { memoryStore, SANDBOX_REGION, type WorldRegion } from "../src/aws/sandbox/world.js";
 import { loadConfig } from "../src/config.js";
+import type { Owner } from "../src/core/change.js";
 import type { Aws, Clock, Ids, Scan } from "../src/core/ports.js";
 import { createServer } from "../src/server.js";
 import { memoryDriver } from "../state/drivers/memory.js";
@@ -34,6 +35,8 @@ export interface InMemoryOptions {
   readonly wrapStore?: (store: Store) => Store;
   /** Security scanners, as if they were installed. */
   readonly scan?: Scan;
+  /** Another clock, other numbers, another process than this file's. */
+  readonly machine?: { readonly clock: Clock; readonly ids: Ids; readonly owner: Owner };
 }
 
 export async function inMemory({
@@ -41,11 +44,12 @@ export async function inMemory({
   wrap = (aws) => aws,
   wrapStore = (store) => store,
   scan = async () => [],
+  machine,
 }: InMemoryOptions = {}): Promise<InMemory> {
   let now = Date.parse("2026-11-21T10:00:00Z");
   const waiting = new Set<{ readonly milliseconds: number; over(): void }>();
   const watchers = new Set<() => void>();
-  const clock: Clock = {
+  const clock: Clock = machine?.clock ?? {
     now: () => new Date(now),
     // Nobody waits in a test: whoever would sleep goes on at once, unless the work beside it is to win the race.
     sleep: (milliseconds, signal) =>
@@ -60,8 +64,8 @@ export async function inMemory({
         }
       }),
   };
-  const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
-  const owner = { host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" };
+  const ids: Ids = machine?.ids ?? { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
+  const owner = machine?.owner ?? { host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" };
   const { config } = loadConfig(["--sandbox", ...args], {});
   const world = memoryStore();
   const log = () => {};

@@ -2,22 +2,16 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Client } from "@modelcontextprotocol/client";
-import { InMemoryTransport } from "@modelcontextprotocol/server";
-import { createApp } from "../../src/app.js";
-import { createSandboxAws } from "../../src/aws/index.js";
-import { outsider } from "../../src/aws/sandbox/outsider.js";
-import { memoryStore, SANDBOX_ACCOUNT, SANDBOX_REGION } from "../../src/aws/sandbox/world.js";
-import { loadConfig } from "../../src/config.js";
+import { SANDBOX_ACCOUNT, SANDBOX_REGION } from "../../src/aws/sandbox/world.js";
 import type { Owner } from "../../src/core/change.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { Aws } from "../../src/core/ports.js";
-import { createServer } from "../../src/server.js";
 import { fileDriver } from "../../state/drivers/file.js";
 import type { Event } from "../../state/events.js";
 import { openStore, type Store } from "../../state/journal.js";
 import { operationId } from "../../state/tokens.js";
 import { machineClock, planOf, seededIds } from "../crash/scenario.js";
+import { inMemory } from "../in-memory.js";
 import { intent, owner, result, step } from "./helpers.js";
 
 export const GROUP = "sg-0bb00000000000001";
@@ -60,26 +54,11 @@ export async function writeGolden(root: string): Promise<void> {
       };
     },
   });
-  const world = memoryStore();
-  const log = (): void => {};
-  const app = createApp({
-    config: loadConfig(["--sandbox"], {}).config,
-    version: "0.1.0",
-    aws: faulty(createSandboxAws({ store: world, clock, log })),
-    store,
-    clock,
-    ids,
-    log,
-    owner: by,
-    liveness: () => "alive",
-  });
-  const [near, far] = InMemoryTransport.createLinkedPair();
-  const client = new Client({ name: "golden", version: "1" });
-  await Promise.all([createServer(app).connect(far), client.connect(near)]);
+  const session = await inMemory({ wrap: faulty, wrapStore: () => store, machine: { clock, ids, owner: by } });
   const call = async (name: string, given: Record<string, unknown>): Promise<Record<string, string>> => {
-    const { structuredContent } = await client.callTool({ name, arguments: given });
+    const answer = await session.call(name, given);
     clock.advance(1_000);
-    return structuredContent as Record<string, string>;
+    return answer;
   };
   const addRule = (fromPort: number) =>
     call("securityGroups_addRule", { groupId: GROUP, rule: { fromPort, peer: "10.0.0.0/8" }, intent: "open a port" });
@@ -97,7 +76,7 @@ export async function writeGolden(root: string): Promise<void> {
   await apply(await addRule(9443));
   faults.push(new OpsError("aws_rejected", "AWS refused the call.", { details: { awsCode: "RulesPerSecurityGroup" } }));
   await apply(await addRule(9444));
-  await outsider(world, clock).allow(GROUP, 22, "192.0.2.0/24");
+  await session.outsider.allow(GROUP, 22, "192.0.2.0/24");
   await call("state_drift", {});
   await rollback(first.executionToken!);
   const unwanted = await addRule(1);
@@ -209,7 +188,8 @@ export async function writeGolden(root: string): Promise<void> {
   const parked = await begun(await planned(), 0);
   await commit({ type: "op.parked", operationId: parked, because: "nothing in AWS proves it" });
   await commit({ type: "op.resolved", operationId: parked, choice: "clear", by: "alice" });
-  await app.close();
+  await session.close();
+  await store.close();
 
   // Another process: it takes over, makes room, breaks a lease, and takes an edit of state.json over.
   clock.advance(86_400_000);
