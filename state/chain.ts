@@ -56,6 +56,8 @@ export interface ChainReader {
   highestFloor(): Promise<number>;
   /** The exact bytes of a commit, from wherever it is kept now; null where it is not. Whether they hold is not checked. */
   commitBytes(seq: number): Promise<Uint8Array | null>;
+  /** The same for many numbers in a row: a segment is read once. */
+  inARow(): (seq: number) => Promise<Uint8Array | null>;
   /** A segment that is whole and is what its key says, or why it is not. */
   readSegment(key: string): Promise<Segment | string>;
   /** The state before the first commit, or why `store.id` gives none. */
@@ -189,15 +191,23 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     return archiveKey(segment) === key ? segment : "the segment holds other numbers than its name says";
   }
 
-  async function commitBytes(seq: number): Promise<Uint8Array | null> {
-    const stored = await driver.get(journalKey(seq));
-    if ((await highestFloor()) < seq) return stored?.bytes ?? null;
-    for (const key of await segmentsWith(seq)) {
-      const segment = await readSegment(key);
-      if (typeof segment !== "string") return segment.commit(seq);
-    }
-    return null;
+  function inARow(): (seq: number) => Promise<Uint8Array | null> {
+    let segment: Segment | null = null;
+    return async (seq) => {
+      if (segment && segment.from <= seq && seq <= segment.to) return segment.commit(seq);
+      const stored = await driver.get(journalKey(seq));
+      if ((await highestFloor()) < seq) return stored?.bytes ?? null;
+      for (const key of await segmentsWith(seq)) {
+        const found = await readSegment(key);
+        if (typeof found === "string") continue;
+        segment = found;
+        return found.commit(seq);
+      }
+      return null;
+    };
   }
+
+  const commitBytes = (seq: number): Promise<Uint8Array | null> => inARow()(seq);
 
   async function badCommit({ seq, because, file }: BadCommit): Promise<OpsError> {
     const key = file ?? journalKey(seq);
@@ -389,5 +399,17 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     return { document: found.document, truth: (await follow(origin, appliedSeq(found.document))).state };
   }
 
-  return { load, readEdit, follow, highestFloor, commitBytes, readSegment, readStoreId, damaged, badCommit, edited };
+  return {
+    load,
+    readEdit,
+    follow,
+    highestFloor,
+    commitBytes,
+    inARow,
+    readSegment,
+    readStoreId,
+    damaged,
+    badCommit,
+    edited,
+  };
 }

@@ -540,11 +540,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   async function commitsAfter(after: number, limit: number): Promise<readonly Commit[]> {
     const end = await head();
-    const before = after > 0 ? await chain.commitBytes(after) : ((await driver.get(STORE_ID))?.bytes ?? null);
+    const bytesOf = chain.inARow();
+    const before = after > 0 ? await bytesOf(after) : ((await driver.get(STORE_ID))?.bytes ?? null);
     const found: Commit[] = [];
     let at = { store: end.store, seq: after, head: before ? sha256(before) : "" };
     while (at.seq < end.seq && found.length < limit) {
-      const bytes = await chain.commitBytes(at.seq + 1);
+      const bytes = await bytesOf(at.seq + 1);
       const commit = bytes ? decodeCommit(bytes, at) : "the file is gone";
       if (typeof commit === "string") throw await chain.badCommit({ seq: at.seq + 1, because: commit });
       found.push(commit);
