@@ -17,6 +17,7 @@ import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
 import { createGate } from "./gate/index.js";
 import { secretKeeper } from "./gate/secrets.js";
 import { pipeline } from "./pipeline/index.js";
+import { doorsOf } from "./record.js";
 import { present, render, type ToolResult } from "./render.js";
 import { createSession } from "./session.js";
 
@@ -103,6 +104,7 @@ export function createApp(ports: AppPorts): App {
     revalidate: config.revalidate,
     currentState: () => ports.store.state(),
     gate,
+    record: doorsOf(ports.store, ports.owner.session),
     now: () => clock.now(),
     needsHuman: (risk) => needsHuman(risk, config.approveFrom),
     asksInHost: config.approveVia === "host",

@@ -200,6 +200,13 @@ function readPassphrase(file: string): string {
   }
 }
 
+/** Options of single commands: they configure nothing, and the command says which of them it takes. */
+export interface CommandOptions {
+  readonly out?: string;
+  readonly reason?: string;
+  readonly dryRun?: boolean;
+}
+
 /**
  * The configuration out of command-line flags and environment.
  * @throws ConfigError naming the flag, variable or file at fault.
@@ -208,7 +215,14 @@ function readPassphrase(file: string): string {
 export function loadConfig(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-): { config: Config; positionals: readonly string[]; help: boolean; version: boolean; json: boolean } {
+): {
+  config: Config;
+  positionals: readonly string[];
+  help: boolean;
+  version: boolean;
+  json: boolean;
+  options: CommandOptions;
+} {
   let parsed: ReturnType<typeof parseFlags>;
   try {
     parsed = parseFlags(argv);
@@ -265,6 +279,11 @@ export function loadConfig(
     help: values.help === true,
     version: values.version === true,
     json: values.json === true,
+    options: {
+      ...(typeof values.out === "string" ? { out: values.out } : {}),
+      ...(typeof values.reason === "string" ? { reason: values.reason } : {}),
+      ...(values["dry-run"] === true ? { dryRun: true } : {}),
+    },
   };
 }
 
@@ -274,6 +293,9 @@ function parseFlags(argv: readonly string[]) {
     help: { type: "boolean", short: "h" },
     version: { type: "boolean", short: "v" },
     json: { type: "boolean" },
+    out: { type: "string" },
+    reason: { type: "string" },
+    "dry-run": { type: "boolean" },
   };
   for (const key of KEYS) options[kebab(key)] = { type: isFlag(key) ? "boolean" : "string" };
   return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });

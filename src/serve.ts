@@ -86,6 +86,7 @@ export async function buildStore(config: Config, host: Host, client: string) {
   const log = jsonLog(host.writeLog, config.logLevel, clock);
   const runtime = { host: host.host, pid: host.pid, session: ids.uuid(), pidExists: host.pidExists };
   const owner = thisOwner(runtime);
+  const liveness = livenessOn(runtime);
   const location = stateLocation(config, host);
   const driver = driverFor(location, { clock, ids });
   if (!driver.durable && !config.sandbox) {
@@ -100,13 +101,13 @@ export async function buildStore(config: Config, host: Host, client: string) {
     client,
     version: VERSION,
     log,
-    liveness: livenessOn(runtime),
+    liveness,
     keys: {
       ...statePassphrases(config, host.env),
       ...(config.stateKmsKey && { kms: { keyId: config.stateKmsKey, port: createKms(awsOptions(config, host)) } }),
     },
   });
-  return { store, owner, log };
+  return { store, owner, liveness, log };
 }
 
 function stateLocation(config: Config, host: Host): string {

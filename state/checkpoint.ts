@@ -220,7 +220,7 @@ function digestOf(part: Json): string {
  * The checksum of a checkpoint: a digest of digests, one a resource, so that it is the same in any layout of the text
  * and a later writer need not serialise what did not change.
  */
-function sumOf({ integrity: _, ...body }: JsonObject): string {
+export function sumOf({ integrity: _, ...body }: JsonObject): string {
   const parts = (members: unknown): unknown =>
     isObject(members)
       ? Object.fromEntries(Object.entries(members).map(([key, member]) => [key, digestOf(member)]))

@@ -337,6 +337,11 @@ export function textOf(bytes: Uint8Array): string | null {
   }
 }
 
+const LATER = "this version does not know";
+
+/** Whether a commit or checkpoint is refused for what it is, not for damage: a later version wrote it, and it is whole. */
+export const isLater = (because: string): boolean => because.includes(LATER);
+
 /** What a commit must be to follow the chain so far. */
 export interface ChainEnd {
   readonly store: string;
@@ -357,11 +362,11 @@ export function decodeCommit(bytes: Uint8Array, after: ChainEnd): Commit | strin
   try {
     const disk: unknown = JSON.parse(body);
     const version = isObject(disk) ? disk.v : undefined;
-    if (version !== 1) return `it was written in format ${JSON.stringify(version)}, which this version does not know`;
+    if (version !== 1) return `it was written in format ${JSON.stringify(version)}, which ${LATER}`;
     const parsed = BodyShape.safeParse(fromDisk(disk));
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      return `it holds what this version does not know (${issue?.path.join(".")}: ${issue?.message})`;
+      return `it holds what ${LATER} (${issue?.path.join(".")}: ${issue?.message})`;
     }
     commit = parsed.data;
   } catch (error) {

@@ -2,7 +2,6 @@
 
 import {
   type Change,
-  type Envelope,
   type LeaseRecord,
   type LineageEntry,
   type ManagedResource,

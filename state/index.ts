@@ -18,7 +18,6 @@ export {
   openStore,
   type Store,
   type StoreOptions,
-  type VerifyReport,
 } from "./journal.js";
 export { type Lease, type Leases, type LeaseView, STORE_SCOPE } from "./leases.js";
 export { BEAT_MS, type Owners } from "./owners.js";

@@ -2,8 +2,9 @@
 
 import type { Liveness, Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
-import { canonicalJson, type Json } from "../src/core/json.js";
+import { canonicalJson, type Json, sha256 } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
+import type { VerifyReport } from "../src/core/record.js";
 import { adoption } from "./adopt.js";
 import { ARCHIVE, walkSegment } from "./archive.js";
 import { backUp } from "./backups.js";
@@ -12,6 +13,7 @@ import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint
 import { type CompactReport, compactStore, needsCompaction } from "./compact.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
+import { type Export, exportKey, exportOf } from "./export.js";
 import { emptyState, fold } from "./fold.js";
 import { type KeyMeans, type Rotated, type StoreKeys, storeKeys } from "./keys.js";
 import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
@@ -56,25 +58,6 @@ export interface Committed {
   readonly events: readonly Event[];
 }
 
-export interface VerifyReport {
-  readonly ok: boolean;
-  readonly store: string;
-  /** How many commits were verified, from the first on. */
-  readonly commits: number;
-  readonly head: string;
-  readonly firstBad: { readonly seq: number; readonly because: string } | null;
-  readonly checkpoint: { readonly ok: boolean; readonly appliedSeq: number | null; readonly because?: string };
-  /** Segments that are whole, and the first one that is not: another one may hold the same commits. */
-  readonly archive: {
-    readonly ok: boolean;
-    readonly segments: number;
-    readonly floor: number;
-    readonly because?: string;
-  };
-  /** Where the head is also written down outside the folder; without one, a rewrite of the whole chain cannot be seen. */
-  readonly anchored: readonly string[];
-}
-
 export interface Store {
   /** What only one process may do at a time. */
   readonly leases: Leases;
@@ -109,6 +92,18 @@ export interface Store {
   adopt(by: string): Promise<Committed>;
   /** Walks the chain from its first commit and names the first one that does not hold. Changes nothing. */
   verify(): Promise<VerifyReport>;
+  /**
+   * Reads the store again from disk, as a new process would: damage that was mended meanwhile no longer counts, and a
+   * chain that lost what this process had read is damage. Changes nothing.
+   */
+  reload(): Promise<State>;
+  /** The commits after a number, oldest first, at most `limit` of them. */
+  commits(after: number, limit: number): Promise<readonly Commit[]>;
+  /**
+   * Everything that can be read of the store as one document; with `keep` also as a new file under exports/, whose name
+   * is answered. A store that does not outlive the process keeps none.
+   */
+  export(options: { readonly keep: boolean }): Promise<Export & { readonly file: string | null }>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
   fingerprint(value: Json): Promise<string>;
   /** Secrets that are stored, encrypted. */
@@ -553,6 +548,62 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }
   }
 
+  async function readAgain(): Promise<State> {
+    const known = state;
+    // A write that could not be made durable is no matter of reading.
+    if (closedFor === loaded.damage || closedFor?.code === "state_unreadable") closedFor = null;
+    tailBytes = 0;
+    await reload();
+    const now = await head();
+    if (!closedFor && known && known.seq > 0 && !(await follows(known))) {
+      closedFor = damaged(
+        `commit ${known.seq}, which this process had read, is ${now.seq < known.seq ? "gone" : "another one now"}: the folder was replaced by another or an older one. Nothing was changed; put the newest one back, then start again.`,
+        { seq: known.seq },
+      );
+    }
+    unwritable = closedFor ? null : await driver.probeWritable();
+    return now;
+  }
+
+  /** Whether the chain as it is now still leads through a state that this process was in. */
+  async function follows({ store, seq, head: hash }: State): Promise<boolean> {
+    const bytes = await chain.commitBytes(seq);
+    return state?.store === store && bytes !== null && sha256(bytes) === hash;
+  }
+
+  async function commitsAfter(after: number, limit: number): Promise<readonly Commit[]> {
+    const end = await head();
+    const bytesOf = chain.inARow();
+    const before = after > 0 ? await bytesOf(after) : ((await driver.get(STORE_ID))?.bytes ?? null);
+    const found: Commit[] = [];
+    let at = { store: end.store, seq: after, head: before ? sha256(before) : "" };
+    while (at.seq < end.seq && found.length < limit) {
+      const bytes = await bytesOf(at.seq + 1);
+      const commit = bytes ? decodeCommit(bytes, at) : "the file is gone";
+      if (typeof commit === "string") throw await chain.badCommit({ seq: at.seq + 1, because: commit });
+      found.push(commit);
+      at = { ...at, seq: commit.seq, head: commit.hash };
+    }
+    return found;
+  }
+
+  async function exported(keep: boolean): Promise<Export & { readonly file: string | null }> {
+    const made = exportOf(await head(), version);
+    if (!keep || !driver.durable || loaded.fresh) return { ...made, file: null };
+    const file = exportKey(made);
+    const bytes = encode(made.text);
+    if ((await driver.putIfAbsent(file, bytes)) === "exists") {
+      const there = await driver.get(file);
+      if (!there || sha256(there.bytes) !== made.sha256) {
+        throw new OpsError(
+          "already_exists",
+          `${file} exists in ${driver.location} and is not this export. It was left as it is; move it elsewhere, then try again.`,
+        );
+      }
+    }
+    return { ...made, file };
+  }
+
   async function recover(choice: RecoveryChoice): Promise<RecoveryReport> {
     await reload();
     const unable = await driver.probeWritable();
@@ -610,6 +661,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     adopt: (by) => inTurn(() => adopt(by)),
     recover: (choice) => inTurn(() => recover(choice)),
     verify: () => inTurn(verify),
+    reload: () => inTurn(readAgain),
+    commits: (after, limit) => inTurn(() => commitsAfter(after, limit)),
+    export: ({ keep }) => inTurn(() => exported(keep)),
     fingerprint: (value) => inTurn(() => keys.fingerprint(value)),
     keys: {
       fingerprint: (value) => inTurn(() => keys.fingerprint(value)),

@@ -59,8 +59,12 @@ const target = ({ file, from }: Import): string | null =>
 
 /** Floor of a file; the higher may import the lower. */
 function floorOf(file: string): number {
-  if (/^src\/(cli|serve|server|app|approve|index|version)\.ts$/.test(file) || file.startsWith("src/demo/")) return 4;
-  if (/^src\/(pipeline|gate)\//.test(file) || /^src\/(catalogue|render)\.ts$/.test(file)) return 3;
+  if (
+    /^src\/(cli|serve|server|app|approve|state-command|index|version)\.ts$/.test(file) ||
+    file.startsWith("src/demo/")
+  )
+    return 4;
+  if (/^src\/(pipeline|gate)\//.test(file) || /^src\/(catalogue|render|record)\.ts$/.test(file)) return 3;
   if (file.startsWith("tools/")) return 2;
   if (file.startsWith("state/") || /^src\/(aws\/|audit|cache|session|scan|log|config|sqlite)/.test(file)) return 1;
   return 0;
@@ -114,6 +118,8 @@ describe("import law", () => {
       const sideways = ["tools/", "src/pipeline/", "state/drivers/"].some(
         (room) => one.file.startsWith(room) && to.startsWith(room) && !one.file.endsWith("/index.ts"),
       );
+      // A domain that is too long for one file has a folder of its own name, for itself alone.
+      if (one.file.startsWith("tools/") && to.startsWith(one.file.replace(/\.ts$/, "/"))) return [];
       return sideways ? [`${one.file} imports ${to}`] : [];
     });
     broken("Rooms of alternatives are joined in their index only.", lines);

@@ -47,13 +47,15 @@ export interface InMemoryOptions {
   readonly owner?: Partial<Owner>;
   /** What this process can prove about others; without it only a heartbeat that stands still does. */
   readonly liveness?: Liveness;
+  /** Another clock, other numbers, another process than this file's. */
+  readonly machine?: { readonly clock: Clock; readonly ids: Ids; readonly owner: Owner };
 }
 
 export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory> {
   let now = Date.parse("2026-11-21T10:00:00Z");
   const waiting = new Set<{ readonly milliseconds: number; over(): void }>();
   const watchers = new Set<() => void>();
-  const clock: Clock = {
+  const clock: Clock = options.machine?.clock ?? {
     now: () => new Date(now),
     monotonic: () => now,
     // Nobody waits in a test: whoever would sleep goes on at once, unless the work beside it is to win the race.
@@ -69,7 +71,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
         }
       }),
   };
-  const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
+  const ids: Ids = options.machine?.ids ?? { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
   const world = memoryStore();
   const kept = new Map<string, Uint8Array>();
   const log = () => {};
@@ -82,8 +84,12 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
     scan = async () => [],
     owner: who = {},
     liveness = () => "unknown",
+    machine,
   }: InMemoryOptions): Promise<InMemory> {
-    const owner = { host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session", ...who };
+    const owner = machine?.owner ?? {
+      ...{ host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" },
+      ...who,
+    };
     const { config } = loadConfig(["--sandbox", ...args], {});
     const driver = wrapDriver(memoryDriver(kept));
     const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness }));

@@ -14,6 +14,7 @@ import { envelopeAt } from "../state/envelopes.js";
 import { claims } from "../state/fold.js";
 import { findResource, history as historyOf, previous } from "../state/lineage.js";
 import { rollbackTo } from "../state/rollback.js";
+import { record } from "./state/record.js";
 
 const Identifier = z
   .string()
@@ -401,4 +402,4 @@ function recreate(
   ];
 }
 
-export const state = domain("state", { history, drift, rollback }, ["history", "drift", "rollback"]);
+export const state = domain("state", { history, drift, rollback, ...record }, ["history", "drift", "rollback"]);

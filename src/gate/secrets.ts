@@ -40,6 +40,8 @@ export interface SecretKeeper {
   ): Promise<{ readonly steps: readonly ChangeStep[]; readonly envelopes: readonly StepEnvelope[] }>;
   /** A document of a plan, by names alone. */
   hideFacts(facts: JsonObject): Promise<JsonObject>;
+  /** The operations of a patch, by names alone. */
+  hidePatch(patch: readonly Json[]): Promise<readonly Json[]>;
   /**
    * The step as it must be sent.
    * @throws OpsError `plan_mismatch` where its secret is neither in memory nor stored, `key_unavailable`.
@@ -286,6 +288,8 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
     },
 
     hideFacts: async (facts) => (await mapSecrets(facts, rule(), printed)) as JsonObject,
+    hidePatch: async (patch) =>
+      (await mapInput({ PatchDocument: patch }, rule(), printed)).PatchDocument as readonly Json[],
 
     async reveal(step, envelopes = []) {
       const rid = ridOf(step.ref);

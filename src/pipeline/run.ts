@@ -1,4 +1,4 @@
-// The core of the onion: a read reads, a plan proposes, and the gate does the rest.
+// The core of the onion: a read reads, a plan proposes, a tool about the record holds its doors, and the gate does the rest.
 
 import type { Call, Outcome } from "../core/call.js";
 import {
@@ -14,6 +14,7 @@ import {
 import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
+import type { RecordDoors } from "../core/record.js";
 import type { PlanTool } from "../core/tool.js";
 import { approvalForm } from "../gate/approval.js";
 import type { Gate } from "../gate/index.js";
@@ -21,6 +22,7 @@ import type { Session } from "../session.js";
 
 export interface RunDeps {
   readonly gate: Gate;
+  readonly record: RecordDoors;
   readonly session: Session;
   readonly currentState: () => Promise<State>;
   readonly now: () => Date;
@@ -37,6 +39,10 @@ export const run =
   async (call: Call): Promise<Outcome> => {
     const { tool } = call.entry!;
     const input = call.input!;
+    if (tool.kind === "store") {
+      const { record, now, mode } = deps;
+      return { status: "ok", ...(await tool.run(input, { record, now: now(), mode })) };
+    }
     const ports = await portsOf(deps, call);
     switch (tool.kind) {
       case "read":

@@ -106,7 +106,9 @@ const RESERVE_BYTES = 64 * 1024;
 const LEFTOVER_MS = 10 * 60_000;
 const FOLDERS = ["journal", "tmp"] as const;
 /** Made when first needed. Their loss is found by the chain; the loss of journal/ by `inspect`. */
-const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "keys", "quarantine", "backups"]);
+const LATER_FOLDERS: ReadonlySet<string> = new Set([
+  ...["archive", "floor", "lock", "keys", "quarantine", "backups", "exports"],
+]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
@@ -217,7 +219,8 @@ export function fileDriver(
 
   /** Makes the folders of a store. Only keys at the root may bring a folder into being: a commit never may. */
   async function prepare(key: string): Promise<void> {
-    if (prepared) return;
+    // The folders are made with the store: what stood in the folder before it (quarantine/) made none of them.
+    if (prepared && key !== "store.id") return;
     if (!key.includes("/")) {
       await makeFolder(root);
       for (const folder of FOLDERS) await makeFolder(join(root, folder));

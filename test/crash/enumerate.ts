@@ -3,10 +3,10 @@
 import { createHash } from "node:crypto";
 import { ConfigSchema } from "../../src/config.js";
 import { digest } from "../../src/core/json.js";
+import type { VerifyReport } from "../../src/core/record.js";
 import { createGate } from "../../src/gate/index.js";
 import { secretKeeper } from "../../src/gate/secrets.js";
 import { createSession } from "../../src/session.js";
-import type { VerifyReport } from "../../state/journal.js";
 import { openOperations } from "../../state/lineage.js";
 import { owner, START } from "../state/helpers.js";
 import { ALL, type Disk, type Limits, MODES, type Mode } from "./disk.js";

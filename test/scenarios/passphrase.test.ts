@@ -1,13 +1,17 @@
 // The passphrase of the stored secrets: where it may come from, what is refused at the start, and that it is told to nobody.
 
+import { execFile } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ConfigError, loadConfig, statePassphrases } from "../../src/config.js";
 import { buildStore } from "../../src/serve.js";
 import { startAssistant, temporaryFolder } from "../harness.js";
 
+const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const PASSPHRASE = "AWS_DEVOPS_MCP_STATE_PASSPHRASE";
 const WORDS = "correct horse battery staple";
 
@@ -140,6 +144,21 @@ describe("a server", () => {
       message: expect.stringContaining(join(folder.path, "passphrase")),
     });
     await other.store.close();
+
+    const run = (words: string[], env: Record<string, string>) =>
+      promisify(execFile)(process.execPath, [CLI, "state", ...words, "--sandbox", "--state", state, "--json"], {
+        env,
+      }).then(
+        ({ stdout }) => ({ code: 0, ...JSON.parse(stdout) }),
+        (error) => ({ code: error.code, ...JSON.parse(error.stdout) }),
+      );
+    const wrong = await run(["rotate-key"], { [PASSPHRASE]: "a third passphrase" });
+    expect(wrong).toMatchObject({ code: 1, error: { code: "key_unavailable" } });
+    const rotated = await run(["rotate-key"], { [PASSPHRASE]: "a third passphrase", [`${PASSPHRASE}_OLD`]: WORDS });
+    expect(rotated).toMatchObject({ code: 0, kid: expect.stringMatching(/^k2-/), rewrapped: [envelope.kid] });
+    const third = await at("a third passphrase");
+    expect(await third.store.keys.open(place, envelope)).toBe("hunter2");
+    await third.store.close();
   });
 
   it("tells its client nothing of it", async () => {

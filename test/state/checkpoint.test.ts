@@ -189,7 +189,7 @@ describe("state.json", () => {
 describe("the seed's state.json", () => {
   it("is taken over with its whole lineage", async () => {
     const { events, notTaken } = importSeed(SEED);
-    expect(notTaken).toEqual(["stack web"]);
+    expect(notTaken).toEqual(["stacks.web"]);
     const kept = new Map<string, Uint8Array>();
     const store = await open(memoryDriver(kept));
     const { state } = await store.commit(() => events);
