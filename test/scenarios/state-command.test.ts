@@ -99,20 +99,20 @@ describe("looking", () => {
   it("shows, verifies, lists and exports without changing a byte", async () => {
     await golden();
     const before = await picture();
-    expect(await run("show")).toMatchObject({ code: 0, stdout: expect.stringContaining("commits     52") });
-    expect(await json("show")).toMatchObject({ code: 0, data: { commits: 52, resources: 4, writable: true } });
+    expect(await run("show")).toMatchObject({ code: 0, stdout: expect.stringContaining("commits     48") });
+    expect(await json("show")).toMatchObject({ code: 0, data: { commits: 48, resources: 4, writable: true } });
     const verified = await run("verify");
     expect(verified).toMatchObject({ code: 0, stderr: "" });
-    expect(verified.stdout).toContain("52 commits verified");
+    expect(verified.stdout).toContain("48 commits verified");
     expect(verified.stdout).toContain("anchored    nothing: a rewrite of the whole chain would not be seen");
-    expect(await json("verify")).toMatchObject({ code: 0, data: { ok: true, commits: 52, anchored: [] } });
+    expect(await json("verify")).toMatchObject({ code: 0, data: { ok: true, commits: 48, anchored: [] } });
     const locks = await json("locks");
     expect(locks.data.operations).toMatchObject([
       { operationId: "op_p", state: "unknown", changeId: "ch_o", holder: "unknown" },
-      { operationId: "op_1g", state: "open", owner: { host: "host-1", pid: 102 }, since: "2026-11-22T10:01:06.000Z" },
+      { operationId: "op_1c", state: "open", owner: { host: "host-1", pid: 102 }, since: "2026-11-22T10:00:29.000Z" },
     ]);
     expect((await run("locks")).stdout).toContain(
-      "op_1g  open since 2026-11-22T10:01:06.000Z, by process 102 on host-1",
+      "op_1c  open since 2026-11-22T10:00:29.000Z, by process 102 on host-1",
     );
     expect((await run("export")).code).toBe(0);
     expect(await picture()).toEqual(before);
@@ -127,13 +127,13 @@ describe("looking", () => {
 
   it("names the first bad commit, and exits with 1", async () => {
     await golden();
-    const path = join(root, "journal", "000000000050.json");
+    const path = join(root, "journal", "000000000046.json");
     await writeFile(path, (await readFile(path, "utf8")).replace("alice", "mally"));
     const verified = await run("verify");
     expect(verified.code).toBe(1);
-    expect(verified.stdout).toContain("BAD: commit 50: its checksum does not match its content; 49 commits verified");
+    expect(verified.stdout).toContain("BAD: commit 46: its checksum does not match its content; 45 commits verified");
     expect(verified.stdout).toContain("NOT OK. Nothing was changed.");
-    expect(await json("verify")).toMatchObject({ code: 1, data: { ok: false, firstBad: { seq: 50 } } });
+    expect(await json("verify")).toMatchObject({ code: 1, data: { ok: false, firstBad: { seq: 46 } } });
   });
 
   it("tells a lease, who holds it and since when", async () => {
@@ -168,7 +168,7 @@ describe("export", () => {
     const text = await readFile(out, "utf8");
     expect(made).toMatchObject({
       code: 0,
-      data: { path: out, bytes: Buffer.byteLength(text), sha256: sha256(text), complete: true, seq: 52, resources: 4 },
+      data: { path: out, bytes: Buffer.byteLength(text), sha256: sha256(text), complete: true, seq: 48, resources: 4 },
     });
     expect((await stat(out)).mode & 0o777).toBe(0o600);
     await writeFile(out, "mine");
@@ -181,11 +181,11 @@ describe("export", () => {
 
   it("of a damaged state ends before the damage, and says so", async () => {
     await golden();
-    await writeFile(join(root, "journal", "000000000052.json"), "{");
+    await writeFile(join(root, "journal", "000000000048.json"), "{");
     const { code, stdout, stderr } = await run("export");
     expect(code).toBe(1);
     expect(stderr).toContain("this export ends before the damage");
-    expect(JSON.parse(stdout).journal.applied_seq).toBe(51);
+    expect(JSON.parse(stdout).journal.applied_seq).toBe(47);
   });
 });
 
@@ -194,8 +194,8 @@ describe("compact", () => {
     await golden();
     const done = await run("compact");
     expect(done.code).toBe(0);
-    expect(done.stdout).toMatch(/^Writing state.json up to commit 52 .*\nCommits 48 to 49 are in archive\/ now/);
-    expect(await json("verify")).toMatchObject({ code: 0, data: { archive: { floor: 49 } } });
+    expect(done.stdout).toMatch(/^Writing state.json up to commit 48 .*\nCommits 44 to 45 are in archive\/ now/);
+    expect(await json("verify")).toMatchObject({ code: 0, data: { archive: { floor: 45 } } });
   });
 });
 
@@ -447,11 +447,11 @@ describe("recover", () => {
 
   it("has no choice for damage in the middle, and says what to do", async () => {
     await golden();
-    await writeFile(join(root, "journal", "000000000050.json"), "");
+    await writeFile(join(root, "journal", "000000000046.json"), "");
     const before = await picture();
     const none = await typed("recover last_commit", "recover");
     expect(none.code).toBe(1);
-    expect(none.shown).toContain("restore journal/000000000050.json from a backup");
+    expect(none.shown).toContain("restore journal/000000000046.json from a backup");
     expect(none.question).toBe("");
     expect(await picture()).toEqual(before);
   });
@@ -505,6 +505,7 @@ describe("usage", () => {
       "locks",
       "export",
       "compact",
+      "rotate-key",
       "import",
       "unlock",
       "recover",

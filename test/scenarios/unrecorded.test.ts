@@ -13,7 +13,7 @@ const NEAR = { owner: { pid: 2, session: "after" }, liveness: () => "dead" as co
 
 /** A medium that fills up as soon as AWS has a call, reserve and all, and an AWS whose polls can be made to fail. */
 function faults() {
-  const now = { full: false, fillOnSend: true, poll: null as OpsError | null, failed: false };
+  const now = { full: false, fillOnSend: true, poll: null as OpsError | null, failed: false, unreadable: false };
   const sent: string[] = [];
   const wrapDriver = (driver: StateDriver): StateDriver => {
     const guarded =
@@ -69,9 +69,19 @@ async function applied(properties: Record<string, unknown> = { Note: "ours" }) {
   return { answer, changeId: planned.change.changeId as string, token: planned.executionToken as string };
 }
 
-/** AWS answers nothing that would prove it to the process that comes after. */
+/** AWS answers nothing that would prove it to the process that comes after, and shows nothing while it is unreadable. */
 const blind = (aws: Aws): Aws => ({
   ...aws,
+  reader: async (region) => {
+    const reader = await aws.reader(region);
+    return {
+      ...reader,
+      content: async (...args) => {
+        if (world.now.unreadable) throw new OpsError("aws_unavailable", "no answer");
+        return reader.content(...args);
+      },
+    };
+  },
   writer: (region) => ({
     ...aws.writer(region),
     send: async () => {
@@ -120,7 +130,9 @@ describe("an outcome that could not be stored", () => {
     const { answer, changeId } = await applied();
     world.now.full = false;
     const after = await session.beside({ ...NEAR, wrap: blind });
+    world.now.unreadable = true;
     expect((await after.call("session_whoami")).openOperations).toMatchObject([{ state: "unknown" }]);
+    world.now.unreadable = false;
     const { record } = answer.unrecordedOutcome;
     const broken = `${record.slice(0, 20)}${record[20] === "A" ? "B" : "A"}${record.slice(21)}`;
     const forged = Buffer.from(
