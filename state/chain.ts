@@ -55,6 +55,8 @@ export interface ChainReader {
   highestFloor(): Promise<number>;
   /** The exact bytes of a commit, from wherever it is kept now; null where it is not. Whether they hold is not checked. */
   commitBytes(seq: number): Promise<Uint8Array | null>;
+  /** The archive segment that holds a commit and is whole; null where there is none. */
+  segmentOf(seq: number): Promise<Segment | null>;
   /** A segment that is whole and is what its key says, or why it is not. */
   readSegment(key: string): Promise<Segment | string>;
   /** The state before the first commit, or why `store.id` gives none. */
@@ -188,9 +190,13 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
   async function commitBytes(seq: number): Promise<Uint8Array | null> {
     const stored = await driver.get(journalKey(seq));
     if ((await highestFloor()) < seq) return stored?.bytes ?? null;
+    return (await segmentOf(seq))?.commit(seq) ?? null;
+  }
+
+  async function segmentOf(seq: number): Promise<Segment | null> {
     for (const key of await segmentsWith(seq)) {
       const segment = await readSegment(key);
-      if (typeof segment !== "string") return segment.commit(seq);
+      if (typeof segment !== "string") return segment;
     }
     return null;
   }
@@ -374,5 +380,17 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     return { document: found.document, truth: (await follow(origin, appliedSeq(found.document))).state };
   }
 
-  return { load, readEdit, follow, highestFloor, commitBytes, readSegment, readStoreId, damaged, badCommit, edited };
+  return {
+    load,
+    readEdit,
+    follow,
+    highestFloor,
+    commitBytes,
+    segmentOf,
+    readSegment,
+    readStoreId,
+    damaged,
+    badCommit,
+    edited,
+  };
 }

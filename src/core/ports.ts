@@ -23,6 +23,8 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Milliseconds since some moment, which nobody can set: for how long something lasted, never for when. */
   monotonic(): number;
+  /** Runs it after `ms` unless the answer is called first. Keeps no process alive. Absent: such work waits for others. */
+  later?(ms: number, run: () => void): () => void;
 }
 
 export interface Ids {

@@ -6,8 +6,8 @@ import { digest } from "../../src/core/json.js";
 import { createGate } from "../../src/gate/index.js";
 import { secretKeeper } from "../../src/gate/secrets.js";
 import { createSession } from "../../src/session.js";
-import type { VerifyReport } from "../../state/journal.js";
 import { openOperations } from "../../state/lineage.js";
+import type { VerifyReport } from "../../state/verify.js";
 import { owner, START } from "../state/helpers.js";
 import { ALL, type Disk, type Limits, MODES, type Mode } from "./disk.js";
 import {
