@@ -21,6 +21,12 @@ export function parseToken(token: string): { readonly seq: number } | null {
 /** The name of the change that commit `seq` plans; safe to show. @example changeId(423) // "ch_br" */
 export const changeId = (seq: number): string => `ch_${seq.toString(36)}`;
 
+/** The name of the change that a token would execute, if it is one of this store. */
+export function changeOfToken(token: string): string | undefined {
+  const seq = parseToken(token)?.seq;
+  return seq === undefined ? undefined : changeId(seq);
+}
+
 /** The name of the operation that commit `seq` intends. */
 export const operationId = (seq: number): string => `op_${seq.toString(36)}`;
 

@@ -4,6 +4,7 @@ import type {
   Caller,
   Change,
   ChangeStep,
+  LineageEntry,
   ReaderName,
   Resolution,
   ResourceRef,
@@ -193,6 +194,8 @@ export interface SeenRecord extends Seen {
 export interface ReadPorts {
   readonly aws: AwsReader;
   readonly state: State;
+  /** Every entry of a resource's lineage, oldest first; the state of a large store holds the newest ones only. */
+  lineage(rid: string): Promise<readonly LineageEntry[]>;
   readonly ledger: Ledger;
   readonly now: Date;
   readonly caller: Caller;

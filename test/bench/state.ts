@@ -42,6 +42,7 @@ const MiB = 1024 * 1024;
 
 const clock = {
   now: () => new Date(),
+  monotonic: () => performance.now(),
   sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
 };
 const ids = { uuid: () => randomUUID(), bytes: (count: number) => randomBytes(count) };
