@@ -266,83 +266,116 @@ function sumOf({ integrity: _, ...body }: JsonObject): string {
 /** The text of state.json: two spaces, other people's documents with sorted keys, so that Git shows a small difference. */
 export const checkpointText = (document: JsonObject): string => `${JSON.stringify(document, null, 2)}\n`;
 
-/** Bytes that a checkpoint is made of before others have their turn: some ten milliseconds of work. */
+/** Bytes that are made before others have their turn: some ten milliseconds of work. */
 const SLICE_BYTES = 256 * 1024;
+/** From this size on others have their turn between the steps that take all bytes at once, too. */
+const LARGE_BYTES = 8 * 1024 * 1024;
 
 interface Written {
+  readonly of: object;
   readonly and: string;
   /** Name and value, indented as where it stands. */
   readonly bytes: Uint8Array;
   readonly digest: string;
 }
 
-/** What was said of one thing, for as long as the thing is: most do not change between two checkpoints. */
-const written = new WeakMap<object, Written>();
-
 const encoder = new TextEncoder();
+const COMMA = encoder.encode(",");
 
-/** The bytes of a checkpoint, made in slices between which `breathe` is awaited; what did not change is not made again. */
-export async function checkpointBytes(
-  state: State,
-  serverVersion: string,
-  segments: readonly string[],
-  breathe: () => Promise<void>,
-): Promise<Uint8Array> {
-  const { head, resources, journal, changes, operations, leases } = outlineOf(state, serverVersion, segments);
-  let fresh = 0;
-  /** The members of an object in the document, a member a part, and their digests. */
-  async function members(parts: readonly Part[], indent: string): Promise<{ chunks: Uint8Array[]; sums: JsonObject }> {
+/**
+ * Makes the bytes of one checkpoint after another, in slices between which `breathe` is awaited. What is said of a thing
+ * is made once and kept for as long as the thing is: most do not change between two checkpoints.
+ */
+export function checkpointWriter(serverVersion: string) {
+  const kept: Kept = { resources: new Map(), changes: new Map(), operations: new Map() };
+
+  return async function bytesOf(
+    state: State,
+    segments: readonly string[],
+    breathe: () => Promise<void>,
+  ): Promise<Uint8Array> {
+    const { head, resources, journal, changes, operations, leases } = outlineOf(state, serverVersion, segments);
     const chunks: Uint8Array[] = [];
-    const sums: [string, string][] = [];
-    const byOwnName = new Map(parts.map((part) => [part.name, part]));
-    // As an object has its keys, numbers first: parsed and written again it is the same text.
-    for (const name of Object.keys(Object.fromEntries(byOwnName))) {
-      const part = byOwnName.get(name)!;
-      let made = written.get(part.of);
-      if (made?.and !== part.and) {
-        if (fresh > SLICE_BYTES) {
-          await breathe();
-          fresh = 0;
-        }
-        const value = part.make();
-        const text = `${JSON.stringify(part.name)}: ${JSON.stringify(value, null, 2)}`;
-        made = { and: part.and, bytes: encoder.encode(text.replaceAll("\n", indent)), digest: digest(value) };
-        written.set(part.of, made);
-        fresh += made.bytes.length;
-      }
-      chunks.push(encoder.encode(`${chunks.length > 0 ? "," : ""}${indent}`), made.bytes);
-      sums.push([part.name, made.digest]);
-    }
-    const closing = indent.slice(0, -2);
-    const open = encoder.encode("{");
-    const close = encoder.encode(chunks.length > 0 ? `${closing}}` : "}");
-    return { chunks: [open, ...chunks, close], sums: Object.fromEntries(sums) };
-  }
-  const top = await members(resources, "\n    ");
-  const planned = await members(changes, "\n      ");
-  const done = await members(operations, "\n      ");
+    let length = 0;
+    let fresh = 0;
+    const add = (chunk: Uint8Array): void => {
+      chunks.push(chunk);
+      length += chunk.length;
+    };
+    const say = (text: string): void => add(encoder.encode(text));
+    const pause = async (): Promise<void> => {
+      if (length > LARGE_BYTES) await breathe();
+    };
 
-  const sum = digest({
-    ...head,
-    resources: top.sums,
-    stacks: {},
-    journal: { ...journal, changes: planned.sums, operations: done.sums, ...leases },
-  });
-  /** Members as JSON.stringify lays them out, without the braces around them. */
-  const inner = (object: JsonObject, indent: string): string =>
-    JSON.stringify(object, null, 2).slice(1, -2).replaceAll("\n", indent);
-  const body = Buffer.concat([
-    encoder.encode(`{${inner(head, "\n")},\n  "resources": `),
-    ...top.chunks,
-    encoder.encode(`,\n  "stacks": {},\n  "journal": {${inner(journal, "\n  ")},\n    "changes": `),
-    ...planned.chunks,
-    encoder.encode(',\n    "operations": '),
-    ...done.chunks,
-    encoder.encode(`${Object.keys(leases).length > 0 ? `,${inner(leases, "\n  ")}` : ""}\n  }`),
-  ]);
-  const before = Buffer.concat([body, encoder.encode(`,\n  "integrity": {\n    "sum": "${sum}"`)]);
-  return Buffer.concat([before, encoder.encode(`${BYTES}${sha256(before)}"\n  }\n}\n`)]);
+    /** Adds an object of the document, a member a part; answers the digests of its members. */
+    async function members(parts: readonly Part[], section: keyof Kept, indent: string): Promise<JsonObject> {
+      const before = kept[section];
+      const now = new Map<string, Written>();
+      const byOwnName = new Map(parts.map((part) => [part.name, part]));
+      // As an object has its keys, numbers first: parsed and written again it is the same text.
+      const names = Object.keys(Object.fromEntries(byOwnName));
+      say("{");
+      for (const [index, name] of names.entries()) {
+        const part = byOwnName.get(name)!;
+        let made = before.get(name);
+        if (made?.of !== part.of || made.and !== part.and) {
+          if (fresh > SLICE_BYTES) {
+            await breathe();
+            fresh = 0;
+          }
+          const value = part.make();
+          const text = `\n${JSON.stringify(name)}: ${JSON.stringify(value, null, 2)}`;
+          const bytes = encoder.encode(text.replaceAll("\n", indent));
+          made = { of: part.of, and: part.and, bytes, digest: digest(value) };
+          // At once, so that what a writer who is stopped has made is not made again.
+          before.set(name, made);
+          fresh += bytes.length;
+        }
+        now.set(name, made);
+        if (index > 0) add(COMMA);
+        add(made.bytes);
+      }
+      kept[section] = now;
+      say(names.length > 0 ? `${indent.slice(0, -2)}}` : "}");
+      return Object.fromEntries(names.map((name) => [name, now.get(name)!.digest]));
+    }
+    /** Members as JSON.stringify lays them out, without the braces around them. */
+    const inner = (object: JsonObject, indent: string): string =>
+      JSON.stringify(object, null, 2).slice(1, -2).replaceAll("\n", indent);
+
+    say(`{${inner(head, "\n")},\n  "resources": `);
+    const resourceSums = await members(resources, "resources", "\n    ");
+    await pause();
+    say(`,\n  "stacks": {},\n  "journal": {${inner(journal, "\n  ")},\n    "changes": `);
+    const changeSums = await members(changes, "changes", "\n      ");
+    await pause();
+    say(',\n    "operations": ');
+    const operationSums = await members(operations, "operations", "\n      ");
+    await pause();
+    say(`${Object.keys(leases).length > 0 ? `,${inner(leases, "\n  ")}` : ""}\n  }`);
+    const sum = digest({
+      ...head,
+      resources: resourceSums,
+      stacks: {},
+      journal: { ...journal, changes: changeSums, operations: operationSums, ...leases },
+    });
+    say(`,\n  "integrity": {\n    "sum": "${sum}"`);
+    await pause();
+    const end = (checksum: string): Uint8Array => encoder.encode(`${BYTES}${checksum}"\n  }\n}\n`);
+    const whole = Buffer.allocUnsafe(length + end("0".repeat(64)).length);
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    await pause();
+    whole.set(end(sha256(whole.subarray(0, at))), at);
+    await pause();
+    return whole;
+  };
 }
+
+type Kept = Record<"resources" | "changes" | "operations", Map<string, Written>>;
 
 /** Before the checksum of all that precedes it: by this a file as we laid it out is known without a look at each part. */
 const BYTES = ',\n    "bytes": "';

@@ -6,7 +6,7 @@ import type { Clock, Log } from "../src/core/ports.js";
 import { ARCHIVE } from "./archive.js";
 import { backUp } from "./backups.js";
 import { CHECKPOINT, type ChainReader, type Loaded } from "./chain.js";
-import { checkpointBytes, checkpointExtent, readCheckpoint } from "./checkpoint.js";
+import { checkpointExtent, checkpointWriter, readCheckpoint } from "./checkpoint.js";
 import type { StateDriver } from "./driver.js";
 import { spill } from "./spill.js";
 
@@ -73,6 +73,7 @@ export function checkpointer(around: Around): Checkpointer {
   let tail = 0;
   let backedUp = "";
 
+  const bytesOf = checkpointWriter(version);
   const breathe = (): Promise<void> => clock.sleep(0);
 
   /** The state as a checkpoint holds it now: once that is large, without what the archive holds. */
@@ -88,12 +89,12 @@ export function checkpointer(around: Around): Checkpointer {
   async function made(state: State, pause = breathe): Promise<{ bytes: Uint8Array; said: State }> {
     const archive = await segments();
     const said = await slim(state);
-    const bytes = await checkpointBytes(said, version, archive, pause);
+    const bytes = await bytesOf(said, archive, pause);
     if (bytes.length <= limits.inlineBytes || size > limits.inlineBytes) return { bytes, said };
     // The first that is too large; every later one is known to be.
     size = bytes.length;
     const less = await slim(state);
-    return { bytes: await checkpointBytes(less, version, archive, pause), said: less };
+    return { bytes: await bytesOf(less, archive, pause), said: less };
   }
 
   function wrote(current: State, bytes: Uint8Array, tag: string): void {

@@ -49,9 +49,10 @@ const without = <V>(map: ReadonlyMap<string, V>, keys: ReadonlySet<string>): Rea
 const known = new WeakMap<ManagedResource, { readonly to: number; readonly slim: ManagedResource }>();
 
 function spilledResource(resource: ManagedResource, to: number): ManagedResource {
+  const { lineage } = resource;
+  if (lineage.length < 2) return resource;
   const before = known.get(resource);
   if (before?.to === to) return before.slim;
-  const { lineage } = resource;
   const newest = lineage.findLastIndex(({ outcome }) => outcome === "succeeded");
   const head = newest >= 0 ? newest : lineage.length - 1;
   const holders = holdersOf(lineage);

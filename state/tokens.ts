@@ -30,11 +30,11 @@ export function changeOfToken(token: string): string | undefined {
 /** The name of the operation that commit `seq` intends. */
 export const operationId = (seq: number): string => `op_${seq.toString(36)}`;
 
-const NUMBER = /^ch_[1-9a-z][0-9a-z]{0,9}$/;
+const CHANGE = /^ch_[1-9a-z][0-9a-z]{0,9}$/;
 
 /** The commit that planned a change, by its name; null for what is no name of one. */
 export const seqOfChange = (id: string): number | null =>
-  NUMBER.test(id) ? Number.parseInt(id.slice("ch_".length), 36) : null;
+  CHANGE.test(id) ? Number.parseInt(id.slice("ch_".length), 36) : null;
 
 /** The commit that intended an operation. @example seqOfOperation("op_br") // 423 */
 export const seqOfOperation = (id: string): number => Number.parseInt(id.slice("op_".length), 36);

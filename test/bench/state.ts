@@ -223,8 +223,8 @@ function inOwnProcess(phase: string, job: Job): Figures {
 async function main(): Promise<void> {
   const out = (line: string): void => void process.stdout.write(`${line}\n`);
   const json = process.argv.includes("--json");
-  const chosen = process.argv.find((arg) => /^\d+x\d+$/.test(arg))?.split("x");
-  const sizes = chosen ? [{ resources: Number(chosen[0]), entries: Number(chosen[1]) }] : SIZES;
+  const chosen = process.argv.filter((arg) => /^\d+x\d+$/.test(arg)).map((arg) => arg.split("x").map(Number));
+  const sizes = chosen.length > 0 ? chosen.map(([resources = 1, entries = 1]) => ({ resources, entries })) : SIZES;
   const machine = `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? arch()}`;
   if (!json) out(`${machine}; folders under ${tmpdir()}`);
   const results: Figures[] = [];

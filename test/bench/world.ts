@@ -22,7 +22,7 @@ const SEGMENT = 5_000;
 const TAIL = 200;
 const TYPE = "AWS::S3::Bucket";
 
-/** What AWS shows of one resource: about a kilobyte, of which each update changes one value. */
+/** What AWS shows of one resource; each update changes one value of it. */
 const content = (resource: number, version: number): JsonObject => ({
   BucketName: `bucket-${resource}`,
   Arn: `arn:aws:s3:::bucket-${resource}`,
@@ -33,7 +33,10 @@ const content = (resource: number, version: number): JsonObject => ({
     IgnorePublicAcls: true,
     RestrictPublicBuckets: true,
   },
-  Tags: Array.from({ length: 6 }, (_, index) => ({ Key: `team-tag-${index}`, Value: `${"value ".repeat(8)}${index}` })),
+  Tags: [
+    { Key: "Name", Value: `bucket of team ${resource % 50}` },
+    { Key: "Environment", Value: "production" },
+  ],
   VersioningConfiguration: { Status: "Enabled" },
 });
 

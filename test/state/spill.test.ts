@@ -7,7 +7,7 @@ import { OpsError } from "../../src/core/errors.js";
 import { isObject, type JsonObject } from "../../src/core/json.js";
 import { archiveKey } from "../../state/archive.js";
 import { chainReader, STORE_ID } from "../../state/chain.js";
-import { checkpointBytes, checkpointDocument, checkpointText, readCheckpoint } from "../../state/checkpoint.js";
+import { checkpointDocument, checkpointText, checkpointWriter, readCheckpoint } from "../../state/checkpoint.js";
 import { journalKey } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import { decodeCommit, type Event } from "../../state/events.js";
@@ -327,7 +327,7 @@ describe("for any history", () => {
         }
         expect(checkpointDocument(spill(state, late), "")).toEqual(checkpointDocument(spill(full, late), ""));
         const said = spill(full, late);
-        const bytes = await checkpointBytes(said, "1", ["a"], async () => {});
+        const bytes = await checkpointWriter("1")(said, ["a"], async () => {});
         const { integrity, ...body } = checkpointDocument(said, "1", ["a"]);
         const { bytes: sum } = JSON.parse(Buffer.from(bytes).toString()).integrity as { bytes: string };
         const document = { ...body, integrity: { ...(integrity as JsonObject), bytes: sum } };
