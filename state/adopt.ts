@@ -15,9 +15,10 @@ const comparable = ({ integrity: _, metadata, ...rest }: JsonObject): JsonObject
 /** What an edited checkpoint says otherwise than the state it was made of, spilled as far as the document says it was. */
 export function differencesTo(document: JsonObject, truth: State): readonly Difference[] {
   const journal = isObject(document.journal) ? document.journal : {};
-  const to = isObject(journal.spilled) && typeof journal.spilled.to === "number" ? journal.spilled.to : 0;
+  const { to, before } = isObject(journal.spilled) ? journal.spilled : {};
+  const point = typeof to === "number" && typeof before === "string" ? { to, before } : undefined;
   const segments = Array.isArray(journal.archive_segments) ? (journal.archive_segments as readonly string[]) : [];
-  return diff(comparable(checkpointDocument(spill(truth, to), "", segments)), comparable(document));
+  return diff(comparable(checkpointDocument(spill(truth, point), "", segments)), comparable(document));
 }
 
 /** What a human may say of a resource by hand. History, tokens and numbers are the chain's alone. */

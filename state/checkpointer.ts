@@ -24,6 +24,8 @@ export interface CheckpointLimits {
   readonly idleMs: number;
   /** From this many bytes on what only the archive need hold is left to it. */
   readonly inlineBytes: number;
+  /** But changes that ended less than so long ago stay. */
+  readonly recentMs: number;
 }
 
 export const LIMITS: CheckpointLimits = {
@@ -32,6 +34,7 @@ export const LIMITS: CheckpointLimits = {
   tailShare: 0.25,
   idleMs: 30_000,
   inlineBytes: 16 * MiB,
+  recentMs: 24 * 3_600_000,
 };
 
 interface Around {
@@ -78,8 +81,13 @@ export function checkpointer(around: Around): Checkpointer {
 
   /** The state as a checkpoint holds it now: once that is large, without what the archive holds. */
   async function slim(state: State): Promise<State> {
-    const before = state.spilled?.to ?? 0;
-    return spill(state, size > limits.inlineBytes ? Math.max(before, await chain.highestFloor()) : before);
+    const { to, before } = state.spilled ?? { to: 0, before: "" };
+    if (size <= limits.inlineBytes) return spill(state, state.spilled);
+    const recent = new Date(Date.parse(state.updated) - limits.recentMs).toISOString();
+    return spill(state, {
+      to: Math.max(to, await chain.highestFloor()),
+      before: recent > before ? recent : before,
+    });
   }
 
   const segments = async (): Promise<readonly string[]> =>

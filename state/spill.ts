@@ -1,6 +1,6 @@
 // What a large store leaves to the chain: old lineage entries and changes that ended. Pure; recall.ts reads them back.
 
-import type { Change, LineageEntry, ManagedResource, SpilledLineage, State } from "../src/core/change.js";
+import type { Change, LineageEntry, ManagedResource, SpilledLineage, SpillPoint, State } from "../src/core/change.js";
 import { seqOfChange } from "./tokens.js";
 
 /** Nothing that ended like this can take another event: no commit will ever have to be folded onto it. */
@@ -8,12 +8,14 @@ const FINAL: ReadonlySet<Change["state"]> = new Set<Change["state"]>(["applied",
 
 /**
  * The state without what commits up to `to` alone hold: of every resource all entries before its newest success (before
- * its newest entry, where none succeeded), and changes planned up to there that ended, with their operations and tokens.
+ * its newest entry, where none succeeded), and changes planned up to there whose operations all ended by `before`, with
+ * those and their tokens: what was done lately is counted by limits on it.
  *
- * It follows from the state and `to` alone, and in either order with folding: what is spilled and then goes on equals
- * what went on and is then spilled. So a checkpoint that names its `to` can be compared with a fold of the whole chain.
+ * It follows from the state and the point alone, and in either order with folding: what is spilled and then goes on equals
+ * what went on and is then spilled. So a checkpoint that names its point can be compared with a fold of the whole chain.
  */
-export function spill(state: State, to: number): State {
+export function spill(state: State, point: SpillPoint | undefined): State {
+  const { to, before } = point ?? { to: 0, before: "" };
   if (to < Math.max(1, state.spilled?.to ?? 0)) return state;
   const resources = new Map<string, ManagedResource>();
   let other = false;
@@ -22,7 +24,7 @@ export function spill(state: State, to: number): State {
     other ||= slim !== resource;
     resources.set(rid, slim);
   }
-  const ended = [...state.changes.values()].filter((change) => hasEnded(state, change, to));
+  const ended = [...state.changes.values()].filter((change) => hasEnded(state, change, { to, before }));
   const gone = { changes: ended.length, operations: ended.reduce((sum, one) => sum + one.operationIds.length, 0) };
   const { changes = 0, operations = 0 } = state.spilled ?? {};
   return {
@@ -33,14 +35,14 @@ export function spill(state: State, to: number): State {
       tokens: without(state.tokens, new Set(ended.map(({ tokenSha256 }) => tokenSha256))),
       operations: without(state.operations, new Set(ended.flatMap(({ operationIds }) => operationIds))),
     }),
-    spilled: { to, changes: changes + gone.changes, operations: operations + gone.operations },
+    spilled: { to, before, changes: changes + gone.changes, operations: operations + gone.operations },
   };
 }
 
-const hasEnded = (state: State, { id, state: how, operationIds }: Change, to: number): boolean =>
+const hasEnded = (state: State, { id, state: how, operationIds }: Change, { to, before }: SpillPoint): boolean =>
   FINAL.has(how) &&
   (seqOfChange(id) ?? Number.POSITIVE_INFINITY) <= to &&
-  operationIds.every((operation) => state.operations.get(operation)?.settledAt);
+  operationIds.every((operation) => (state.operations.get(operation)?.settledAt ?? "~") <= before);
 
 const without = <V>(map: ReadonlyMap<string, V>, keys: ReadonlySet<string>): ReadonlyMap<string, V> =>
   new Map([...map].filter(([key]) => !keys.has(key)));

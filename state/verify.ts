@@ -97,7 +97,7 @@ function compared(found: ReadCheckpoint | null, truth: State): VerifyReport["che
   if (found.kind === "malformed") return { ok: false, appliedSeq: null, because: found.because };
   const appliedSeq = found.state.seq;
   if (truth.seq !== appliedSeq) return { ok: false, appliedSeq, because: "the journal ends before it" };
-  const said = spill(truth, found.state.spilled?.to ?? 0);
+  const said = spill(truth, found.state.spilled);
   const same = sameParts(checkpointDocument(said, ""), checkpointDocument(found.state, ""));
   return same ? { ok: true, appliedSeq } : { ok: false, appliedSeq, because: "it is not what the journal says" };
 }

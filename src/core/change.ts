@@ -336,6 +336,12 @@ export interface LeaseRecord {
   readonly broken?: boolean;
 }
 
+/** How far a state was spilled: what commits up to `to` hold, and of changes those whose last operation ended by `before`. */
+export interface SpillPoint {
+  readonly to: number;
+  readonly before: string;
+}
+
 /** The fold of all commits: everything this store knows, at one sequence number. */
 export interface State {
   readonly store: string;
@@ -352,8 +358,8 @@ export interface State {
   /** By scope; absent until the first lease. */
   readonly leases?: ReadonlyMap<string, LeaseRecord>;
   /**
-   * What is left to the chain, because only commits up to `to` hold it: older lineage entries, and how many changes that
-   * ended with how many operations. Absent: nothing.
+   * What is left to the chain: older lineage entries, and how many changes that ended with how many operations. Absent:
+   * nothing.
    */
-  readonly spilled?: { readonly to: number; readonly changes: number; readonly operations: number };
+  readonly spilled?: SpillPoint & { readonly changes: number; readonly operations: number };
 }

@@ -20,6 +20,8 @@ export interface Size {
 const SEGMENT = 5_000;
 /** Commits that are not archived yet, as between two compactions. */
 const TAIL = 200;
+/** Before all that counts as done lately. */
+const LONG_AGO = "2026-01-01T00:00:00.000Z";
 const TYPE = "AWS::S3::Bucket";
 
 /** What AWS shows of one resource; each update changes one value of it. */
@@ -98,7 +100,7 @@ export function writeStore(root: string, { resources, entries }: Size): State {
       prev: state.head,
       seq,
       store,
-      ts: START,
+      ts: LONG_AGO,
     });
     const commit = decodeCommit(bytes, state);
     if (typeof commit === "string") throw new Error(commit);

@@ -219,7 +219,7 @@ async function restart(
 
   const checkpoint = here.files().get(`${ROOT}/state.json`);
   // One of the ways to go on is to leave more to the archive.
-  const spilling = style === "compacts first" ? { limits: { inlineBytes: 1 } } : {};
+  const spilling = style === "compacts first" ? { limits: { inlineBytes: 1, recentMs: 0 } } : {};
   const { store, commit } = await start(recorder, ids, clock, by, { ...variant, ...spilling });
   if (checkpoint && !isJson(checkpoint) && !store.readOnly) {
     broken("state.json neither valid nor refused", `${checkpoint.length} bytes`);

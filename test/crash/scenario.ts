@@ -304,7 +304,10 @@ export async function scenario(seed: number, variant: Variant = {}): Promise<Rec
   await apply(change("old", "action", content("old"), { ...content("old"), Versioning: "stopped" }, "s3"));
   // 11–15: the process ends, another begins and leaves to the archive what only that holds; an answer is lost, drift is ignored, a delete, compaction
   await process.store.close();
-  process = await start(recorder, ids, clock, owner("session-2", 102), { ...variant, limits: { inlineBytes: 1 } });
+  process = await start(recorder, ids, clock, owner("session-2", 102), {
+    ...variant,
+    limits: { inlineBytes: 1, recentMs: 0 },
+  });
   const lost = bucket("fourth");
   const doubtful = await run(await planned([lost]), lost, 0, "is lost");
   await process.commit(() => [

@@ -10,7 +10,7 @@ it("history, a rollback, a change and a spent token are found in the archive", a
   let store: Store | undefined;
   const session = await inMemory({
     args: ["--allow-writes", "--approve-from", "never"],
-    limits: { inlineBytes: 1 },
+    limits: { inlineBytes: 1, recentMs: 0 },
     wrapStore: (opened) => {
       store = opened;
       return opened;

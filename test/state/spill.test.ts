@@ -19,7 +19,8 @@ import { operationId } from "../../state/tokens.js";
 import { applied, intent, open, owner, plan, ref, result, START, step, testClock } from "./helpers.js";
 
 type Files = Map<string, Uint8Array>;
-const TINY = { limits: { inlineBytes: 1 } } as const;
+const TINY = { limits: { inlineBytes: 1, recentMs: 0 } } as const;
+const at = (to: number) => ({ to, before: START });
 const error = { code: "aws_failed", message: "no" };
 
 /** A store with a history: each number chooses what is tried next; what the store refuses does not happen. */
@@ -170,7 +171,10 @@ describe("a checkpoint beyond its limit", () => {
     await store.checkpoint();
     const document = documentIn(files) as { resources: JsonObject; journal: JsonObject; metadata: JsonObject };
     const floor = Number([...files.keys()].findLast((key) => key.startsWith("floor/"))!.slice(6));
-    expect(document.journal).toMatchObject({ format: 2, spilled: { to: floor, changes: 4, operations: 4 } });
+    expect(document.journal).toMatchObject({
+      format: 2,
+      spilled: { to: floor, before: START, changes: 4, operations: 4 },
+    });
     expect(document.journal.archive_segments).toEqual(
       [...files.keys()]
         .filter((key) => key.startsWith("archive/"))
@@ -191,6 +195,22 @@ describe("a checkpoint beyond its limit", () => {
       tokens,
     );
     expect(await reopened.verify()).toMatchObject({ ok: true });
+  });
+
+  it("keeps changes that ended within a day, because limits count them", async () => {
+    const { files, ids: names } = await grown();
+    const clock = testClock();
+    const store = await open(memoryDriver(files), { clock, limits: { inlineBytes: 1 } });
+    clock.advance(24 * 3_600_000 - 1);
+    await store.commit((_, seq) => [plan(seq).event]);
+    await store.checkpoint();
+    expect((await store.state()).changes.has(names[0]!)).toBe(true);
+    expect((await store.state()).spilled).toMatchObject({ changes: 0 });
+    clock.advance(1);
+    await store.commit((_, seq) => [plan(seq).event]);
+    await store.checkpoint();
+    expect((await store.state()).changes.has(names[0]!)).toBe(false);
+    expect((await (await open(memoryDriver(files))).verify()).ok).toBe(true);
   });
 
   it("stays whole while nothing is archived", async () => {
@@ -323,10 +343,10 @@ describe("for any history", () => {
           if (typeof commit === "string") throw new Error(commit);
           const next = fold(state, commit);
           if (next instanceof OpsError) throw next;
-          state = seq === Math.ceil((early + late) / 2) ? throughDisk(spill(next, Math.min(early, seq))) : next;
+          state = seq === Math.ceil((early + late) / 2) ? throughDisk(spill(next, at(Math.min(early, seq)))) : next;
         }
-        expect(checkpointDocument(spill(state, late), "")).toEqual(checkpointDocument(spill(full, late), ""));
-        const said = spill(full, late);
+        expect(checkpointDocument(spill(state, at(late)), "")).toEqual(checkpointDocument(spill(full, at(late)), ""));
+        const said = spill(full, at(late));
         const bytes = await checkpointWriter("1")(said, ["a"], async () => {});
         const { integrity, ...body } = checkpointDocument(said, "1", ["a"]);
         const { bytes: sum } = JSON.parse(Buffer.from(bytes).toString()).integrity as { bytes: string };
@@ -350,7 +370,7 @@ describe("for any history", () => {
         const seqs = numbers.sort((a, b) => a - b);
         const lineage = seqs.map((seq) => ({ seq, outcome: "succeeded" }));
         const state = { resources: new Map([["r", { lineage }]]), changes: new Map() } as unknown as State;
-        const left = spill(state, 60).resources.get("r")!;
+        const left = spill(state, at(60)).resources.get("r")!;
         expect(seqsIn(left.lineageSpilled!)).toEqual(seqs.slice(0, -1));
         expect(isObject(left.lineageSpilled)).toBe(true);
       }),
