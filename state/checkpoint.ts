@@ -1,5 +1,6 @@
 // State ⇄ state.json: the seed's document, readable by people, complete enough to go on from. The chain stays the truth.
 
+import { createHash } from "node:crypto";
 import type {
   Change,
   DriftIgnore,
@@ -368,8 +369,12 @@ export function checkpointWriter(serverVersion: string) {
       whole.set(chunk, at);
       at += chunk.length;
     }
-    await pause();
-    whole.set(end(sha256(whole.subarray(0, at))), at);
+    const hash = createHash("sha256");
+    for (let from = 0; from < at; from += LARGE_BYTES) {
+      await pause();
+      hash.update(whole.subarray(from, Math.min(at, from + LARGE_BYTES)));
+    }
+    whole.set(end(hash.digest("hex")), at);
     await pause();
     return whole;
   };
