@@ -133,6 +133,7 @@ export function recallFrom(chain: Pick<ChainReader, "segmentOf" | "commitBytes" 
       case "op.succeeded":
       case "op.failed":
       case "op.unknown":
+      case "op.parked":
       case "op.resolved": {
         const { change, op } = await before(at, event.operationId, commit);
         return {

@@ -17,6 +17,7 @@ function timers(): Clock & { pass(ms: number): void; readonly waiting: number } 
   const due = new Map<symbol, { at: number; run: () => void }>();
   return {
     now: () => new Date(now),
+    monotonic: () => now,
     sleep: () => new Promise((resolve) => setImmediate(resolve)),
     later(ms, run) {
       const own = Symbol();
@@ -128,6 +129,7 @@ describe("a large checkpoint", () => {
     let now = 0;
     const clock: Clock = {
       now: () => new Date(now),
+      monotonic: () => now,
       sleep: async (ms) => {
         slept.push(ms);
         now += ms;

@@ -76,6 +76,7 @@ async function history(choices: readonly number[]): Promise<Files> {
       }),
       () => (op ? [{ type: "op.failed", operationId: op.id, error, nothingWasChanged: choice % 2 === 0 }] : []),
       () => (op ? [{ type: "op.unknown", operationId: op.id, error, because: "lost" }] : []),
+      () => (op ? [{ type: "op.parked", operationId: op.id, because: "lost" }] : []),
       () => (op ? [{ type: "op.takeover", operationId: op.id, owner: by[who] }] : []),
       () => {
         const results = [result({ v: 0 }, { v: choice }, target)];
