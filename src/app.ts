@@ -5,7 +5,7 @@ import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/
 import { policyTable } from "../policies/table.js";
 import type { Store } from "../state/journal.js";
 import { openOperations } from "../state/lineage.js";
-import { tokenSha256 } from "../state/tokens.js";
+import { changeOfToken } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
 import type { Config } from "./config.js";
@@ -103,6 +103,7 @@ export function createApp(ports: AppPorts): App {
     clock,
     revalidate: config.revalidate,
     currentState: () => ports.store.state(),
+    lineage: (rid) => ports.store.lineage(rid),
     gate,
     record: doorsOf(ports.store, ports.owner.session),
     now: () => clock.now(),
@@ -205,13 +206,14 @@ function fingerprints(store: Store, ids: Ids): (value: Json) => Promise<string> 
 async function regionOfChange(store: Store, input: JsonObject): Promise<string | undefined> {
   const { executionToken, changeId, operationId } = input;
   const named = [executionToken, changeId, operationId].some((one) => typeof one === "string");
-  const state = named ? await store.state().catch(() => null) : null;
+  if (!named) return undefined;
   const id =
     typeof changeId === "string"
       ? changeId
       : typeof operationId === "string"
-        ? state?.operations.get(operationId)?.changeId
-        : state?.tokens.get(tokenSha256(String(executionToken)));
+        ? (await store.state().catch(() => null))?.operations.get(operationId)?.changeId
+        : changeOfToken(String(executionToken));
+  const state = id === undefined ? null : await store.recall(id).catch(() => null);
   return id === undefined ? undefined : state?.changes.get(id)?.region;
 }
 

@@ -56,6 +56,10 @@ const clock: Clock = {
       }, ms);
       signal?.addEventListener("abort", abort, { once: true });
     }),
+  later(ms, run) {
+    const timer = setTimeout(run, ms).unref();
+    return () => clearTimeout(timer);
+  },
 };
 
 const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };

@@ -58,6 +58,8 @@ export interface ChainReader {
   commitBytes(seq: number): Promise<Uint8Array | null>;
   /** The same for many numbers in a row: a segment is read once. */
   inARow(): (seq: number) => Promise<Uint8Array | null>;
+  /** The archive segment that holds a commit and is whole; null where there is none. */
+  segmentOf(seq: number): Promise<Segment | null>;
   /** A segment that is whole and is what its key says, or why it is not. */
   readSegment(key: string): Promise<Segment | string>;
   /** The state before the first commit, or why `store.id` gives none. */
@@ -197,14 +199,17 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
       if (segment && segment.from <= seq && seq <= segment.to) return segment.commit(seq);
       const stored = await driver.get(journalKey(seq));
       if ((await highestFloor()) < seq) return stored?.bytes ?? null;
-      for (const key of await segmentsWith(seq)) {
-        const found = await readSegment(key);
-        if (typeof found === "string") continue;
-        segment = found;
-        return found.commit(seq);
-      }
-      return null;
+      segment = await segmentOf(seq);
+      return segment?.commit(seq) ?? null;
     };
+  }
+
+  async function segmentOf(seq: number): Promise<Segment | null> {
+    for (const key of await segmentsWith(seq)) {
+      const segment = await readSegment(key);
+      if (typeof segment !== "string") return segment;
+    }
+    return null;
   }
 
   const commitBytes = (seq: number): Promise<Uint8Array | null> => inARow()(seq);
@@ -406,6 +411,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     highestFloor,
     commitBytes,
     inARow,
+    segmentOf,
     readSegment,
     readStoreId,
     damaged,

@@ -282,6 +282,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
       baselineAt: commit.ts,
       revisionSeq: commit.seq,
       lineage: [...(known?.lineage ?? []), ...(event.lineage ?? []), entry],
+      ...(known?.lineageSpilled && { lineageSpilled: known.lineageSpilled }),
       drift: NOT_CHECKED,
       ...(known?.envelopes && { envelopes: known.envelopes }),
       ...(event.dependsOn && { dependsOn: event.dependsOn }),

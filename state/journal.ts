@@ -1,24 +1,24 @@
 // The store: an append-only chain of commits, read to its end before every answer and extended by one verb that cannot race.
 
-import type { Liveness, Owner, State } from "../src/core/change.js";
+import type { LineageEntry, Liveness, Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json, sha256 } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
 import type { VerifyReport } from "../src/core/record.js";
 import { adoption } from "./adopt.js";
-import { ARCHIVE, walkSegment } from "./archive.js";
-import { backUp } from "./backups.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
-import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
+import { type CheckpointLimits, checkpointer, LIMITS } from "./checkpointer.js";
 import { type CompactReport, compactStore, needsCompaction } from "./compact.js";
-import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
+import { journalKey, type StateDriver } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { type Export, exportKey, exportOf } from "./export.js";
-import { emptyState, fold } from "./fold.js";
+import { fold } from "./fold.js";
 import { type KeyMeans, type Rotated, type StoreKeys, storeKeys } from "./keys.js";
 import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
 import { type Owners, ownersOf } from "./owners.js";
 import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
+import { recallFrom } from "./recall.js";
+import { verifyStore } from "./verify.js";
 
 export interface StoreOptions {
   readonly driver: StateDriver;
@@ -42,6 +42,8 @@ export interface StoreOptions {
   readonly backupRetentionDays?: number;
   /** What wraps the keys of stored secrets; without it there are none, and fingerprints have a key file of their own. */
   readonly keys?: KeyMeans;
+  /** Sizes and times by which checkpoints are written, where they are not the usual ones. */
+  readonly limits?: Partial<CheckpointLimits>;
 }
 
 /** Who acts in AWS: part of every commit's actor, where it is known. */
@@ -76,6 +78,16 @@ export interface Store {
    * commit really follows. No events: no commit.
    */
   commit(build: (state: State, seq: number) => readonly Event[] | OpsError, actor?: CommitActor): Promise<Committed>;
+  /**
+   * Every entry of a resource's lineage, oldest first: also those that the state of a large store leaves to the chain.
+   * Empty for what the state does not hold. @throws OpsError `state_unreadable` where the chain does not hold them.
+   */
+  lineage(rid: string): Promise<readonly LineageEntry[]>;
+  /**
+   * A state that holds this change, its operations and what they left: the newest one, or where that leaves the change
+   * to the chain, one of the change alone. Null where this store knows no such change.
+   */
+  recall(changeId: string): Promise<State | null>;
   /** Writes state.json now. */
   checkpoint(): Promise<void>;
   /** Writes state.json and moves the commits that it and the one before it cover into an archive segment. */
@@ -115,7 +127,6 @@ export interface Store {
   close(): Promise<void>;
 }
 
-const MiB = 1024 * 1024;
 const ATTEMPTS = 200;
 
 const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
@@ -146,20 +157,25 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   const chain = chainReader({ driver, clock });
   const { damaged } = chain;
+  const recall = recallFrom(chain);
+  const limits = { ...LIMITS, ...options.limits };
+  const saver = checkpointer({ driver, chain, clock, log, version, limits, backupRetentionDays });
 
   let loaded: Loaded = await chain.load();
+  saver.loaded(loaded);
   /** Damage, or a medium that failed in a way a new attempt cannot mend. */
   let closedFor: OpsError | null = loaded.damage;
   /** A full disk or a missing right: asked again before the next commit. */
   let unwritable: OpsError | null = closedFor ? null : await driver.probeWritable();
   let state: State | null = loaded.state;
-  let checkpointedSeq = loaded.checkpointSeq;
-  let tailBytes = loaded.tailBytes;
   let committedHere = false;
   let reserved = false;
-  let backedUp = "";
   /** The space set aside is in use: it is for outcomes, not for checkpoints. */
   let spent = false;
+  let closing = false;
+  /** The checkpoint that nobody waits for. */
+  let behind: Promise<void> | null = null;
+  let stopIdle = (): void => {};
 
   /** The fold at the end of the chain as it is now. */
   async function head(): Promise<State> {
@@ -168,7 +184,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     if (loaded.fresh || closedFor?.code === "state_unreadable") return state;
     const { state: folded, bad, bytes } = await chain.follow(state);
     state = folded;
-    tailBytes += bytes;
+    saver.grew(bytes);
     if (bad) closedFor = await chain.badCommit(bad);
     return state;
   }
@@ -176,8 +192,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   async function reload(): Promise<void> {
     loaded = await chain.load();
     state = loaded.state;
-    checkpointedSeq = loaded.checkpointSeq;
-    tailBytes = loaded.tailBytes;
+    saver.loaded(loaded);
     closedFor ??= loaded.damage;
   }
 
@@ -257,7 +272,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         unwritable = null;
         state = next;
         committedHere = true;
-        tailBytes += bytes.length;
+        saver.grew(bytes.length);
         await checkpointIfDue(events);
         return { seq, state: next, events: made.events };
       }
@@ -354,69 +369,50 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   async function checkpointIfDue(events: readonly Event[]): Promise<void> {
-    const size = loaded.checkpointBytes;
-    const due =
-      size <= 2 * MiB ? events.some(({ type }) => OUTCOMES.has(type)) : tailBytes > Math.max(4 * MiB, size / 4);
-    if (!due) return;
+    const due = saver.due(events.some(({ type }) => OUTCOMES.has(type)));
+    stopIdle();
+    if (due === "soon") checkpointSoon();
+    else if (due === "idle" && !closing) stopIdle = clock.later?.(limits.idleMs, checkpointSoon) ?? stopIdle;
+    else if (due === "now") await checkpointNow();
+  }
+
+  /** The commits stand and the chain is the truth: what fails here is made up for by the next checkpoint. */
+  async function checkpointNow(): Promise<void> {
     if (spent && (await driver.probeWritable())) return;
     spent = false;
-    const before = checkpointedSeq;
+    const before = saver.seq;
     try {
       await writeCheckpoint();
       if (before - (await chain.highestFloor()) >= compactEvery) await compactNow();
     } catch (error) {
-      // The commit stands and the chain is the truth; the next checkpoint covers this one.
       if (!(error instanceof OpsError)) throw error;
       if (error.code === "state_read_only") unwritable = error;
       log("warn", error.message, { code: error.code });
     }
   }
 
+  /** A large checkpoint is made beside the commits; only what is left to write takes its turn among them. */
+  function checkpointSoon(): void {
+    if (behind || closing || !state) return;
+    const now = state;
+    behind = saver
+      .prepare(now, () => !closing)
+      .then(() => (closing ? undefined : inTurn(checkpointNow)))
+      .catch((error: unknown) => log("error", `state.json was not written: ${(error as Error).message}`))
+      .finally(() => {
+        behind = null;
+      });
+  }
+
   async function writeCheckpoint(): Promise<void> {
     const current = await head();
     if (closedFor) throw closedFor;
-    if (loaded.fresh || (current.seq === checkpointedSeq && loaded.etag !== null)) return;
-    const bytes = encode(checkpointText(checkpointDocument(current, version)));
-    for (let attempt = 0; attempt < 5; attempt++) {
-      const put = await driver.putIfMatch(CHECKPOINT, bytes, loaded.etag, true).catch(failed);
-      if (put !== "conflict") {
-        loaded = { ...loaded, etag: put.etag, checkpointBytes: bytes.length };
-        checkpointedSeq = current.seq;
-        tailBytes = 0;
-        await backUpOfToday(bytes);
-        return;
-      }
-      const other = await driver.get(CHECKPOINT);
-      loaded = { ...loaded, etag: other?.etag ?? null };
-      if (!other) continue;
-      const found = readCheckpoint(other.bytes);
-      if (found.kind !== "checkpoint" || found.state.store !== current.store) {
-        closedFor =
-          found.kind === "edited"
-            ? chain.edited(found.document, current)
-            : damaged("state.json was replaced by something else while the store was in use. It was left as it is.", {
-                file: CHECKPOINT,
-              });
-        throw closedFor;
-      }
-      if (found.state.seq >= current.seq) {
-        checkpointedSeq = current.seq;
-        tailBytes = 0;
-        return;
-      }
-    }
-  }
-
-  async function backUpOfToday(checkpoint: Uint8Array): Promise<void> {
-    const at = clock.now();
-    const day = at.toISOString().slice(0, 10);
-    if (day === backedUp) return;
+    if (loaded.fresh) return;
     try {
-      await backUp(driver, { checkpoint, at, retentionDays: backupRetentionDays });
-      backedUp = day;
+      state = await saver.write(current);
     } catch (error) {
-      if (!(error instanceof OpsError)) throw error;
-      log("warn", `The backup of ${day} was not made. ${error.message}`, { code: error.code });
+      if (error instanceof OpsError && error.details.file === CHECKPOINT) closedFor = error;
+      failed(error);
     }
   }
 
@@ -460,70 +456,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   // ── the rest ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async function verify(): Promise<VerifyReport> {
-    const id = await driver.get(STORE_ID);
-    const stored = await driver.get(CHECKPOINT);
-    const origin = id ? chain.readStoreId(id.bytes) : loaded.fresh ? emptyState("", "", "") : "it is missing";
-    const blank = {
-      ok: false,
-      store: "",
-      commits: 0,
-      head: "",
-      anchored: [],
-      archive: { ok: true, segments: 0, floor: 0 },
-    };
-    if (typeof origin === "string") {
-      return {
-        ...blank,
-        firstBad: { seq: 0, because: `store.id: ${origin}` },
-        checkpoint: { ok: false, appliedSeq: null, because: "there is no store to compare it with" },
-      };
-    }
-    const found = stored ? readCheckpoint(stored.bytes) : null;
-    const at = found?.kind === "checkpoint" ? found.state.seq : 0;
-    const early = await chain.follow(origin, at);
-    const { state: end, bad } = early.bad ? early : await chain.follow(early.state);
-    const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
-    const firstBad = bad ?? (last > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
-    const checkpoint = compared(found, early.state);
-    const archive = await walkArchive(origin.store);
-    return {
-      ok: firstBad === null && checkpoint.ok && archive.ok,
-      store: origin.store,
-      commits: end.seq,
-      head: end.head,
-      firstBad,
-      checkpoint,
-      archive,
-      anchored: [],
-    };
-  }
-
-  /** Every segment by itself, also one that reading can do without because another one overlaps it. */
-  async function walkArchive(storeId: string): Promise<VerifyReport["archive"]> {
-    const keys = await driver.list(ARCHIVE);
-    let because: string | undefined;
-    for (const key of keys) {
-      const segment = await chain.readSegment(key);
-      const end = typeof segment === "string" ? segment : walkSegment(segment);
-      if (typeof end === "string") because ??= `${key}: ${end}`;
-      else if (end.store !== storeId) because ??= `${key}: it belongs to another store`;
-    }
-    const floor = await chain.highestFloor();
-    return { ok: because === undefined, segments: keys.length, floor, ...(because !== undefined && { because }) };
-  }
-
-  function compared(found: ReadCheckpoint | null, truth: State): VerifyReport["checkpoint"] {
-    if (found === null) return { ok: true, appliedSeq: null };
-    if (found.kind === "edited") return { ok: false, appliedSeq: null, because: "it was edited by hand" };
-    if (found.kind === "seed") return { ok: false, appliedSeq: null, because: "it is of an earlier server" };
-    if (found.kind === "malformed") return { ok: false, appliedSeq: null, because: found.because };
-    const appliedSeq = found.state.seq;
-    if (truth.seq !== appliedSeq) return { ok: false, appliedSeq, because: "the journal ends before it" };
-    const same = canonicalJson(checkpointDocument(truth, "")) === canonicalJson(checkpointDocument(found.state, ""));
-    return same ? { ok: true, appliedSeq } : { ok: false, appliedSeq, because: "it is not what the journal says" };
-  }
-
   const keys = storeKeys({
     driver,
     clock,
@@ -552,7 +484,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const known = state;
     // A write that could not be made durable is no matter of reading.
     if (closedFor === loaded.damage || closedFor?.code === "state_unreadable") closedFor = null;
-    tailBytes = 0;
     await reload();
     const now = await head();
     if (!closedFor && known && known.seq > 0 && !(await follows(known))) {
@@ -587,8 +518,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return found;
   }
 
+  /** The state with everything that a checkpoint left to the chain, folded again from the first commit. */
+  async function unspilled(at: State): Promise<State> {
+    if (!at.spilled) return at;
+    const origin = chain.readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
+    if (typeof origin === "string") throw damaged(`store.id cannot be used: ${origin}.`, { file: STORE_ID });
+    const { state: whole, bad } = await chain.follow(origin, at.seq);
+    if (bad) throw await chain.badCommit(bad);
+    return whole;
+  }
+
   async function exported(keep: boolean): Promise<Export & { readonly file: string | null }> {
-    const made = exportOf(await head(), version);
+    const made = exportOf(await unspilled(await head()), version);
     if (!keep || !driver.durable || loaded.fresh) return { ...made, file: null };
     const file = exportKey(made);
     const bytes = encode(made.text);
@@ -637,6 +578,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return turn;
   }
 
+  async function prepared<T>(run: () => Promise<T>): Promise<T> {
+    if (state && !closedFor) await saver.prepare(state, () => !closing);
+    return inTurn(run);
+  }
+
   return {
     leases: leases(inTurn),
     owners,
@@ -647,20 +593,29 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     state: () => inTurn(head),
     commit: (build, actor) => inTurn(() => commit(build, actor)),
+    async lineage(rid) {
+      const at = await inTurn(head);
+      const resource = at.resources.get(rid);
+      return resource ? recall.lineage(at, resource) : [];
+    },
+    async recall(changeId) {
+      const at = await inTurn(head);
+      return at.changes.has(changeId) ? at : recall.change(at, changeId);
+    },
     checkpoint: () =>
-      inTurn(async () => {
+      prepared(async () => {
         await refuseUnlessWritable();
         await writeCheckpoint();
       }),
     compact: () =>
-      inTurn(async () => {
+      prepared(async () => {
         await refuseUnlessWritable();
         await writeCheckpoint();
         return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow();
       }),
     adopt: (by) => inTurn(() => adopt(by)),
     recover: (choice) => inTurn(() => recover(choice)),
-    verify: () => inTurn(verify),
+    verify: () => inTurn(() => verifyStore({ driver, chain, fresh: loaded.fresh })),
     reload: () => inTurn(readAgain),
     commits: (after, limit) => inTurn(() => commitsAfter(after, limit)),
     export: ({ keep }) => inTurn(() => exported(keep)),
@@ -673,10 +628,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     rotateKey: (by) => inTurn(() => rotateKey(by)),
     sign: (value) => inTurn(() => keys.sign(value)),
-    close: () =>
-      inTurn(async () => {
+    async close() {
+      closing = true;
+      stopIdle();
+      await behind;
+      await inTurn(async () => {
         if (committedHere && !closedFor && !unwritable) await writeCheckpoint();
         await driver.close();
-      }),
+      });
+    },
   };
 }

@@ -40,7 +40,7 @@ export function findResource(state: State, name: string, where: Where = {}): Fou
 }
 
 /**
- * The lineage of a resource, oldest entry first.
+ * The resource whose history is asked for; all of its lineage is the store's to tell (`Store.lineage`).
  * @throws OpsError `no_history` when the state knows no such resource, `validation_error` listing the candidates when it knows several.
  */
 export function history(state: State, name: string, where: Where = {}): ManagedResource {
@@ -64,7 +64,10 @@ export function history(state: State, name: string, where: Where = {}): ManagedR
   );
 }
 
-/** What an execution token did: an entry for every resource it touched. Empty for a token this store never executed. */
+/**
+ * What an execution token did: an entry for every resource it touched. Empty for a token this store never executed, and
+ * for one whose change the state leaves to the chain: `Store.recall` has the state to ask then.
+ */
 export function entryOf(
   state: State,
   executionToken: string,
@@ -108,13 +111,18 @@ export interface Previous {
 }
 
 /**
- * The version "previous" means: the newest one in our lineage that differs from live. When somebody outside moved the
+ * The version "previous" means, in the whole lineage where the state holds a part of it only: the newest one in our lineage that differs from live. When somebody outside moved the
  * resource on, that is our own last version, never the one before it: going back two versions is not what was asked.
  */
-export function previous(state: State, rid: string, live: JsonObject | null): Previous | null {
+export function previous(
+  state: State,
+  rid: string,
+  live: JsonObject | null,
+  lineage = state.resources.get(rid)?.lineage ?? [],
+): Previous | null {
   const resource = state.resources.get(rid);
   if (!resource) return null;
-  const versions = resource.lineage.filter((entry) => entry.outcome === "succeeded" && entry.after !== null).reverse();
+  const versions = lineage.filter((entry) => entry.outcome === "succeeded" && entry.after !== null).reverse();
   const entry = versions.find(({ after }) => !sameVersion(resource.ref.type, after, live));
   if (!entry) return null;
   const changedOutside = entry === versions[0];

@@ -96,6 +96,7 @@ export function settle(
     baselineAt: commit.ts,
     revisionSeq: commit.seq,
     lineage: withEntry(known?.lineage ?? [], entry),
+    ...(known?.lineageSpilled && { lineageSpilled: known.lineageSpilled }),
     drift: gone ? NOT_CHECKED : { status: "IN_SYNC", lastChecked: commit.ts, severity: null, details: null },
     ...(known?.ignores && { ignores: known.ignores }),
     ...(envelopes && { envelopes }),

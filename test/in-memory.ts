@@ -13,7 +13,7 @@ import type { Aws, Clock, Ids, Scan } from "../src/core/ports.js";
 import { createServer } from "../src/server.js";
 import type { StateDriver } from "../state/driver.js";
 import { memoryDriver } from "../state/drivers/memory.js";
-import { openStore, type Store } from "../state/journal.js";
+import { openStore, type Store, type StoreOptions } from "../state/journal.js";
 
 export interface InMemory {
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
@@ -38,6 +38,8 @@ export interface InMemoryOptions {
   readonly args?: readonly string[];
   /** Wraps AWS, to count or to fail. */
   readonly wrap?: (aws: Aws) => Aws;
+  /** When the store writes its checkpoints, where that is not the usual. */
+  readonly limits?: StoreOptions["limits"];
   /** Wraps the store, to fail. */
   readonly wrapStore?: (store: Store) => Store;
   /** Security scanners, as if they were installed. */
@@ -78,6 +80,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
 
   async function start({
     args = [],
+    limits = {},
     wrap = (aws) => aws,
     wrapStore = (store) => store,
     wrapDriver = (driver) => driver,
@@ -92,7 +95,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
     };
     const { config } = loadConfig(["--sandbox", ...args], {});
     const driver = wrapDriver(memoryDriver(kept));
-    const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness }));
+    const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness, limits }));
     const aws = wrap(createSandboxAws({ store: world, clock, log }));
     const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, scan });
     const [near, far] = InMemoryTransport.createLinkedPair();

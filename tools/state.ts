@@ -61,16 +61,17 @@ const history = read({
     notShown: z.number(),
     lineage: z.array(Document),
   }),
-  async run({ identifier, type, limit }, { aws, state }) {
+  async run({ identifier, type, limit }, { aws, state, lineage }) {
     const resource = managed(state, aws, identifier, type);
-    const shown = resource.lineage.slice(-limit);
+    const entries = await lineage(resource.rid);
+    const shown = entries.slice(-limit);
     return {
       data: {
         rid: resource.rid,
         alias: resource.alias,
         deleted: resource.deleted,
-        entries: resource.lineage.length,
-        notShown: resource.lineage.length - shown.length,
+        entries: entries.length,
+        notShown: entries.length - shown.length,
         lineage: shown.map(entryView),
         drift: { ...resource.drift },
       },
@@ -255,13 +256,14 @@ const rollback = plan({
     to: z.string().min(1).describe("An execution token from state.history, or previous"),
     undoOthers: z.boolean().default(false).describe("Also undo what others changed since"),
   }),
-  async propose({ identifier, type, to, undoOthers }, { aws, state, basedOn }) {
-    const resource = managed(state, aws, identifier, type);
+  async propose({ identifier, type, to, undoOthers }, { aws, state, lineage, basedOn }) {
+    const held = managed(state, aws, identifier, type);
+    const resource = { ...held, lineage: await lineage(held.rid) };
     const { ref, reader } = resource;
     const schema = await schemaOf(aws, resource);
     const read = await aws.content(ref, reader);
     const live = isGone(ref.type, read) ? null : read;
-    const found = to === "previous" ? previous(state, resource.rid, live) : null;
+    const found = to === "previous" ? previous(state, resource.rid, live, resource.lineage) : null;
     if (to === "previous" && !found) {
       throw new OpsError("no_history", `The lineage of ${ref.id} holds no earlier version that differs from live.`, {
         field: "to",

@@ -283,6 +283,13 @@ export interface LineageEntry {
   readonly policyResults?: Json;
 }
 
+/** Older entries, which only the chain holds. */
+export interface SpilledLineage {
+  readonly count: number;
+  /** The commits that hold them, oldest first. @example "3,7-9" */
+  readonly seqs: string;
+}
+
 export type DriftStatus = "IN_SYNC" | "MODIFIED" | "DELETED" | "NOT_CHECKED" | "UNKNOWN" | "BUSY";
 
 /** A rule under which one kind of drift of one resource is not reported. `path` is a pointer; `*` stands for one segment. */
@@ -307,7 +314,9 @@ export interface ManagedResource {
   readonly baselineAt: string;
   /** Seq of the last commit touching it. */
   readonly revisionSeq: number;
+  /** The newest entries, at least from the last success on; all of them unless `lineageSpilled` says otherwise. */
   readonly lineage: readonly LineageEntry[];
+  readonly lineageSpilled?: SpilledLineage;
   readonly drift: {
     readonly status: DriftStatus;
     readonly lastChecked: string | null;
@@ -327,6 +336,12 @@ export interface LeaseRecord {
   readonly broken?: boolean;
 }
 
+/** How far a state was spilled: what commits up to `to` hold, and of changes those whose last operation ended by `before`. */
+export interface SpillPoint {
+  readonly to: number;
+  readonly before: string;
+}
+
 /** The fold of all commits: everything this store knows, at one sequence number. */
 export interface State {
   readonly store: string;
@@ -342,4 +357,9 @@ export interface State {
   readonly operations: ReadonlyMap<string, Operation>;
   /** By scope; absent until the first lease. */
   readonly leases?: ReadonlyMap<string, LeaseRecord>;
+  /**
+   * What is left to the chain: older lineage entries, and how many changes that ended with how many operations. Absent:
+   * nothing.
+   */
+  readonly spilled?: SpillPoint & { readonly changes: number; readonly operations: number };
 }

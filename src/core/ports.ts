@@ -4,6 +4,7 @@ import type {
   Caller,
   Change,
   ChangeStep,
+  LineageEntry,
   ReaderName,
   Resolution,
   ResourceRef,
@@ -23,6 +24,8 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Milliseconds since some moment, which nobody can set: for how long something lasted, never for when. */
   monotonic(): number;
+  /** Runs it after `ms` unless the answer is called first. Keeps no process alive. Absent: such work waits for others. */
+  later?(ms: number, run: () => void): () => void;
 }
 
 export interface Ids {
@@ -191,6 +194,8 @@ export interface SeenRecord extends Seen {
 export interface ReadPorts {
   readonly aws: AwsReader;
   readonly state: State;
+  /** Every entry of a resource's lineage, oldest first; the state of a large store holds the newest ones only. */
+  lineage(rid: string): Promise<readonly LineageEntry[]>;
   readonly ledger: Ledger;
   readonly now: Date;
   readonly caller: Caller;

@@ -1,8 +1,9 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
 import { sameRules } from "../../state/converge.js";
+import type { Store } from "../../state/journal.js";
 import { LEASE_MS } from "../../state/leases.js";
-import { clientToken, operationId, parseToken, tokenSha256 } from "../../state/tokens.js";
+import { changeOfToken, clientToken, operationId, tokenSha256 } from "../../state/tokens.js";
 import type { ApprovalReply } from "../core/call.js";
 import {
   type Caller,
@@ -43,8 +44,7 @@ export interface ApplyRequest {
  * stale_revision, resource_busy with AWS untouched; aws_failed and outcome_unknown after something was sent.
  */
 export async function applyChange(deps: GateDeps, request: ApplyRequest): Promise<ApplyReport> {
-  const state = await deps.store.state();
-  const change = find(state, request.token);
+  const { state, change } = await find(deps.store, request.token);
   checkBindings(change, request);
   if (change.state !== "planned") return recorded(change, state);
   const now = deps.clock.now();
@@ -76,9 +76,10 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
   }
 }
 
-function find(state: State, token: string): Change {
+async function find(store: Store, token: string): Promise<{ state: State; change: Change }> {
   const next = [{ tool: "changes.list", arguments: {} }];
-  if (!parseToken(token)) {
+  const name = changeOfToken(token);
+  if (name === undefined) {
     throw new OpsError(
       "unknown_token",
       "This is not an execution token of this server. It stands in the answer of a plan tool as executionToken.",
@@ -88,9 +89,10 @@ function find(state: State, token: string): Change {
       },
     );
   }
-  const id = state.tokens.get(tokenSha256(token));
-  const change = id === undefined ? undefined : state.changes.get(id);
-  if (change) return change;
+  const state = await store.recall(name);
+  const id = state?.tokens.get(tokenSha256(token));
+  const change = id === undefined ? undefined : state?.changes.get(id);
+  if (state && change) return { state, change };
   throw new OpsError(
     "unknown_token",
     "This state store issued no such token: it was made up, or it belongs to another store. Plan the change here.",

@@ -76,9 +76,9 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
   const refusedBefore = (rid: string): boolean => refusals.has(rid);
 
   const known = async (changeId: string): Promise<{ change: Change; state: State }> => {
-    const state = await deps.store.state();
-    const change = state.changes.get(changeId);
-    if (change) return { change, state };
+    const state = await deps.store.recall(changeId);
+    const change = state?.changes.get(changeId);
+    if (state && change) return { change, state };
     throw new OpsError("unknown_change", `This state store knows no change ${changeId}.`, {
       field: "changeId",
       next: [{ tool: "changes.list", arguments: {} }],

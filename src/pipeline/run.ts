@@ -3,6 +3,7 @@
 import type { Call, Outcome } from "../core/call.js";
 import {
   type Caller,
+  type LineageEntry,
   type RiskLevel,
   revisionOf,
   ridOf,
@@ -25,6 +26,7 @@ export interface RunDeps {
   readonly record: RecordDoors;
   readonly session: Session;
   readonly currentState: () => Promise<State>;
+  readonly lineage: (rid: string) => Promise<readonly LineageEntry[]>;
   readonly now: () => Date;
   readonly mode: Mode;
   readonly needsHuman: (risk: RiskLevel) => boolean;
@@ -56,7 +58,10 @@ export const run =
     }
   };
 
-async function portsOf({ currentState, session, mode, now, sessionId }: RunDeps, call: Call): Promise<ReadPorts> {
+async function portsOf(
+  { currentState, lineage, session, mode, now, sessionId }: RunDeps,
+  call: Call,
+): Promise<ReadPorts> {
   const aws = call.aws!;
   const held = await currentState().catch(stateFailure);
   const caller: Caller = { arn: aws.identity.arn, session: sessionId };
@@ -67,6 +72,7 @@ async function portsOf({ currentState, session, mode, now, sessionId }: RunDeps,
       if (held instanceof OpsError) throw held;
       return held;
     },
+    lineage,
     ledger: session,
     now: now(),
     caller,
@@ -190,7 +196,9 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
       const result = await deps.gate.follow(changeId, aws, ports.progress);
       state = result.state;
       const after = result.change.state;
-      if (before !== after && (after === "applied" || after === "unknown")) settled(result.change.tool, after);
+      // One that the state does not hold ended long ago: nothing becomes stale by it now.
+      if (before !== undefined && before !== after && (after === "applied" || after === "unknown"))
+        settled(result.change.tool, after);
       return result;
     },
     async resolve(decision) {

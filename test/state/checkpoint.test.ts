@@ -155,7 +155,10 @@ describe("state.json", () => {
       pending_ops: [],
       archive_segments: [],
     });
-    expect(document.integrity).toEqual({ sum: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(document.integrity).toEqual({
+      sum: expect.stringMatching(/^[0-9a-f]{64}$/),
+      bytes: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
   });
 
   it("names operations without an outcome", async () => {
