@@ -214,6 +214,8 @@ export interface Mode {
   readonly stateDir: string;
   readonly version: string;
   readonly defaultRegion?: string;
+  /** Tags that a create adds to what it is given; null: none, and no mark either. */
+  readonly defaultTags: Readonly<Record<string, string>> | null;
   readonly counters: Counters;
   /** Resources that may be made and deleted in an hour. */
   readonly perHour: Readonly<Record<"create" | "delete", number>>;

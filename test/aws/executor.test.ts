@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from "vitest";
 import { apiOf, type RawCall } from "../../src/aws/api.js";
-import { executor, OPERATION_MARK, preflight, type WholeApi, writeNames } from "../../src/aws/executor.js";
+import { executor, preflight, type WholeApi, writeNames } from "../../src/aws/executor.js";
 import type { SecurityGroup } from "../../src/core/content.js";
+import { OPERATION_MARK } from "../../src/core/tags.js";
 import { API, allow, clock, codeOf, failure, log, op, PROD, SERVICE, sandbox, step } from "./support.js";
 
 const launch = (count = 1) =>
