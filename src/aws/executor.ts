@@ -33,11 +33,11 @@ import type {
 } from "@aws-sdk/client-ec2";
 import type { ChangeStep } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
-import { isObject, type Json, type JsonObject } from "../core/json.js";
+import { isObject, type Json, type JsonObject, sha256 } from "../core/json.js";
 import type { AwsWriter, Clock, Idempotency } from "../core/ports.js";
 import { OPERATION_MARK, tagsOf, withMark } from "../core/tags.js";
 import type { Answered, Api, ReadOperations } from "./api.js";
-import { getResource, listResources, requestProgress } from "./control.js";
+import { getResource, listResources, requestInFlight, requestProgress } from "./control.js";
 import { foreign } from "./foreign.js";
 import { allPages } from "./pages.js";
 
@@ -69,10 +69,7 @@ export type WholeApi = Api<ReadOperations> & Api<WriteOperations>;
 
 type WriteName = keyof WriteOperations;
 type Output<N extends WriteName> = WriteOperations[N][1] & Answered;
-interface Op {
-  readonly id: string;
-  readonly clientToken: string;
-}
+type Op = Parameters<AwsWriter["send"]>[1];
 
 interface Row<N extends WriteName> {
   readonly idempotency: Idempotency;
@@ -88,7 +85,10 @@ interface Row<N extends WriteName> {
 }
 
 const asIs = (input: JsonObject): JsonObject => input;
-const withToken = (input: JsonObject, op: Op): JsonObject => ({ ...input, ClientToken: op.clientToken });
+/** A new request gets a token that follows from the operation's, so that whoever settles it later sends the same. */
+const requestTokenOf = ({ clientToken, attempt = 0 }: Op): string =>
+  attempt === 0 ? clientToken : sha256(`${clientToken}/${attempt}`).slice(0, 32);
+const withToken = (input: JsonObject, op: Op): JsonObject => ({ ...input, ClientToken: requestTokenOf(op) });
 const listed = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? value : []);
 const ids = (value: Json | undefined): string[] => listed(value).filter((id): id is string => typeof id === "string");
 
@@ -261,6 +261,34 @@ export async function preflight(api: WholeApi, step: ChangeStep): Promise<void> 
   );
 }
 
+/** Pauses before a throttled call goes out again, beyond the SDK's own attempts; the input, and so the token, is the same. */
+const THROTTLE_PAUSES_MS = [2_000, 4_000, 8_000];
+
+async function patiently(clock: Clock, call: () => Promise<object & Answered>): Promise<object & Answered> {
+  for (const pause of THROTTLE_PAUSES_MS) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof OpsError) || error.code !== "throttled") throw error;
+      await clock.sleep(pause);
+    }
+  }
+  return call();
+}
+
+/** Who else is at work on the resource of a step; null where AWS does not say. */
+const inFlightOn = (api: WholeApi, { service, ref }: ChangeStep) =>
+  service === "cloudcontrol" && ref.id !== ""
+    ? requestInFlight(api, ref.type, ref.id).catch(() => null)
+    : Promise.resolve(null);
+
+async function withInFlight(api: WholeApi, step: ChangeStep, error: unknown): Promise<unknown> {
+  if (!(error instanceof OpsError) || error.code !== "resource_busy") return error;
+  const inFlight = await inFlightOn(api, step);
+  if (!inFlight) return error;
+  return new OpsError(error.code, error.message, { details: { ...error.details, inFlight }, cause: error });
+}
+
 export function executor(api: WholeApi, clock: Clock): AwsWriter {
   return {
     idempotency: (step) => rowOf(step).idempotency,
@@ -269,12 +297,11 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
       if (signal?.aborted) {
         throw new OpsError("aws_unavailable", "The call was cancelled before it was sent; nothing was changed.");
       }
-      const output: object & Answered = await untyped(api)(
-        step.service,
-        step.operation,
-        row.input(step.input, op),
-        signal && { signal },
-      );
+      const output = await patiently(clock, () =>
+        untyped(api)(step.service, step.operation, row.input(step.input, op), signal && { signal }),
+      ).catch(async (error: unknown) => {
+        throw await withInFlight(api, step, error);
+      });
       const requestToken = row.requestToken?.(output);
       const awsRequestId = output.$metadata?.requestId;
       return {
@@ -283,7 +310,12 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
         ...(awsRequestId !== undefined && { awsRequestId: foreign(awsRequestId, 80) }),
       };
     },
-    poll: (step, requestToken) => requestProgress(api, requestToken, step.kind, clock.now()),
+    async poll(step, requestToken) {
+      const progress = await requestProgress(api, requestToken, step.kind, clock.now());
+      if (progress.code !== "resource_busy") return progress;
+      const inFlight = await inFlightOn(api, step);
+      return inFlight ? { ...progress, inFlight } : progress;
+    },
     async find(step, op) {
       const { find } = rowOf(step);
       return find ? find(api, op, step.input) : null;
