@@ -64,6 +64,9 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     if (error.code === "outcome_unknown") return reconcile(deps, work, error);
+    // Gone between our look and the call: that is what was asked for.
+    const gone = step.kind === "delete" && error.code === "not_found";
+    if (gone && (await readOrNull(work.aws, step.ref, step)) === null) return readBack(deps, work, [step.ref.id]);
     const anew = refusedForNow(error, step.kind) ? await makeAnew(deps, work, "refused") : null;
     if (anew) return anew;
     return fail(deps, work, (await guardFailure(work)) ?? error);

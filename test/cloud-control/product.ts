@@ -35,10 +35,15 @@ export async function startScripted(args: readonly string[] = []): Promise<Scrip
   const others = await answering((body) => {
     const given = new URLSearchParams(body);
     if (given.get("Action") === "GetCallerIdentity") {
-      return [200, "<R><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/me</Arn><Account>123456789012</Account></GetCallerIdentityResult></R>"];
+      return [
+        200,
+        "<R><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/me</Arn><Account>123456789012</Account></GetCallerIdentityResult></R>",
+      ];
     }
     const schema = types.get(given.get("TypeName") ?? "");
-    const text = JSON.stringify(schema).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+    const text = JSON.stringify(schema ?? null)
+      .replaceAll("&", "&amp;")
+      .replaceAll("<", "&lt;");
     return schema
       ? [200, `<R><DescribeTypeResult><Schema>${text}</Schema></DescribeTypeResult></R>`]
       : [404, "<ErrorResponse><Error><Code>TypeNotFoundException</Code><Message>no</Message></Error></ErrorResponse>"];
