@@ -177,7 +177,7 @@ describe("what passes is got over", () => {
   it("nor over somebody who made it meanwhile", async () => {
     const planned = await plan("create");
     aws.cloudControl.rule({ operation: "CreateResource", errorCode: "InternalFailure", remnant: true });
-    await apply(planned);
+    expect(await apply(planned)).toMatchObject({ code: "aws_failed", nothingWasChanged: "unknown" });
     expect(sent("create")).toEqual(ONCE);
   });
 
