@@ -8,7 +8,7 @@ import { diff, type Json, type JsonObject, propertyOf } from "../src/core/json.j
 import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/core/ports.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";
 import { authorView, questionOf, withAuthors, worseFirst } from "../state/attribution.js";
-import { converge } from "../state/converge.js";
+import { type Converged, converge } from "../state/converge.js";
 import { type DriftReport, driftOf } from "../state/drift.js";
 import { envelopeAt } from "../state/envelopes.js";
 import { claims } from "../state/fold.js";
@@ -280,9 +280,9 @@ const rollback = plan({
         },
       );
     }
-    const steps =
+    const { steps, warnings = [] } =
       live === null
-        ? recreate(resource, way.target, way.desired, schema)
+        ? { steps: recreate(resource, way.target, way.desired, schema) }
         : stepsTo(resource, live, way, schema, basedOn.get(ridOf(ref))?.content);
     if (steps.length === 0) {
       throw new OpsError("unsupported", `Nothing of what differs on ${ref.id} can be changed back in place.`, {
@@ -299,6 +299,7 @@ const rollback = plan({
       steps,
       rolledBackTo: token,
       warnings: [
+        ...warnings,
         ...(outside.length > 0
           ? [
               `${ref.id} was changed outside this lineage after our last change (${named(outside)}). This rollback would undo what it touches of that: ask the user.`,
@@ -347,7 +348,7 @@ function stepsTo(
   way: ReturnType<typeof rollbackTo>,
   schema: ResourceSchema | undefined,
   seen: JsonObject | undefined,
-): readonly ChangeStep[] {
+): Pick<Converged, "steps" | "warnings"> {
   const { ref, reader, desired: declaredBefore, envelopes } = resource;
   const converged = converge({
     ref,
@@ -361,7 +362,10 @@ function stepsTo(
     stored: (path, print) => envelopeAt(envelopes, path, print) !== undefined,
   });
   if (converged.needsSecret && converged.needsSecret.length > 0) throw needsSecret(resource, converged.needsSecret);
-  return converged.steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
+  const steps = converged.steps.map((step) =>
+    reader === "service" ? { ...step, before: live, touches: [""] } : step,
+  );
+  return { ...converged, steps };
 }
 
 function recreate(
