@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { ChangeStep, ResourceRef, Seen } from "../src/core/change.js";
-import type { ResourceSchema } from "../src/core/content.js";
+import { type ResourceSchema, sourceOf } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
 import { type JsonObject, valueAt } from "../src/core/json.js";
@@ -122,7 +122,7 @@ const schema = read({
   output: z.object({ schema: z.record(z.string(), z.unknown()) }),
   async run({ type }, { aws }) {
     const facts = await aws.schema(type);
-    return { data: { schema: { ...facts, confidence: confidenceOf(facts) } as unknown as JsonObject } };
+    return { data: { schema: { ...facts, ...sourceOf(facts) } as unknown as JsonObject } };
   },
 });
 
@@ -169,7 +169,7 @@ const create = plan({
       summary: `Create ${type}${id ? ` ${id}` : ""}`,
       steps: [step],
       warnings: sourceWarning(facts),
-      facts: { ...sourceFacts(facts), ...(Object.keys(tagsAdded).length > 0 ? { tagsAdded } : {}) },
+      facts: { schema: sourceOf(facts), ...(Object.keys(tagsAdded).length > 0 ? { tagsAdded } : {}) },
     };
   },
 });
@@ -226,7 +226,7 @@ const update = plan({
         ),
         ...patch.givenUp.map((path) => `${path} is given up: AWS keeps only one of its kind.`),
       ],
-      facts: sourceFacts(facts),
+      facts: { schema: sourceOf(facts) },
     };
   },
 });
@@ -256,7 +256,7 @@ const remove = plan({
       summary: `Delete ${type} ${identifier}`,
       steps: [step],
       warnings: facts.stateful ? [`${type} holds data. Cloud Control takes no backup before it deletes.`] : [],
-      facts: sourceFacts(facts),
+      facts: { schema: sourceOf(facts) },
     };
   },
 });
@@ -333,13 +333,6 @@ function replacement(
     },
   );
 }
-
-const CONFIDENCE = { registry: "high", "built-in": "medium", none: "low" } as const;
-const confidenceOf = ({ source }: ResourceSchema): string => CONFIDENCE[source];
-
-const sourceFacts = (facts: ResourceSchema): JsonObject => ({
-  schema: { source: facts.source, confidence: confidenceOf(facts) },
-});
 
 const sourceWarning = (facts: ResourceSchema): string[] =>
   facts.source === "registry"

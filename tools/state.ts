@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type State } from "../src/core/change.js";
-import { isGone, type ResourceSchema, volatileOf } from "../src/core/content.js";
+import { isGone, type ResourceSchema, sourceOf, volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import { diff, type Json, type JsonObject, propertyOf } from "../src/core/json.js";
 import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/core/ports.js";
@@ -313,6 +313,7 @@ const rollback = plan({
         ),
       ],
       facts: {
+        ...(schema ? { schema: sourceOf(schema) } : {}),
         resolvedTo: {
           executionToken: token,
           tool: way.entry.tool,

@@ -112,6 +112,11 @@ export interface ResourceSchema {
   readonly exclusive?: readonly (readonly string[])[];
 }
 
+const CONFIDENCE = { registry: "high", "built-in": "medium", none: "low" } as const;
+
+/** Where a plan's rules come from, and how sure they are: shown with every answer that rests on them. */
+export const sourceOf = ({ source }: Pick<ResourceSchema, "source">) => ({ source, confidence: CONFIDENCE[source] });
+
 /** Pointers into a content that AWS moves by itself: part of what a revision covers, never drift. */
 const VOLATILE: Readonly<Record<string, readonly string[]>> = {
   "AWS::EC2::Instance": ["/state", "/publicIp", "/privateIp", "/launchedAt"],

@@ -183,6 +183,23 @@ describe("a plan says what it rests on", () => {
     expect((await update(GROUP, "/app", { RetentionInDays: 7 })).change.warnings).toEqual([]);
   });
 
+  it("a rollback says so too", async () => {
+    await start();
+    aws.describe(GROUP, {
+      properties: { LogGroupName: { type: "string" }, RetentionInDays: { type: "integer" } },
+      primaryIdentifier: ["/properties/LogGroupName"],
+      conditionalCreateOnlyProperties: ["/properties/RetentionInDays"],
+    });
+    await apply(await create(GROUP, { LogGroupName: "/app", RetentionInDays: 7 }));
+    await apply(await update(GROUP, "/app", { RetentionInDays: 14 }));
+    const basedOn = await revision(GROUP, "/app");
+    const planned = await aws.call("state_rollback", { identifier: "/app", to: "previous", intent, basedOn });
+    expect(planned.change.facts.schema).toEqual({ source: "registry", confidence: "high" });
+    expect(planned.change.warnings.join()).toContain("Possible interruption or replacement");
+    expect(await apply(planned)).toMatchObject({ outcome: "applied" });
+    expect(aws.cloudControl.world.get(GROUP, "/app")).toMatchObject({ RetentionInDays: 7 });
+  });
+
   it("a write-only value that is not held has to be given again, or let go", async () => {
     await start();
     await apply(await create(PARAMETER, { Name: "/p", Type: "String", Value: "1", Description: "words" }));
