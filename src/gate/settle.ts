@@ -225,7 +225,7 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
     const made = await deps.aws.writer(work.aws.region).find(step, work.operation).catch(unlessFatal);
     if (made && made.length > 0) return readBack(deps, work, made);
     const there = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
-    if (there !== null) return nothingProven(deps, work, answer);
+    if (there !== null) return work.afterwards === "settle" ? park(deps, work) : nothingProven(deps, work, answer);
   }
   const id = answer.identifier ?? step.ref.id;
   const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;

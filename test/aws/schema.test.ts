@@ -5,7 +5,7 @@ import type { Api } from "../../src/aws/api.js";
 import { schemas, trimSchema } from "../../src/aws/schema.js";
 import { OVERLAY } from "../../src/aws/schema-overlay.js";
 import { shippedSchema, shippedTypes } from "../../src/aws/schema-table.js";
-import { sandbox } from "./support.js";
+import { clock, sandbox } from "./support.js";
 
 const document = {
   typeName: "AWS::Test::Thing",
@@ -124,7 +124,7 @@ describe("where a schema comes from", () => {
   });
   it("what only the shipped table knows stands beside a registry document", async () => {
     const api = { call: async () => ({ Schema: JSON.stringify(document) }) } as unknown as Api;
-    const ask = schemas({ now: () => new Date(0), sleep: async () => {} });
+    const ask = schemas({ ...clock, now: () => new Date(0) });
     const bucket = await ask(api, "us-east-1", "AWS::S3::Bucket");
     expect(bucket).toMatchObject({
       source: "registry",
