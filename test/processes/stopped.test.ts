@@ -131,7 +131,7 @@ describe("an operation whose process is stopped between intent and outcome", () 
 
   async function start(): Promise<Assistant> {
     const server = await startAssistant({
-      args: ["--allow-writes", "--approve-from", "never", "--state", root],
+      args: ["--allow-writes", "--approve-from", "never", "--default-tags", "off", "--state", root],
       env: account.env,
     });
     servers.push(server);
