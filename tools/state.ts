@@ -363,9 +363,7 @@ function stepsTo(
     stored: (path, print) => envelopeAt(envelopes, path, print) !== undefined,
   });
   if (converged.needsSecret && converged.needsSecret.length > 0) throw needsSecret(resource, converged.needsSecret);
-  const steps = converged.steps.map((step) =>
-    reader === "service" ? { ...step, before: live, touches: [""] } : step,
-  );
+  const steps = converged.steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
   return { ...converged, steps };
 }
 
