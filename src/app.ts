@@ -8,7 +8,7 @@ import { openOperations } from "../state/lineage.js";
 import { changeOfToken } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
-import type { Config } from "./config.js";
+import { type Config, tagsToAdd } from "./config.js";
 import type { ApprovalForm, CallContext } from "./core/call.js";
 import type { Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
@@ -118,6 +118,7 @@ export function createApp(ports: AppPorts): App {
       version,
       counters,
       perHour: { create: config.createsPerHour, delete: config.deletesPerHour },
+      defaultTags: tagsToAdd(config),
       ...(config.region ? { defaultRegion: config.region } : {}),
     },
   });

@@ -103,11 +103,27 @@ export const ConfigSchema = z.strictObject({
     .max(600)
     .default(45)
     .describe("SECONDS changes.apply waits before it hands over"),
+  defaultTags: z
+    .array(z.string().regex(/^(off|[^=]{1,128}=.{0,256})$/, "must be KEY=VALUE, or off alone"))
+    .min(1)
+    .refine((tags) => tags.length === 1 || !tags.includes("off"), "off stands alone")
+    .refine((tags) => !tags.some((tag) => /^aws:/i.test(tag)), "keys that begin with aws: belong to AWS")
+    .default(["ManagedBy=aws-devops-mcp"])
+    .describe("TAGS that resources.create adds: KEY=VALUE,…, or off"),
+  allowStackOwned: flag.default(false).describe("let resources be changed that a CloudFormation stack owns"),
   logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
 });
 
 export type Config = Readonly<z.output<typeof ConfigSchema>>;
 type Key = keyof Config;
+
+/** The tags of `defaultTags`; null where they are off. */
+export const tagsToAdd = ({ defaultTags }: Pick<Config, "defaultTags">): Readonly<Record<string, string>> | null =>
+  defaultTags[0] === "off"
+    ? null
+    : Object.fromEntries(
+        defaultTags.map((tag) => [tag.slice(0, tag.indexOf("=")), tag.slice(tag.indexOf("=") + 1)] as const),
+      );
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const envName = (key: string): string => `AWS_DEVOPS_MCP_${kebab(key).replaceAll("-", "_").toUpperCase()}`;

@@ -213,6 +213,8 @@ export interface Converged {
   readonly needsSecret?: readonly string[];
   /** Differences that no step of this version can take away, with the reason. */
   readonly remaining: readonly (Difference & { readonly because: string })[];
+  /** What the steps may do beyond what was asked. */
+  readonly warnings?: readonly string[];
 }
 
 export interface ConvergeRequest {
@@ -312,6 +314,12 @@ function convergeResource({
     steps: made.noChange
       ? []
       : [updateStep({ ref, live, target: made.after, ...(desired && { desired }), patch: made.patch })],
+    warnings: [
+      ...made.conditional.map(
+        (path) => `Possible interruption or replacement: AWS may replace ${ref.type} for ${path}.`,
+      ),
+      ...made.givenUp.map((path) => `${path} is given up: AWS keeps only one of its kind.`),
+    ],
     remaining: [
       ...left(made.replacements, "it can only be set when the resource is created: a replacement is needed"),
       ...left(made.kept, "it was neither declared nor seen, so it is not removed"),

@@ -37,7 +37,7 @@ export interface InMemory {
 export interface InMemoryOptions {
   readonly args?: readonly string[];
   /** Wraps AWS, to count or to fail. */
-  readonly wrap?: (aws: Aws) => Aws;
+  readonly wrap?: (aws: Aws, clock: Clock) => Aws;
   /** When the store writes its checkpoints, where that is not the usual. */
   readonly limits?: StoreOptions["limits"];
   /** Wraps the store, to fail. */
@@ -96,7 +96,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
     const { config } = loadConfig(["--sandbox", ...args], {});
     const driver = wrapDriver(memoryDriver(kept));
     const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness, limits }));
-    const aws = wrap(createSandboxAws({ store: world, clock, log }));
+    const aws = wrap(createSandboxAws({ store: world, clock, log }), clock);
     const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, scan });
     const [near, far] = InMemoryTransport.createLinkedPair();
     const client = new Client({ name: "test", version: "1" });

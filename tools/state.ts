@@ -2,13 +2,13 @@
 
 import { z } from "zod";
 import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type State } from "../src/core/change.js";
-import { isGone, type ResourceSchema, volatileOf } from "../src/core/content.js";
+import { isGone, type ResourceSchema, sourceOf, volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import { diff, type Json, type JsonObject, propertyOf } from "../src/core/json.js";
 import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/core/ports.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";
 import { authorView, questionOf, withAuthors, worseFirst } from "../state/attribution.js";
-import { converge } from "../state/converge.js";
+import { type Converged, converge } from "../state/converge.js";
 import { type DriftReport, driftOf } from "../state/drift.js";
 import { envelopeAt } from "../state/envelopes.js";
 import { claims } from "../state/fold.js";
@@ -283,9 +283,9 @@ const rollback = plan({
         },
       );
     }
-    const steps =
+    const { steps, warnings = [] } =
       live === null
-        ? recreate(resource, way.target, way.desired, schema)
+        ? { steps: recreate(resource, way.target, way.desired, schema) }
         : stepsTo(resource, live, way, schema, basedOn.get(ridOf(ref))?.content);
     if (steps.length === 0) {
       throw new OpsError("unsupported", `Nothing of what differs on ${ref.id} can be changed back in place.`, {
@@ -302,6 +302,7 @@ const rollback = plan({
       steps,
       rolledBackTo: token,
       warnings: [
+        ...warnings,
         ...(outside.length > 0
           ? [
               `${ref.id} was changed outside this lineage after our last change (${named(outside)}). This rollback would undo what it touches of that: ask the user.`,
@@ -315,6 +316,7 @@ const rollback = plan({
         ),
       ],
       facts: {
+        ...(schema ? { schema: sourceOf(schema) } : {}),
         resolvedTo: {
           executionToken: token,
           tool: way.entry.tool,
@@ -350,7 +352,7 @@ function stepsTo(
   way: ReturnType<typeof rollbackTo>,
   schema: ResourceSchema | undefined,
   seen: JsonObject | undefined,
-): readonly ChangeStep[] {
+): Pick<Converged, "steps" | "warnings"> {
   const { ref, reader, desired: declaredBefore, envelopes } = resource;
   const converged = converge({
     ref,
@@ -364,7 +366,8 @@ function stepsTo(
     stored: (path, print) => envelopeAt(envelopes, path, print) !== undefined,
   });
   if (converged.needsSecret && converged.needsSecret.length > 0) throw needsSecret(resource, converged.needsSecret);
-  return converged.steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
+  const steps = converged.steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
+  return { ...converged, steps };
 }
 
 function recreate(

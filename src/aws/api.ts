@@ -6,6 +6,8 @@ import type {
   GetResourceOutput,
   GetResourceRequestStatusInput,
   GetResourceRequestStatusOutput,
+  ListResourceRequestsInput,
+  ListResourceRequestsOutput,
   ListResourcesInput,
   ListResourcesOutput,
 } from "@aws-sdk/client-cloudcontrol";
@@ -48,6 +50,7 @@ export interface ReadOperations {
   "cloudcontrol:GetResource": [GetResourceInput, GetResourceOutput];
   "cloudcontrol:ListResources": [ListResourcesInput, ListResourcesOutput];
   "cloudcontrol:GetResourceRequestStatus": [GetResourceRequestStatusInput, GetResourceRequestStatusOutput];
+  "cloudcontrol:ListResourceRequests": [ListResourceRequestsInput, ListResourceRequestsOutput];
   "cloudformation:DescribeType": [DescribeTypeInput, DescribeTypeOutput];
   "cloudtrail:LookupEvents": [LookupEventsRequest, LookupEventsResponse];
 }

@@ -116,6 +116,13 @@ export interface Progress {
   readonly awsCode?: string;
   readonly message?: string;
   readonly retryAfterMs?: number;
+  /**
+   * A failure that a new request may mend: `refused` before anything was done, `unproven` where a read has to show that
+   * nothing was.
+   */
+  readonly again?: "refused" | "unproven";
+  /** Of a conflict: the other request that AWS is working on. */
+  readonly inFlight?: { readonly requestToken: string; readonly operation: string; readonly since?: string };
 }
 
 /** How a call may be sent a second time: by AWS's own token, because its target is a state, or not at all. */
@@ -129,7 +136,8 @@ export interface AwsWriter {
   idempotency(step: ChangeStep): Idempotency;
   send(
     step: ChangeStep,
-    op: { readonly id: string; readonly clientToken: string },
+    /** `attempt` above 0 is a new request to AWS, under a token of its own that follows from the operation's. */
+    op: { readonly id: string; readonly clientToken: string; readonly attempt?: number },
     signal?: AbortSignal,
   ): Promise<Sent>;
   poll(step: ChangeStep, requestToken: string): Promise<Progress>;
@@ -219,6 +227,8 @@ export interface Mode {
   readonly stateDir: string;
   readonly version: string;
   readonly defaultRegion?: string;
+  /** Tags that a create adds to what it is given; null: none, and no mark either. */
+  readonly defaultTags: Readonly<Record<string, string>> | null;
   readonly counters: Counters;
   /** Resources that may be made and deleted in an hour. */
   readonly perHour: Readonly<Record<"create" | "delete", number>>;

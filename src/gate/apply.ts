@@ -24,6 +24,7 @@ import { conflict, moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { type StepOutcome, sendStep } from "./settle.js";
+import { refuseStackOwned } from "./stack-owned.js";
 import { signedOutcome } from "./unrecorded.js";
 
 export interface ApplyRequest {
@@ -41,7 +42,7 @@ export interface ApplyRequest {
 /**
  * Executes the change behind a token, once.
  * @throws OpsError unknown_token, token_expired, token_spent, identity_mismatch, change_cancelled, plan_mismatch,
- * stale_revision, resource_busy with AWS untouched; aws_failed and outcome_unknown after something was sent.
+ * stale_revision, stack_owned, resource_busy with AWS untouched; aws_failed and outcome_unknown after something was sent.
  */
 export async function applyChange(deps: GateDeps, request: ApplyRequest): Promise<ApplyReport> {
   const { state, change } = await find(deps.store, request.token);
@@ -197,6 +198,7 @@ async function recheck(
         },
       );
     }
+    refuseStackOwned(first, now, deps.config.allowStackOwned);
     const touches = [...new Set(steps.flatMap((step) => step.touches))];
     const { overlapping, disjoint } = moved(first.before, now, touches);
     if (overlapping.length > 0 || now === null) {

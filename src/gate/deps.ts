@@ -22,6 +22,7 @@ export interface GateDeps {
     | "createsPerHour"
     | "deletesPerHour"
     | "blockFindings"
+    | "allowStackOwned"
   >;
   readonly aws: Aws;
   readonly store: Store;

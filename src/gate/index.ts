@@ -19,6 +19,7 @@ import type { JsonObject } from "../core/json.js";
 import type { ApplyReport, AwsReader, Decision, DriftObservation, Resolved, WhoAsked } from "../core/ports.js";
 import type { Attribution } from "../core/trail.js";
 import { type ApplyRequest, applyChange } from "./apply.js";
+import { cancelRequest } from "./cancel.js";
 import type { GateDeps } from "./deps.js";
 import { type PlanRequest, planChange } from "./plan.js";
 import { resolveOperation } from "./resolve.js";
@@ -32,7 +33,8 @@ const LOOK_AGAIN_AFTER_MS = 10_000;
 export interface Gate {
   plan(request: Omit<PlanRequest, "refusedBefore">): Promise<{ change: Change; token: string }>;
   apply(request: Omit<ApplyRequest, "refusedBefore" | "executing">): Promise<ApplyReport>;
-  cancel(changeId: string, caller: Caller): Promise<{ change: Change; state: State }>;
+  /** A planned change dies; of one that AWS is working on through Cloud Control, the request in progress is stopped. */
+  cancel(changeId: string, caller: Caller, aws: AwsReader): Promise<{ change: Change; state: State }>;
   /** The change as it stands, after asking AWS about a running operation of it. */
   follow(
     changeId: string,
@@ -193,13 +195,16 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
         return report;
       }),
 
-    async cancel(changeId, caller) {
-      const { change } = await known(changeId);
+    async cancel(changeId, caller, aws) {
+      const { change, state: before } = await known(changeId);
       if (change.state !== "planned") {
-        throw new OpsError("unsupported", `${changeId} is ${change.state}: only a planned change can be cancelled.`, {
-          field: "changeId",
-          next: [{ tool: "changes.get", arguments: { changeId } }],
-        });
+        const running = change.operationIds
+          .map((id) => before.operations.get(id))
+          .find((operation) => operation?.requestToken && !operation.settledAt);
+        await cancelRequest(deps, change, running, caller, aws);
+        // The call that is applying the change sees its end by itself.
+        if (!executing.has(changeId)) await finish(running!, aws, before, 5_000, () => {});
+        return known(changeId);
       }
       const { state } = await deps.store.commit(() => [{ type: "change.cancelled", changeId, by: caller.arn }]);
       return { change: state.changes.get(changeId)!, state };

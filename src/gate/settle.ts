@@ -2,6 +2,8 @@
 
 import type { Event, EventOf, Result } from "../../state/events.js";
 import { type Recovery, reached, verdictOn } from "../../state/recover.js";
+import { refusedForNow } from "../aws/control.js";
+import { refusalText } from "../aws/errors.js";
 import {
   type Change,
   type ChangeStep,
@@ -22,9 +24,10 @@ import type { GateDeps } from "./deps.js";
 
 export interface Work {
   readonly change: Change;
-  readonly operation: Pick<Operation, "id" | "step" | "clientToken" | "requestToken"> & {
-    readonly state?: Operation["state"];
-  };
+  readonly operation: Pick<Operation, "id" | "step" | "clientToken" | "requestToken"> &
+    Partial<Pick<Operation, "state" | "intentAt">>;
+  /** How many requests were made of this step before. */
+  readonly attempt?: number;
   /** The step as stored. */
   readonly step: ChangeStep;
   readonly aws: AwsReader;
@@ -44,10 +47,16 @@ export type StepOutcome =
 const FIRST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 10_000;
 const READ_BACKS = 6;
+const MOST_REQUESTS = 3;
+const PAUSE_BEFORE_ANEW_MS = 3_000;
+/** What AWS allows a handler that declares nothing, in minutes; below the least, no schema is asked. */
+const HANDLER_MINUTES = { usual: 120, least: 1 };
+
+const opOf = ({ operation, attempt }: Work) => (attempt ? { ...operation, attempt } : operation);
 
 /** Sends the step and brings it to an outcome. The intent is durable before this is called. */
 export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome> {
-  const { operation } = work;
+  const { step, operation } = work;
   let sent: Sent;
   await stillOurs(deps, operation.id);
   try {
@@ -55,6 +64,11 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     if (error.code === "outcome_unknown") return reconcile(deps, work, error);
+    // Gone between our look and the call: that is what was asked for.
+    const gone = step.kind === "delete" && error.code === "not_found";
+    if (gone && (await readOrNull(work.aws, step.ref, step)) === null) return readBack(deps, work, [step.ref.id]);
+    const anew = refusedForNow(error, step.kind) ? await makeAnew(deps, work, "refused") : null;
+    if (anew) return anew;
     return fail(deps, work, (await guardFailure(work)) ?? error);
   }
   if (sent.requestToken || sent.awsRequestId) {
@@ -70,9 +84,9 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
   return readBack(deps, work, sent.identifiers);
 }
 
-async function send(deps: GateDeps, { change, step, operation, aws }: Work): Promise<Sent> {
-  const open = await deps.secrets.reveal(step, envelopesOf(change, operation.step));
-  return deps.aws.writer(aws.region).send(open, operation);
+async function send(deps: GateDeps, work: Work): Promise<Sent> {
+  const open = await deps.secrets.reveal(work.step, envelopesOf(work.change, work.operation.step));
+  return deps.aws.writer(work.aws.region).send(open, opOf(work));
 }
 
 /** A process that stood still may have been taken for dead: it sends nothing for what is another one's now. */
@@ -103,11 +117,74 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
     }
     if (answer.status === "succeeded") return readBack(deps, work, answer.identifier ? [answer.identifier] : []);
     if (answer.status === "failed") return failedInAws(deps, work, answer);
-    if (deps.clock.now().getTime() >= work.deadline) return { status: "running", state: await deps.store.state() };
+    const late = await overdue(deps, work);
+    if (late) return late;
+    const now = deps.clock.now().getTime();
+    const pause = answer.retryAfterMs ?? wait;
+    // Nobody asks before AWS wants to be asked, and nobody waits longer than was promised.
+    if (now >= work.deadline || now + (answer.retryAfterMs ?? 0) > work.deadline) {
+      return { status: "running", state: await deps.store.state() };
+    }
     work.progress(`${step.service}.${step.operation} is in progress in AWS`);
-    await deps.clock.sleep(answer.retryAfterMs ?? wait);
+    await deps.clock.sleep(pause);
     wait = Math.min(wait * 1.5, LONGEST_POLL_MS);
   }
+}
+
+/**
+ * Past the time AWS gives the type's handler nobody knows what a request in progress is still doing: what live proves is
+ * taken, and the rest is unknown. It is asked about again on later calls. Null before that.
+ */
+async function overdue(deps: GateDeps, work: Work): Promise<StepOutcome | null> {
+  const { step, operation } = work;
+  if (operation.intentAt === undefined || step.kind === "action") return null;
+  const minutes = (deps.clock.now().getTime() - Date.parse(operation.intentAt)) / 60_000;
+  if (minutes < HANDLER_MINUTES.least) return null;
+  const schema = await work.aws.schema(step.ref.type).catch(unlessFatal);
+  const allowed = schema?.timeouts?.[step.kind] ?? HANDLER_MINUTES.usual;
+  if (minutes < allowed) return null;
+  const made = await deps.aws.writer(work.aws.region).find(step, operation).catch(unlessFatal);
+  if (made && made.length > 0) return readBack(deps, work, made);
+  const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+  if (live !== undefined && step.kind !== "create" && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  const because = `AWS has called it in progress for longer than the ${allowed} minutes it allows itself.`;
+  const error = new OpsError(
+    "outcome_unknown",
+    `${because} Read the resource; it is asked about again on later calls.`,
+    {
+      details: { operationId: operation.id, changeId: work.change.id, allowedMinutes: allowed },
+      next: [{ tool: "changes.get", arguments: { changeId: work.change.id } }],
+    },
+  );
+  return { status: "unknown", state: await unknown(deps, work, error, because), error };
+}
+
+/**
+ * A request that AWS gave up before it did anything is made anew, at most twice, and only where a read shows that nothing
+ * was done; a refusal needs no read where the resource has no name yet. A later process does so while the approval
+ * stands, and under the same tokens: what had been made anew already is found, not made twice. Null: not this time.
+ */
+async function makeAnew(
+  deps: GateDeps,
+  work: Work,
+  again: NonNullable<Progress["again"]>,
+): Promise<StepOutcome | null> {
+  const { step, attempt = 0 } = work;
+  const now = deps.clock.now();
+  const pause = PAUSE_BEFORE_ANEW_MS * 2 ** attempt;
+  const may =
+    work.afterwards === undefined
+      ? now.getTime() + pause <= work.deadline
+      : step.kind !== "delete" && work.afterwards === "resend";
+  if (attempt + 1 >= MOST_REQUESTS || !may || !deps.config.allowWrites) return null;
+  work.progress(`AWS gave ${step.service}.${step.operation} up before it began; making the request anew`);
+  await deps.clock.sleep(pause);
+  const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+  const untouched =
+    step.ref.id === ""
+      ? again === "refused"
+      : live !== undefined && diff(step.before ?? undefined, live ?? undefined).length === 0;
+  return untouched ? sendStep(deps, { ...work, attempt: attempt + 1 }) : null;
 }
 
 /**
@@ -141,6 +218,15 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   // Only a patch that was refused changed nothing: any other failure may have left half of our own update behind.
   const guard = answer.awsCode === "InvalidRequest" ? await guardFailure(work) : null;
   if (guard) return fail(deps, work, guard);
+  const anew = answer.again ? await makeAnew(deps, work, answer.again) : null;
+  if (anew) return anew;
+  // A process that ended meanwhile may have made the request anew: its work bears the mark, or cannot be told apart.
+  if (answer.again && step.kind === "create" && work.afterwards !== undefined) {
+    const made = await deps.aws.writer(work.aws.region).find(step, work.operation).catch(unlessFatal);
+    if (made && made.length > 0) return readBack(deps, work, made);
+    const there = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+    if (there !== null) return work.afterwards === "settle" ? park(deps, work) : nothingProven(deps, work, answer);
+  }
   const id = answer.identifier ?? step.ref.id;
   const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;
   const changed = live !== undefined && diff(step.before ?? undefined, live ?? undefined).length > 0;
@@ -160,20 +246,58 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   const results: Result[] = ours
     ? [{ ref: { ...step.ref, id }, reader: step.reader, before: step.before, after: live ?? null }]
     : [];
-  const error = new OpsError(
-    "aws_failed",
-    `AWS could not finish ${step.service}.${step.operation}; its reason is in awsMessage. Read the resource to see what is true now.`,
-    {
-      details: {
-        awsCode: answer.awsCode ?? "unknown",
-        awsMessage: answer.message ?? "",
-        ...(answer.code ? { reason: answer.code } : {}),
-        ...(answer.identifier ? { identifier: answer.identifier } : {}),
-        nothingWasChanged,
-      },
+  return fail(deps, work, failureOf(work, answer, nothingWasChanged), nothingWasChanged === true, results);
+}
+
+async function nothingProven(deps: GateDeps, work: Work, answer: Progress): Promise<StepOutcome> {
+  const { operation, change } = work;
+  const because = "AWS gave one request up; whether another was made of it before its process ended is not known.";
+  const error = new OpsError("outcome_unknown", `${because} It is looked for again on later calls.`, {
+    details: { operationId: operation.id, changeId: change.id, awsCode: answer.awsCode ?? "unknown" },
+    next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+  });
+  return { status: "unknown", error, state: await unknown(deps, work, error, because) };
+}
+
+/** Records once that an outcome is not known. */
+const unknown = async (deps: GateDeps, { operation }: Work, error: OpsError, because: string): Promise<State> =>
+  operation.state === "unknown"
+    ? deps.store.state()
+    : record(deps, { type: "op.unknown", operationId: operation.id, error: errorOf(error), because });
+
+/** Codes that say nothing of the reason. */
+const VAGUE: ReadonlySet<string> = new Set(["aws_failed", "outcome_unknown"]);
+
+/** The end of a request in words: AWS's reason by its own code where nothing was done, else only that it failed. */
+function failureOf({ step }: Work, answer: Progress, nothingWasChanged: boolean | "unknown"): OpsError {
+  const cancelled = answer.awsCode === "CANCEL_COMPLETE";
+  const reason = cancelled ? "change_cancelled" : answer.code;
+  const told = nothingWasChanged === true && reason !== undefined && !VAGUE.has(reason) ? reason : "aws_failed";
+  const call = { service: step.service, operation: step.operation, region: step.ref.region };
+  const name = `${step.service}.${step.operation}`;
+  const { message, action }: { message: string; action?: string } =
+    told === "change_cancelled"
+      ? { message: `${name} was cancelled before it changed anything.` }
+      : told !== "aws_failed"
+        ? refusalText(told, call, answer.message ?? "")
+        : {
+            message: cancelled
+              ? `${name} was cancelled while AWS was at it. Read the resource to see what is true now.`
+              : `AWS could not finish ${name}; its reason is in awsMessage. Read the resource to see what is true now.`,
+          };
+  const untagged = answer.awsCode === "UnauthorizedTaggingOperation" && step.kind === "create";
+  const hint = untagged ? " The operator can leave this server's own tags out with --default-tags off." : "";
+  return new OpsError(told, message + hint, {
+    details: {
+      awsCode: answer.awsCode ?? "unknown",
+      awsMessage: answer.message ?? "",
+      ...(reason && told === "aws_failed" ? { reason } : {}),
+      ...(action !== undefined ? { action } : {}),
+      ...(answer.identifier ? { identifier: answer.identifier } : {}),
+      ...(answer.inFlight ? { inFlight: answer.inFlight } : {}),
+      nothingWasChanged,
     },
-  );
-  return fail(deps, work, error, nothingWasChanged === true, results);
+  });
 }
 
 /**

@@ -187,8 +187,9 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
       return report;
     },
     async cancel(changeId) {
-      const result = await deps.gate.cancel(changeId, ports.caller);
+      const result = await deps.gate.cancel(changeId, ports.caller, aws);
       state = result.state;
+      if (result.change.state !== "cancelled") settled(result.change.tool, "unknown");
       return result.change;
     },
     async follow(changeId) {

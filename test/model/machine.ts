@@ -130,6 +130,8 @@ export interface Effect {
 const CONFIG = loadConfig(
   [
     "--sandbox",
+    "--default-tags",
+    "off",
     "--revalidate",
     "off",
     "--approve-from",

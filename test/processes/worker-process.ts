@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { build } from "esbuild";
+import { schemaData } from "../../schema-table.mjs";
 import type { Owner } from "../../src/core/change.js";
 import type { JsonObject } from "../../src/core/json.js";
 
@@ -73,6 +74,7 @@ function bundle(): Promise<string> {
       banner: {
         js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
       },
+      plugins: [schemaData],
       logLevel: "silent",
     });
     return join(folder, "worker.mjs");

@@ -269,7 +269,7 @@ describe("no secret is in clear anywhere", () => {
     const kept = new Map<string, Uint8Array>();
     const on = await start(kept);
     const secret = "the-password-somebody-wants";
-    const victim = { Name: "victim", Note: "1", MasterUserPassword: secret, Nested: { Lines: [] } };
+    const victim = { Name: "victim", Note: "1", MasterUserPassword: secret, Nested: { Lines: [{ Text: "plain" }] } };
     await apply(on, await create(on, victim));
     const { print } = [...(await on.store.state()).resources.values()][0]!.envelopes![0]!;
     const bait = { Lines: [{ Text: { $secret: print } }] };
