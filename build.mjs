@@ -2,8 +2,9 @@
 // shake the SDK; the CommonJS ones do not.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
+import { NOTICE, schemaData } from "./schema-table.mjs";
 
 rmSync("dist", { recursive: true, force: true });
 
@@ -18,6 +19,7 @@ await build({
   mainFields: ["module", "main"],
   minify: true,
   legalComments: "linked",
+  plugins: [schemaData],
   chunkNames: "chunks/[name]-[hash]",
   banner: {
     js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
@@ -25,5 +27,6 @@ await build({
   logLevel: "warning",
 });
 
+writeFileSync("dist/schema-table.NOTICE", NOTICE);
 chmodSync("dist/cli.js", 0o755);
 execFileSync("npx", ["--no-install", "tsc", "-p", "tsconfig.build.json"], { stdio: "inherit" });

@@ -1,6 +1,8 @@
 import { defineConfig } from "vitest/config";
+import { schemaDataForTests } from "./schema-table.mjs";
 
 export default defineConfig({
+  plugins: [schemaDataForTests],
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",

@@ -21,7 +21,7 @@ export async function approve(config: Config, words: readonly string[], host: Ap
     return code;
   };
   try {
-    const change = (await store.state()).changes.get(changeId);
+    const change = (await store.recall(changeId))?.changes.get(changeId);
     if (!change)
       return told(`The state in ${store.location} knows no change ${changeId}. Give --state as the server has it.`);
     host.write(shown(change));

@@ -43,6 +43,8 @@ export const ALIASES: Readonly<Record<string, string>> = {
   show_resource_history: "state.history",
   detect_drift: "state.drift",
   rollback_resource: "state.rollback",
+  save_state: "state.save",
+  load_state: "state.load",
 };
 
 /** Parameters of old names that mean something under another name here; the rest of the old ones is ignored, and said. */

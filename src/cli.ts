@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command: serve (default) and demo. The only file that touches `process`.
+// The command: serve (default), approve, state and demo. The only file that touches `process`.
 
 import { randomBytes, randomUUID } from "node:crypto";
 import module from "node:module";
@@ -18,6 +18,7 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
 const COMMANDS = {
   serve: "speak MCP on stdin and stdout (default)",
   approve: "CHANGE: show a planned change and approve it, in a terminal",
+  state: "VERB: look at the state folder, copy it, mend it; aws-devops-mcp state --help",
   demo: "play the three dangers against the sandbox; --json for one JSON document",
 } as const;
 
@@ -41,6 +42,7 @@ default chain. Endpoints come from AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVIC
 
 const clock: Clock = {
   now: () => new Date(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -54,24 +56,33 @@ const clock: Clock = {
       }, ms);
       signal?.addEventListener("abort", abort, { once: true });
     }),
+  later(ms, run) {
+    const timer = setTimeout(run, ms).unref();
+    return () => clearTimeout(timer);
+  },
 };
 
 const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
 
 async function main(argv: readonly string[]): Promise<number> {
-  const { config, positionals, help, version, json } = loadConfig(argv, process.env);
-  if (help) return print(HELP);
-  if (version) return print(`${VERSION}\n`);
+  const { config, positionals, help, version, json, options } = loadConfig(argv, process.env);
   const [command = "serve", ...extra] = positionals;
+  if (version) return print(`${VERSION}\n`);
+  if (help && command !== "state") return print(HELP);
   if (!(command in COMMANDS))
     throw new ConfigError(`"${command}" is no command; there are ${Object.keys(COMMANDS).join(", ")}`);
+  const terminal = process.stdin.isTTY && process.stdout.isTTY ? { ask } : null;
+  const write = (text: string) => void process.stdout.write(text);
+  if (command === "state") {
+    const { stateCommand } = await import("./state-command.js");
+    return stateCommand(config, { words: extra, options, help, json }, { ...thisMachine(), terminal, write });
+  }
+  const [option] = Object.keys(options);
+  if (option !== undefined)
+    throw new ConfigError(`--${option === "dryRun" ? "dry-run" : option} is an option of the state command`);
   if (command === "approve") {
     const { approve } = await import("./approve.js");
-    return approve(config, extra, {
-      ...thisMachine(),
-      terminal: process.stdin.isTTY && process.stdout.isTTY ? { ask } : null,
-      write: (text) => void process.stdout.write(text),
-    });
+    return approve(config, extra, { ...thisMachine(), terminal, write });
   }
   if (extra.length > 0) throw new ConfigError(`"${extra[0]}" is one word too many after ${command}`);
   if (command === "demo") {
@@ -82,7 +93,7 @@ async function main(argv: readonly string[]): Promise<number> {
       clock,
       env: process.env,
       colour: process.stdout.isTTY === true,
-      write: (text) => void process.stdout.write(text),
+      write,
     });
   }
   const { serve } = await import("./serve.js");

@@ -1,6 +1,7 @@
 // One frozen configuration: defaults < file < environment < flags. Every wrong value is refused by name.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { sep } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { CHANNELS } from "../policies/approval.js";
@@ -19,6 +20,22 @@ export const ConfigSchema = z.strictObject({
     .describe("a small in-memory account instead of AWS; allows writes, reads no credentials"),
   sandboxWorld: z.string().min(1).optional().describe("FILE the sandbox account lives in, shared by several processes"),
   state: z.string().min(1).optional().describe("DIR of the state (default ~/.aws/devops-mcp; with --sandbox: memory)"),
+  rollbackSecrets: flag
+    .default(false)
+    .describe("store secrets encrypted, so that a rollback, a re-send and other processes have them"),
+  statePassphraseFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("FILE (mode 0600) with the passphrase of the stored secrets; or AWS_DEVOPS_MCP_STATE_PASSPHRASE"),
+  stateKmsKey: z
+    .string()
+    .regex(
+      /^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)\/[\w/-]+|alias\/[\w/-]+)$/,
+      "must be the ARN of a KMS key or alias, or alias/NAME",
+    )
+    .optional()
+    .describe("KEY of KMS (ARN or alias/NAME) that wraps the keys of the stored secrets"),
   profile: z.string().min(1).optional().describe("NAME of the AWS profile"),
   region: z
     .string()
@@ -87,11 +104,27 @@ export const ConfigSchema = z.strictObject({
     .max(600)
     .default(45)
     .describe("SECONDS changes.apply waits before it hands over"),
+  defaultTags: z
+    .array(z.string().regex(/^(off|[^=]{1,128}=.{0,256})$/, "must be KEY=VALUE, or off alone"))
+    .min(1)
+    .refine((tags) => tags.length === 1 || !tags.includes("off"), "off stands alone")
+    .refine((tags) => !tags.some((tag) => /^aws:/i.test(tag)), "keys that begin with aws: belong to AWS")
+    .default(["ManagedBy=aws-devops-mcp"])
+    .describe("TAGS that resources.create adds: KEY=VALUE,…, or off"),
+  allowStackOwned: flag.default(false).describe("let resources be changed that a CloudFormation stack owns"),
   logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
 });
 
 export type Config = Readonly<z.output<typeof ConfigSchema>>;
 type Key = keyof Config;
+
+/** The tags of `defaultTags`; null where they are off. */
+export const tagsToAdd = ({ defaultTags }: Pick<Config, "defaultTags">): Readonly<Record<string, string>> | null =>
+  defaultTags[0] === "off"
+    ? null
+    : Object.fromEntries(
+        defaultTags.map((tag) => [tag.slice(0, tag.indexOf("=")), tag.slice(tag.indexOf("=") + 1)] as const),
+      );
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const envName = (key: string): string => `AWS_DEVOPS_MCP_${kebab(key).replaceAll("-", "_").toUpperCase()}`;
@@ -137,6 +170,60 @@ function readConfigFile(path: string): Record<string, unknown> {
   throw new ConfigError(`--config ${path} must be a JSON object`);
 }
 
+/** What opens the stored secrets besides KMS. `source` is what an error may name. */
+export interface StatePassphrases {
+  readonly passphrase?: { readonly text: string; readonly source: string };
+  readonly oldPassphrase?: { readonly text: string; readonly source: string };
+}
+
+const PASSPHRASE = "AWS_DEVOPS_MCP_STATE_PASSPHRASE";
+const SHORTEST_PASSPHRASE = 12;
+
+/**
+ * The passphrases of the state, which are no options: they come from the environment or a file of their own and stand in
+ * no configuration.
+ * @throws ConfigError naming the variable or file at fault, never its content.
+ */
+export function statePassphrases(
+  config: Pick<Config, "statePassphraseFile">,
+  env: Readonly<Record<string, string | undefined>>,
+): StatePassphrases {
+  const file = config.statePassphraseFile;
+  const given = env[PASSPHRASE] || undefined;
+  if (file !== undefined && given !== undefined) {
+    throw new ConfigError(`${PASSPHRASE} and the file ${file} both give a passphrase; give one of them`);
+  }
+  const text = file === undefined ? given : readPassphrase(file);
+  const source = file ?? PASSPHRASE;
+  if (text !== undefined && text.length < SHORTEST_PASSPHRASE) {
+    throw new ConfigError(`${source} must hold at least ${SHORTEST_PASSPHRASE} characters`);
+  }
+  const old = env[`${PASSPHRASE}_OLD`] || undefined;
+  return {
+    ...(text !== undefined && { passphrase: { text, source } }),
+    ...(old !== undefined && { oldPassphrase: { text: old, source: `${PASSPHRASE}_OLD` } }),
+  };
+}
+
+function readPassphrase(file: string): string {
+  try {
+    if (sep === "/" && (statSync(file).mode & 0o077) !== 0) {
+      throw new ConfigError(`${file} is open to other users; run: chmod 600 '${file}'`);
+    }
+    return readFileSync(file, "utf8").replace(/\r?\n$/, "");
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
+    throw new ConfigError(`--state-passphrase-file ${file} cannot be read: ${(cause as Error).message}`);
+  }
+}
+
+/** Options of single commands: they configure nothing, and the command says which of them it takes. */
+export interface CommandOptions {
+  readonly out?: string;
+  readonly reason?: string;
+  readonly dryRun?: boolean;
+}
+
 /**
  * The configuration out of command-line flags and environment.
  * @throws ConfigError naming the flag, variable or file at fault.
@@ -145,7 +232,14 @@ function readConfigFile(path: string): Record<string, unknown> {
 export function loadConfig(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-): { config: Config; positionals: readonly string[]; help: boolean; version: boolean; json: boolean } {
+): {
+  config: Config;
+  positionals: readonly string[];
+  help: boolean;
+  version: boolean;
+  json: boolean;
+  options: CommandOptions;
+} {
   let parsed: ReturnType<typeof parseFlags>;
   try {
     parsed = parseFlags(argv);
@@ -179,7 +273,7 @@ export function loadConfig(
   const config = { ...result.data };
   if (config.readOnly) config.allowWrites = false;
   if (config.sandbox) {
-    const mixed = (["profile", "roleArn"] as const).find((key) => config[key] !== undefined);
+    const mixed = (["profile", "roleArn", "stateKmsKey"] as const).find((key) => config[key] !== undefined);
     if (mixed)
       throw new ConfigError(`--sandbox cannot be combined with ${origin.get(mixed)}: it never touches real AWS`);
     const endpoint = Object.keys(env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && env[name]);
@@ -190,12 +284,23 @@ export function loadConfig(
   } else if (config.sandboxWorld) {
     throw new ConfigError(`${origin.get("sandboxWorld")} needs --sandbox`);
   }
+  const { passphrase } = statePassphrases(config, env);
+  if (config.rollbackSecrets && !passphrase && !config.stateKmsKey) {
+    throw new ConfigError(
+      `${origin.get("rollbackSecrets")} needs a key: set ${PASSPHRASE} (or --state-passphrase-file FILE), or --state-kms-key`,
+    );
+  }
   return {
     config: Object.freeze(config),
     positionals,
     help: values.help === true,
     version: values.version === true,
     json: values.json === true,
+    options: {
+      ...(typeof values.out === "string" ? { out: values.out } : {}),
+      ...(typeof values.reason === "string" ? { reason: values.reason } : {}),
+      ...(values["dry-run"] === true ? { dryRun: true } : {}),
+    },
   };
 }
 
@@ -205,6 +310,9 @@ function parseFlags(argv: readonly string[]) {
     help: { type: "boolean", short: "h" },
     version: { type: "boolean", short: "v" },
     json: { type: "boolean" },
+    out: { type: "string" },
+    reason: { type: "string" },
+    "dry-run": { type: "boolean" },
   };
   for (const key of KEYS) options[kebab(key)] = { type: isFlag(key) ? "boolean" : "string" };
   return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });

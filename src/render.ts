@@ -32,6 +32,7 @@ export function render(outcome: Outcome, frame: Frame): ToolResult {
     ...(outcome.staleNotices && outcome.staleNotices.length > 0
       ? { staleNotices: outcome.staleNotices.map((notice) => ({ ...notice, what: spelledName(notice.what, frame) })) }
       : {}),
+    ...(outcome.parked ? { parked: outcome.parked.map((notice) => ({ ...notice })) } : {}),
     asOf: frame.at.toISOString(),
     ...(outcome.account ? { account: outcome.account } : {}),
     ...(outcome.region ? { region: outcome.region } : {}),

@@ -3,12 +3,12 @@
 import { join, resolve } from "node:path";
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
 import { seenFolder } from "../state/drivers/seen-folder.js";
-import { driverFor, openStore, type Store } from "../state/index.js";
+import { BEAT_MS, driverFor, openStore, type Store } from "../state/index.js";
 import { type App, createApp } from "./app.js";
-import { createAws, createSandboxAws } from "./aws/index.js";
+import { type AwsOptions, createAws, createKms, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
-import { type Config, ConfigError } from "./config.js";
+import { type Config, ConfigError, statePassphrases } from "./config.js";
 import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
 import { jsonLog } from "./log.js";
 import { installedScanners } from "./scan.js";
@@ -39,16 +39,29 @@ export async function serve(config: Config, host: Host & Streams): Promise<numbe
     stdin: host.stdin,
     onError: (error) => log("warn", "transport", { error }),
   });
+  const ended = new AbortController();
+  const beating = heartbeats(app, host.clock, ended.signal, log);
   await Promise.race([closed, new Promise<void>((resolve) => host.onSignal(resolve))]);
   await close();
   await app.close();
+  ended.abort();
+  await beating;
   return 0;
+}
+
+/** Until the end, also while what was begun gets its outcome recorded. */
+async function heartbeats(app: App, clock: Clock, signal: AbortSignal, log: Log): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(BEAT_MS, signal).catch(() => {});
+    if (signal.aborted) return;
+    await app.heartbeat().catch((error: unknown) => log("error", "a heartbeat failed by a fault of ours", { error }));
+  }
 }
 
 /** The app of a configuration. Reads the state folder if there is one; creates nothing, calls nothing. */
 export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
-  const { store, owner, runtime, log } = await buildStore(config, host, "mcp");
+  const { store, owner, log } = await buildStore(config, host, "mcp");
   const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
   return createApp({
     config,
@@ -59,7 +72,6 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
     ids,
     log,
     owner,
-    liveness: livenessOn(runtime),
     scan: scanOf(config, host, log),
     ...shelfOf(store, host, log),
   });
@@ -80,6 +92,7 @@ export async function buildStore(config: Config, host: Host, client: string) {
   const log = jsonLog(host.writeLog, config.logLevel, clock);
   const runtime = { host: host.host, pid: host.pid, session: ids.uuid(), pidExists: host.pidExists };
   const owner = thisOwner(runtime);
+  const liveness = livenessOn(runtime);
   const location = stateLocation(config, host);
   const driver = driverFor(location, { clock, ids });
   if (!driver.durable && !config.sandbox) {
@@ -94,9 +107,13 @@ export async function buildStore(config: Config, host: Host, client: string) {
     client,
     version: VERSION,
     log,
-    liveness: livenessOn(runtime),
+    liveness,
+    keys: {
+      ...statePassphrases(config, host.env),
+      ...(config.stateKmsKey && { kms: { keyId: config.stateKmsKey, port: createKms(awsOptions(config, host)) } }),
+    },
   });
-  return { store, owner, runtime, log };
+  return { store, owner, liveness, log };
 }
 
 function stateLocation(config: Config, host: Host): string {
@@ -105,17 +122,18 @@ function stateLocation(config: Config, host: Host): string {
   return join(host.env.HOME ?? host.env.USERPROFILE ?? ".", ".aws", "devops-mcp");
 }
 
-const realAws = (config: Config, { env, user, clock, writeLog }: Host): Aws =>
-  createAws({
-    env,
-    ...(config.profile ? { profile: config.profile } : {}),
-    ...(config.region ? { region: config.region } : {}),
-    ...(config.roleArn ? { roleArn: config.roleArn } : {}),
-    sessionName: `aws-devops-mcp-${user}`.replace(/[^\w+=,.@-]/g, "-").slice(0, 64),
-    version: VERSION,
-    clock,
-    log: jsonLog(writeLog, config.logLevel, clock),
-  });
+const realAws = (config: Config, host: Host): Aws => createAws(awsOptions(config, host));
+
+const awsOptions = (config: Config, { env, user, clock, writeLog }: Host): AwsOptions => ({
+  env,
+  ...(config.profile ? { profile: config.profile } : {}),
+  ...(config.region ? { region: config.region } : {}),
+  ...(config.roleArn ? { roleArn: config.roleArn } : {}),
+  sessionName: `aws-devops-mcp-${user}`.replace(/[^\w+=,.@-]/g, "-").slice(0, 64),
+  version: VERSION,
+  clock,
+  log: jsonLog(writeLog, config.logLevel, clock),
+});
 
 const sandboxAws = (config: Config, { clock, writeLog }: Host): Aws =>
   createSandboxAws({

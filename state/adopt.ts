@@ -5,15 +5,21 @@ import { OpsError } from "../src/core/errors.js";
 import { type Difference, diff, isObject, type JsonObject } from "../src/core/json.js";
 import { checkpointDocument } from "./checkpoint.js";
 import type { EventOf } from "./events.js";
+import { spill } from "./spill.js";
 
 const comparable = ({ integrity: _, metadata, ...rest }: JsonObject): JsonObject => ({
   ...rest,
   metadata: isObject(metadata) ? { ...metadata, mcp_server_version: "" } : (metadata ?? null),
 });
 
-/** What an edited checkpoint says otherwise than the state it was made of. */
-export const differencesTo = (document: JsonObject, truth: State): readonly Difference[] =>
-  diff(comparable(checkpointDocument(truth, "")), comparable(document));
+/** What an edited checkpoint says otherwise than the state it was made of, spilled as far as the document says it was. */
+export function differencesTo(document: JsonObject, truth: State): readonly Difference[] {
+  const journal = isObject(document.journal) ? document.journal : {};
+  const { to, before } = isObject(journal.spilled) ? journal.spilled : {};
+  const point = typeof to === "number" && typeof before === "string" ? { to, before } : undefined;
+  const segments = Array.isArray(journal.archive_segments) ? (journal.archive_segments as readonly string[]) : [];
+  return diff(comparable(checkpointDocument(spill(truth, point), "", segments)), comparable(document));
+}
 
 /** What a human may say of a resource by hand. History, tokens and numbers are the chain's alone. */
 const ADOPTABLE = /^\/resources\/([^/]+)\/(current_properties|desired|dependencies\/depends_on)(\/|$)/;

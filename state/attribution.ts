@@ -63,10 +63,19 @@ export function oursOf(state: State, ref: ResourceRef, arn: string): Ours {
   return {
     arn,
     requestIds: new Set(operations.flatMap(({ awsRequestId }) => awsRequestId ?? [])),
-    times: worked.map(({ intentAt, settledAt }) => ({
-      from: Date.parse(intentAt) - SLACK_MS,
-      to: settledAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(settledAt) + SLACK_MS,
-    })),
+    times: [
+      ...worked.map(({ intentAt, settledAt }) => ({
+        from: Date.parse(intentAt) - SLACK_MS,
+        to: settledAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(settledAt) + SLACK_MS,
+      })),
+      // Operations that a large store left to its archive: their ends stand in the lineage.
+      ...(state.resources.get(rid)?.lineage ?? [])
+        .filter(({ operationId }) => operationId !== "")
+        .map(({ timestamp }) => ({
+          from: Date.parse(timestamp) - SLACK_MS,
+          to: Date.parse(timestamp) + SLACK_MS,
+        })),
+    ],
   };
 }
 

@@ -1,6 +1,7 @@
 // Reading a store: the chain from its first commit or its checkpoint to its end, and what is wrong with it. Changes nothing.
 
 import type { State } from "../src/core/change.js";
+import { operatorCommand } from "../src/core/command.js";
 import { OpsError } from "../src/core/errors.js";
 import { isObject, type JsonObject, sha256 } from "../src/core/json.js";
 import type { Clock } from "../src/core/ports.js";
@@ -9,7 +10,7 @@ import { ARCHIVE, archiveKey, decodeSegment, FLOOR, highestOf, rangeOfKey, type 
 import { backupKeys } from "./backups.js";
 import { type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
-import { decodeCommit, textOf } from "./events.js";
+import { decodeCommit, isLater, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
 
 export const STORE_ID = "store.id";
@@ -55,6 +56,10 @@ export interface ChainReader {
   highestFloor(): Promise<number>;
   /** The exact bytes of a commit, from wherever it is kept now; null where it is not. Whether they hold is not checked. */
   commitBytes(seq: number): Promise<Uint8Array | null>;
+  /** The same for many numbers in a row: a segment is read once. */
+  inARow(): (seq: number) => Promise<Uint8Array | null>;
+  /** The archive segment that holds a commit and is whole; null where there is none. */
+  segmentOf(seq: number): Promise<Segment | null>;
   /** A segment that is whole and is what its key says, or why it is not. */
   readSegment(key: string): Promise<Segment | string>;
   /** The state before the first commit, or why `store.id` gives none. */
@@ -73,6 +78,9 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     new OpsError("state_unreadable", `${driver.name}: ${message}`, {
       details: { location: driver.location, ...details },
     });
+
+  /** What the operator types about this store. */
+  const command = (...words: string[]): string => operatorCommand(["state", ...words], driver.location);
 
   function readStoreId(bytes: Uint8Array): State | string {
     if (bytes.length === 0) return "it is empty";
@@ -185,18 +193,35 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     return archiveKey(segment) === key ? segment : "the segment holds other numbers than its name says";
   }
 
-  async function commitBytes(seq: number): Promise<Uint8Array | null> {
-    const stored = await driver.get(journalKey(seq));
-    if ((await highestFloor()) < seq) return stored?.bytes ?? null;
+  function inARow(): (seq: number) => Promise<Uint8Array | null> {
+    let segment: Segment | null = null;
+    return async (seq) => {
+      if (segment && segment.from <= seq && seq <= segment.to) return segment.commit(seq);
+      const stored = await driver.get(journalKey(seq));
+      if ((await highestFloor()) < seq) return stored?.bytes ?? null;
+      segment = await segmentOf(seq);
+      return segment?.commit(seq) ?? null;
+    };
+  }
+
+  async function segmentOf(seq: number): Promise<Segment | null> {
     for (const key of await segmentsWith(seq)) {
       const segment = await readSegment(key);
-      if (typeof segment !== "string") return segment.commit(seq);
+      if (typeof segment !== "string") return segment;
     }
     return null;
   }
 
+  const commitBytes = (seq: number): Promise<Uint8Array | null> => inARow()(seq);
+
   async function badCommit({ seq, because, file }: BadCommit): Promise<OpsError> {
     const key = file ?? journalKey(seq);
+    if (isLater(because)) {
+      return damaged(
+        `commit ${seq} was written by a later version: ${because}. Nothing was changed; start that version, or a later one.`,
+        { seq, because, verifiedUpTo: seq - 1, file: key, later: true },
+      );
+    }
     const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
     const middle = file !== undefined || last > seq;
     return damaged(
@@ -204,7 +229,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
         ? `commit ${seq} cannot be read from the archive: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
         : middle
           ? `commit ${seq} is damaged in the middle of the journal: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
-          : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${key} from a backup, because what it recorded may have happened in AWS.`,
+          : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${key} from a backup, because what it recorded may have happened in AWS. Where there is none, run: ${command("recover")}`,
       { seq, because, verifiedUpTo: seq - 1, file: key, last: !middle },
     );
   }
@@ -245,8 +270,8 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
       return nothing(
         kind === "seed" && !kept
           ? damaged(
-              `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; move the file elsewhere and import it into a new store.`,
-              { file: CHECKPOINT },
+              `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; to import it into a new store with its whole history, run: ${command("import", `${driver.location}/${CHECKPOINT}`)}`,
+              { file: CHECKPOINT, seed: true },
             )
           : damaged(
               `${driver.location} holds ${checkpoint ? "a state.json" : "a journal"} and no store.id, so it is not a new store. Nothing was changed; restore store.id from a backup.`,
@@ -286,9 +311,14 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     else if (last > end.seq) damage = await badCommit({ seq: end.seq + 1, because: "the file is missing" });
     else if (found?.kind === "edited")
       damage = edited(found.document, (await follow(origin, appliedSeq(found.document))).state);
-    else if (found?.kind === "malformed") {
+    else if (found?.kind === "malformed" && isLater(found.because)) {
       damage = damaged(
-        `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; move state.json away and start again, it is then written anew.`,
+        `state.json was written by a later version: ${found.because}. Nothing was changed; start that version, or a later one.`,
+        { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq, later: true },
+      );
+    } else if (found?.kind === "malformed") {
+      damage = damaged(
+        `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; to have state.json written anew from it, run: ${command("recover")}`,
         { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq },
       );
     }
@@ -309,13 +339,13 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
   function startFrom(found: ReadCheckpoint & { kind: "checkpoint" | "seed" }, origin: State): State | OpsError {
     if (found.kind === "seed") {
       return damaged(
-        "state.json is of an earlier server and does not belong to this journal. Nothing was changed; move it elsewhere and start again.",
+        `state.json is of an earlier server and does not belong to this journal. Nothing was changed; to move it to quarantine/ and have it written anew, run: ${command("recover")} (it can be imported from there)`,
         { file: CHECKPOINT },
       );
     }
     if (found.state.store === origin.store) return found.state;
     return damaged(
-      `state.json belongs to another store (${found.state.store}). Nothing was changed; restore the one of ${origin.store} or move it away.`,
+      `state.json belongs to another store (${found.state.store}). Nothing was changed; restore the one of ${origin.store}, or have it written anew, run: ${command("recover")}`,
       { file: CHECKPOINT },
     );
   }
@@ -356,7 +386,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     const difference = differencesTo(document, truth);
     const paths = difference.slice(0, 3).map(({ path }) => path);
     return damaged(
-      `state.json was edited by hand${paths.length > 0 ? ` (${paths.join(", ")}${difference.length > 3 ? ", …" : ""})` : ""}. Nothing was changed and nothing will be committed; restore state.json.prev, or move state.json away to have it written anew.`,
+      `state.json was edited by hand${paths.length > 0 ? ` (${paths.join(", ")}${difference.length > 3 ? ", …" : ""})` : ""}. Nothing was changed and nothing will be committed; to take the edit over, run: ${command("adopt-edit")}; to have state.json written anew from the journal, run: ${command("recover")}`,
       {
         file: CHECKPOINT,
         differences: difference.length,
@@ -374,5 +404,18 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     return { document: found.document, truth: (await follow(origin, appliedSeq(found.document))).state };
   }
 
-  return { load, readEdit, follow, highestFloor, commitBytes, readSegment, readStoreId, damaged, badCommit, edited };
+  return {
+    load,
+    readEdit,
+    follow,
+    highestFloor,
+    commitBytes,
+    inARow,
+    segmentOf,
+    readSegment,
+    readStoreId,
+    damaged,
+    badCommit,
+    edited,
+  };
 }

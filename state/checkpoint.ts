@@ -1,19 +1,24 @@
 // State ⇄ state.json: the seed's document, readable by people, complete enough to go on from. The chain stays the truth.
 
+import { createHash } from "node:crypto";
 import type {
   Change,
   DriftIgnore,
+  Envelope,
   LeaseRecord,
   LineageEntry,
   ManagedResource,
   Operation,
+  SpilledLineage,
   State,
 } from "../src/core/change.js";
-import { digest, isObject, type Json, type JsonObject } from "../src/core/json.js";
+import { digest, isObject, type Json, type JsonObject, sha256 } from "../src/core/json.js";
 import { fromDisk, LineageShape, textOf, toDisk } from "./events.js";
 
 export const MANAGED_BY = "AWS-DEVOPS-MCP";
 const FORMAT = 1;
+/** With `spilled`: a reader that does not know it would take what is inline for the whole history. */
+const FORMAT_SPILLED = 2;
 
 /** A document with its keys in one order, so that equal documents make equal text. */
 const sorted = (value: Json): Json => {
@@ -22,18 +27,6 @@ const sorted = (value: Json): Json => {
   const keys = Object.keys(value).sort();
   return Object.fromEntries(keys.map((key) => [key, sorted(value[key]!)]));
 };
-
-/** What a checkpoint says of one thing is made once and kept for as long as the thing is: most do not change between two. */
-const onDisk = new WeakMap<object, JsonObject>();
-
-function kept<T extends object>(thing: T, make: (thing: T) => unknown): JsonObject {
-  let disk = onDisk.get(thing);
-  if (!disk) {
-    disk = make(thing) as JsonObject;
-    onDisk.set(thing, disk);
-  }
-  return disk;
-}
 
 const optional = (key: string, value: unknown): Record<string, unknown> =>
   value === undefined ? {} : { [key]: value };
@@ -60,6 +53,7 @@ function entryOnDisk(entry: LineageEntry): Record<string, unknown> {
     ...optional("desired", entry.desired && sorted(entry.desired)),
     ...optional("rolled_back_to", entry.rolledBackTo),
     ...optional("error", entry.error && toDisk(entry.error)),
+    ...optional("resolved", entry.resolved && toDisk(entry.resolved)),
   };
 }
 
@@ -84,10 +78,11 @@ function entryFromDisk(disk: JsonObject): LineageEntry {
     ...optional("desired", disk.desired),
     ...optional("rolledBackTo", disk.rolled_back_to),
     ...optional("error", disk.error === undefined ? undefined : fromDisk(disk.error)),
+    ...optional("resolved", disk.resolved),
   });
 }
 
-function resourceOnDisk(resource: ManagedResource): Record<string, unknown> {
+function resourceOnDisk(resource: ManagedResource, dependents: readonly string[]): Record<string, unknown> {
   const { ref, drift } = resource;
   return {
     resource_type: ref.type,
@@ -95,7 +90,8 @@ function resourceOnDisk(resource: ManagedResource): Record<string, unknown> {
     region: ref.region,
     account_id: ref.account,
     current_properties: sorted(resource.properties),
-    lineage: resource.lineage.map((entry) => kept(entry, entryOnDisk)),
+    lineage: resource.lineage.map(entryOnDisk),
+    ...optional("lineage_spilled", resource.lineageSpilled),
     managed_by: MANAGED_BY,
     created_at: resource.createdAt,
     last_modified: resource.lineage.at(-1)?.timestamp ?? resource.baselineAt,
@@ -106,7 +102,7 @@ function resourceOnDisk(resource: ManagedResource): Record<string, unknown> {
       status: drift.status,
       severity: drift.severity,
     },
-    dependencies: { depends_on: resource.dependsOn ?? [], dependents: [] },
+    dependencies: { depends_on: resource.dependsOn ?? [], dependents },
     rid: resource.rid,
     reader: resource.reader,
     revision: resource.revisionSeq,
@@ -115,6 +111,7 @@ function resourceOnDisk(resource: ManagedResource): Record<string, unknown> {
     baseline_at: resource.baselineAt,
     deleted: resource.deleted,
     ...optional("ignored_drift", resource.ignores && toDisk(resource.ignores)),
+    ...optional("envelopes", resource.envelopes && sorted(toDisk(resource.envelopes))),
   };
 }
 
@@ -138,6 +135,7 @@ function resourceFromDisk(alias: string, disk: JsonObject): ManagedResource {
     baselineAt: disk.baseline_at as string,
     revisionSeq: disk.revision as number,
     lineage: (disk.lineage as readonly JsonObject[]).map(entryFromDisk),
+    ...(isObject(disk.lineage_spilled) && { lineageSpilled: disk.lineage_spilled as unknown as SpilledLineage }),
     drift: {
       status: drift.status as ManagedResource["drift"]["status"],
       lastChecked: drift.last_checked as string | null,
@@ -147,21 +145,36 @@ function resourceFromDisk(alias: string, disk: JsonObject): ManagedResource {
     ...(disk.ignored_drift !== undefined && {
       ignores: fromDisk(disk.ignored_drift) as unknown as readonly DriftIgnore[],
     }),
+    ...(disk.envelopes !== undefined && { envelopes: disk.envelopes as unknown as readonly Envelope[] }),
     ...(dependsOn.length > 0 && { dependsOn }),
   };
-}
-
-function withDependents(resource: ManagedResource, dependents: readonly string[] | undefined): JsonObject {
-  const disk = kept(resource, resourceOnDisk);
-  return dependents ? { ...disk, dependencies: { ...(disk.dependencies as JsonObject), dependents } } : disk;
 }
 
 /** `ch_9` before `ch_10`: by number, because that is the order in which they were made. */
 const byNumber = (a: string, b: string): number => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** The checkpoint as a document. Equal states give equal documents, key order included. */
-export function checkpointDocument(state: State, serverVersion: string): JsonObject {
+/** Whatever a checkpoint says of one resource, change or operation. */
+interface Part {
+  readonly name: string;
+  /** Of which object it is said: as long as this is the same, so is what is said. */
+  readonly of: object;
+  /** Where others decide on it too: what they said. */
+  readonly and: string;
+  readonly make: () => JsonObject;
+}
+
+/** A checkpoint before its text: what is said of the store as a whole, and the parts of it that can be many. */
+interface Outline {
+  readonly head: JsonObject;
+  readonly resources: readonly Part[];
+  readonly journal: JsonObject;
+  readonly changes: readonly Part[];
+  readonly operations: readonly Part[];
+  readonly leases: JsonObject;
+}
+
+function outlineOf(state: State, serverVersion: string, segments: readonly string[]): Outline {
   const resources = [...state.resources.values()].sort((a, b) => byName(a.alias, b.alias));
   const dependents = new Map<string, string[]>();
   for (const { alias, dependsOn = [] } of resources) {
@@ -169,56 +182,81 @@ export function checkpointDocument(state: State, serverVersion: string): JsonObj
   }
   const changes = [...state.changes.values()].sort((a, b) => byNumber(a.id, b.id));
   const operations = [...state.operations.values()].sort((a, b) => byNumber(a.id, b.id));
-  const body = {
-    version: "1.0",
-    metadata: {
-      created: state.created,
-      last_updated: state.updated,
-      mcp_server_version: serverVersion,
-      total_resources: resources.length,
-      total_operations: operations.length,
+  const plain = (one: Change | Operation): Part => ({
+    name: one.id,
+    of: one,
+    and: "",
+    make: () => sorted(toDisk(one)) as JsonObject,
+  });
+  return {
+    head: {
+      version: "1.0",
+      metadata: {
+        created: state.created,
+        last_updated: state.updated,
+        mcp_server_version: serverVersion,
+        total_resources: resources.length,
+        total_operations: operations.length + (state.spilled?.operations ?? 0),
+      },
     },
-    resources: Object.fromEntries(
-      resources.map((resource) => [resource.alias, withDependents(resource, dependents.get(resource.alias))]),
-    ),
-    stacks: {},
+    resources: resources.map((resource) => {
+      const others = dependents.get(resource.alias) ?? [];
+      return {
+        name: resource.alias,
+        of: resource,
+        and: others.join("\n"),
+        make: () => resourceOnDisk(resource, others) as JsonObject,
+      };
+    }),
     journal: {
-      format: FORMAT,
+      format: state.spilled ? FORMAT_SPILLED : FORMAT,
       store: state.store,
       applied_seq: state.seq,
       head_hash: state.head,
       pending_ops: operations.filter((operation) => !operation.settledAt).map((operation) => operation.id),
-      archive_segments: [],
-      changes: Object.fromEntries(changes.map((change) => [change.id, kept(change, (one) => sorted(toDisk(one)))])),
-      operations: Object.fromEntries(
-        operations.map((operation) => [operation.id, kept(operation, (one) => sorted(toDisk(one)))]),
-      ),
-      ...optional("leases", state.leases && sorted(Object.fromEntries(state.leases) as unknown as Json)),
+      archive_segments: segments,
+      ...(optional("spilled", state.spilled) as JsonObject),
     },
-  } as unknown as JsonObject;
-  return { ...body, integrity: { sum: sumOf(body) } };
+    changes: changes.map(plain),
+    operations: operations.map(plain),
+    leases: optional(
+      "leases",
+      state.leases && sorted(Object.fromEntries(state.leases) as unknown as Json),
+    ) as JsonObject,
+  };
 }
 
-const digests = new WeakMap<object, string>();
+const documentOf = (parts: readonly Part[]): JsonObject =>
+  Object.fromEntries(parts.map(({ name, make }) => [name, make()]));
 
-function digestOf(part: Json): string {
-  if (part === null || typeof part !== "object") return digest(part);
-  let known = digests.get(part);
-  if (known === undefined) {
-    known = digest(part);
-    digests.set(part, known);
-  }
-  return known;
+/**
+ * The checkpoint as a document. Equal states give equal documents, key order included. `segments`: the archive it was
+ * written beside.
+ */
+export function checkpointDocument(state: State, serverVersion: string, segments: readonly string[] = []): JsonObject {
+  const outline = outlineOf(state, serverVersion, segments);
+  const body: JsonObject = {
+    ...outline.head,
+    resources: documentOf(outline.resources),
+    stacks: {},
+    journal: {
+      ...outline.journal,
+      changes: documentOf(outline.changes),
+      operations: documentOf(outline.operations),
+      ...outline.leases,
+    },
+  };
+  return { ...body, integrity: { sum: sumOf(body) } };
 }
 
 /**
  * The checksum of a checkpoint: a digest of digests, one a resource, so that it is the same in any layout of the text
  * and a later writer need not serialise what did not change.
  */
-function sumOf({ integrity: _, ...body }: JsonObject): string {
+export function sumOf({ integrity: _, ...body }: JsonObject): string {
   const parts = (members: unknown): unknown =>
     isObject(members)
-      ? Object.fromEntries(Object.entries(members).map(([key, member]) => [key, digestOf(member)]))
+      ? Object.fromEntries(Object.entries(members).map(([key, member]) => [key, digest(member)]))
       : members;
   const journal = isObject(body.journal)
     ? { ...body.journal, changes: parts(body.journal.changes), operations: parts(body.journal.operations) }
@@ -228,6 +266,153 @@ function sumOf({ integrity: _, ...body }: JsonObject): string {
 
 /** The text of state.json: two spaces, other people's documents with sorted keys, so that Git shows a small difference. */
 export const checkpointText = (document: JsonObject): string => `${JSON.stringify(document, null, 2)}\n`;
+
+/** Bytes that are made before others have their turn: some ten milliseconds of work. */
+const SLICE_BYTES = 256 * 1024;
+/** From this size on others have their turn between the steps that take all bytes at once, too. */
+const LARGE_BYTES = 8 * 1024 * 1024;
+
+interface Written {
+  readonly of: object;
+  readonly and: string;
+  /** Name and value, indented as where it stands. */
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+}
+
+const encoder = new TextEncoder();
+const COMMA = encoder.encode(",");
+
+/**
+ * Makes the bytes of one checkpoint after another, in slices between which `breathe` is awaited. What is said of a thing
+ * is made once and kept for as long as the thing is: most do not change between two checkpoints.
+ */
+export function checkpointWriter(serverVersion: string) {
+  const kept: Kept = { resources: new Map(), changes: new Map(), operations: new Map() };
+
+  return async function bytesOf(
+    state: State,
+    segments: readonly string[],
+    breathe: () => Promise<void>,
+  ): Promise<Uint8Array> {
+    const { head, resources, journal, changes, operations, leases } = outlineOf(state, serverVersion, segments);
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    let fresh = 0;
+    const add = (chunk: Uint8Array): void => {
+      chunks.push(chunk);
+      length += chunk.length;
+    };
+    const say = (text: string): void => add(encoder.encode(text));
+    const pause = async (): Promise<void> => {
+      if (length > LARGE_BYTES) await breathe();
+    };
+
+    /** Adds an object of the document, a member a part; answers the digests of its members. */
+    async function members(parts: readonly Part[], section: keyof Kept, indent: string): Promise<JsonObject> {
+      const before = kept[section];
+      const now = new Map<string, Written>();
+      const byOwnName = new Map(parts.map((part) => [part.name, part]));
+      // As an object has its keys, numbers first: parsed and written again it is the same text.
+      const names = Object.keys(Object.fromEntries(byOwnName));
+      say("{");
+      for (const [index, name] of names.entries()) {
+        const part = byOwnName.get(name)!;
+        let made = before.get(name);
+        if (made?.of !== part.of || made.and !== part.and) {
+          if (fresh > SLICE_BYTES) {
+            await breathe();
+            fresh = 0;
+          }
+          const value = part.make();
+          const text = `\n${JSON.stringify(name)}: ${JSON.stringify(value, null, 2)}`;
+          const bytes = encoder.encode(text.replaceAll("\n", indent));
+          made = { of: part.of, and: part.and, bytes, digest: digest(value) };
+          // At once, so that what a writer who is stopped has made is not made again.
+          before.set(name, made);
+          fresh += bytes.length;
+        }
+        now.set(name, made);
+        if (index > 0) add(COMMA);
+        add(made.bytes);
+      }
+      kept[section] = now;
+      say(names.length > 0 ? `${indent.slice(0, -2)}}` : "}");
+      return Object.fromEntries(names.map((name) => [name, now.get(name)!.digest]));
+    }
+    /** Members as JSON.stringify lays them out, without the braces around them. */
+    const inner = (object: JsonObject, indent: string): string =>
+      JSON.stringify(object, null, 2).slice(1, -2).replaceAll("\n", indent);
+
+    say(`{${inner(head, "\n")},\n  "resources": `);
+    const resourceSums = await members(resources, "resources", "\n    ");
+    await pause();
+    say(`,\n  "stacks": {},\n  "journal": {${inner(journal, "\n  ")},\n    "changes": `);
+    const changeSums = await members(changes, "changes", "\n      ");
+    await pause();
+    say(',\n    "operations": ');
+    const operationSums = await members(operations, "operations", "\n      ");
+    await pause();
+    say(`${Object.keys(leases).length > 0 ? `,${inner(leases, "\n  ")}` : ""}\n  }`);
+    const sum = digest({
+      ...head,
+      resources: resourceSums,
+      stacks: {},
+      journal: { ...journal, changes: changeSums, operations: operationSums, ...leases },
+    });
+    say(`,\n  "integrity": {\n    "sum": "${sum}"`);
+    await pause();
+    const end = (checksum: string): Uint8Array => encoder.encode(`${BYTES}${checksum}"\n  }\n}\n`);
+    const whole = Buffer.allocUnsafe(length + end("0".repeat(64)).length);
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    const hash = createHash("sha256");
+    for (let from = 0; from < at; from += LARGE_BYTES) {
+      await pause();
+      hash.update(whole.subarray(from, Math.min(at, from + LARGE_BYTES)));
+    }
+    whole.set(end(hash.digest("hex")), at);
+    await pause();
+    return whole;
+  };
+}
+
+type Kept = Record<"resources" | "changes" | "operations", Map<string, Written>>;
+
+/** Before the checksum of all that precedes it: by this a file as we laid it out is known without a look at each part. */
+const BYTES = ',\n    "bytes": "';
+
+/** Whether these bytes are, to the last one, what a server wrote. */
+function isUntouched(bytes: Uint8Array): boolean {
+  const tail = Buffer.from(bytes.subarray(Math.max(0, bytes.length - 256))).toString("latin1");
+  const found = /,\n {4}"bytes": "([0-9a-f]{64})"\n {2}\}\n\}\n$/.exec(tail);
+  return found !== null && found[1] === sha256(bytes.subarray(0, bytes.length - found[0].length));
+}
+
+/** Whether a document says what its checksums cover, in whatever layout it stands now. */
+function isWhole({ integrity, ...body }: JsonObject): boolean {
+  if (!isObject(integrity) || integrity.sum !== sumOf(body)) return false;
+  const { sum: _, bytes, ...unknown } = integrity;
+  if (Object.keys(unknown).length > 0) return false;
+  const before = JSON.stringify({ ...body, integrity: { sum: integrity.sum } }, null, 2).slice(0, -"\n  }\n}".length);
+  return bytes === undefined || bytes === sha256(before);
+}
+
+/** Which store a checkpoint is of and how far it goes, or null where it is no checkpoint of use. */
+export function checkpointExtent(bytes: Uint8Array): { readonly store: string; readonly seq: number } | null {
+  if (isUntouched(bytes)) {
+    // No string of the document holds a line break, so this can stand in one place only.
+    const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf('\n  "journal": {\n');
+    const head = Buffer.from(bytes.subarray(at, at + 300)).toString();
+    const found = /"format": ([12]),\n {4}"store": "([^"\\]+)",\n {4}"applied_seq": (\d+),\n/.exec(head);
+    if (at >= 0 && found) return { store: found[2]!, seq: Number(found[3]) };
+  }
+  const found = readCheckpoint(bytes);
+  return found.kind === "checkpoint" ? { store: found.state.store, seq: found.state.seq } : null;
+}
 
 /** What the bytes under `state.json` turned out to be. */
 export type ReadCheckpoint =
@@ -251,11 +436,10 @@ export function readCheckpoint(bytes: Uint8Array): ReadCheckpoint {
   if (!isObject(document.journal) && !isObject(document.integrity) && isObject(document.resources)) {
     return { kind: "seed", document };
   }
-  const { journal, integrity } = document;
-  if (!isObject(journal) || !isObject(integrity) || integrity.sum !== safely(() => sumOf(document as JsonObject))) {
-    return { kind: "edited", document };
-  }
-  if (document.version !== "1.0" || journal.format !== FORMAT) {
+  const { journal } = document;
+  const whole = isUntouched(bytes) || safely(() => isWhole(document as JsonObject));
+  if (!isObject(journal) || !whole) return { kind: "edited", document };
+  if (document.version !== "1.0" || journal.format !== (journal.spilled ? FORMAT_SPILLED : FORMAT)) {
     return { kind: "malformed", because: "it was written in a format that this version does not know" };
   }
   return { kind: "checkpoint", state: stateOf(document), document };
@@ -289,6 +473,7 @@ function stateOf(document: JsonObject): State {
     changes: new Map(changes.map((change) => [change.id, change])),
     tokens: new Map(changes.map((change) => [change.tokenSha256, change.id])),
     operations: new Map(operations.map((operation) => [operation.id, operation])),
+    ...(isObject(journal.spilled) && { spilled: journal.spilled as unknown as NonNullable<State["spilled"]> }),
     ...(isObject(journal.leases) && {
       leases: new Map(Object.entries(journal.leases as unknown as { [scope: string]: LeaseRecord })),
     }),

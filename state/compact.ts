@@ -4,7 +4,7 @@ import type { OpsError } from "../src/core/errors.js";
 import { sha256 } from "../src/core/json.js";
 import { archiveKey, decodeSegment, encodeSegment, floorKey, type Range } from "./archive.js";
 import { CHECKPOINT, type ChainReader, PREVIOUS } from "./chain.js";
-import { readCheckpoint } from "./checkpoint.js";
+import { checkpointExtent } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { type ChainEnd, decodeCommit } from "./events.js";
 
@@ -62,9 +62,9 @@ async function coveredTwice({ driver, origin }: Compaction): Promise<number> {
   let covered = Number.POSITIVE_INFINITY;
   for (const key of [CHECKPOINT, PREVIOUS]) {
     const stored = await driver.get(key);
-    const found = stored ? readCheckpoint(stored.bytes) : null;
-    if (found?.kind !== "checkpoint" || found.state.store !== origin.store) return 0;
-    covered = Math.min(covered, found.state.seq);
+    const extent = stored && checkpointExtent(stored.bytes);
+    if (extent?.store !== origin.store) return 0;
+    covered = Math.min(covered, extent.seq);
   }
   return covered;
 }

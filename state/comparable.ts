@@ -2,6 +2,7 @@
 
 import type { ResourceSchema } from "../src/core/content.js";
 import { canonicalJson, escapePointer, isObject, type Json, type JsonObject } from "../src/core/json.js";
+import { OPERATION_MARK } from "../src/core/tags.js";
 import { isAt, isUnder } from "./schema-paths.js";
 
 export interface Comparable {
@@ -37,7 +38,7 @@ export function comparable(content: JsonObject, { schema, volatile }: Comparison
     }
     if (path === tagProperty || path === "/tags" || path === "/Tags") {
       const tags = tagMap(value);
-      if (tags) return Object.fromEntries(Object.entries(tags).filter(([key]) => !key.startsWith("aws:")));
+      if (tags) return Object.fromEntries(Object.entries(tags).filter(([key]) => !isBookkeeping(key)));
     }
     if (typeof value === "string") return policy(value, path);
     if (Array.isArray(value)) return value.map((item) => walk(item, `${path}/*`) ?? null);
@@ -51,6 +52,9 @@ export function comparable(content: JsonObject, { schema, volatile }: Comparison
   };
   return { content: walk(content, "") as JsonObject, unverifiable };
 }
+
+/** AWS's own tags, and the mark an operation of ours leaves. */
+const isBookkeeping = (key: string): boolean => key.startsWith("aws:") || key === OPERATION_MARK;
 
 /** Tags as a map, from a list or a map; null for what has another shape, or a key twice. */
 export function tagMap(value: Json | undefined): Readonly<Record<string, Json>> | null {

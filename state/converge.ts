@@ -209,8 +209,12 @@ function wholeArray(document: JsonObject, pointer: string): string {
 
 export interface Converged {
   readonly steps: readonly ChangeStep[];
+  /** Write-only values that the update would drop and nobody holds: they have to be given. */
+  readonly needsSecret?: readonly string[];
   /** Differences that no step of this version can take away, with the reason. */
   readonly remaining: readonly (Difference & { readonly because: string })[];
+  /** What the steps may do beyond what was asked. */
+  readonly warnings?: readonly string[];
 }
 
 export interface ConvergeRequest {
@@ -224,6 +228,8 @@ export interface ConvergeRequest {
   readonly declaredBefore?: JsonObject;
   /** What the caller saw, so that what is removed was seen. */
   readonly seen?: JsonObject;
+  /** Whether the value of a secret's fingerprint is stored. */
+  readonly stored?: (path: string, print: string) => boolean;
 }
 
 /** The steps that bring live to a target, for whatever type and reader it is. */
@@ -279,7 +285,16 @@ function convergeGroup(ref: ResourceRef, live: SecurityGroup, target: SecurityGr
   return { steps, remaining };
 }
 
-function convergeResource({ ref, live, target, schema, desired, declaredBefore, seen }: ConvergeRequest): Converged {
+function convergeResource({
+  ref,
+  live,
+  target,
+  schema,
+  desired,
+  declaredBefore,
+  seen,
+  stored,
+}: ConvergeRequest): Converged {
   const made = patchFor({
     live,
     target,
@@ -287,6 +302,7 @@ function convergeResource({ ref, live, target, schema, desired, declaredBefore, 
     ...(desired && { desired }),
     ...(declaredBefore && { declaredBefore }),
     ...(seen && { seen }),
+    ...(stored && { stored }),
   });
   const left = (paths: readonly string[], because: string) =>
     diff(live, target).flatMap((difference) => {
@@ -294,9 +310,16 @@ function convergeResource({ ref, live, target, schema, desired, declaredBefore, 
       return on ? [{ ...difference, because }] : [];
     });
   return {
+    needsSecret: made.needsSecret,
     steps: made.noChange
       ? []
       : [updateStep({ ref, live, target: made.after, ...(desired && { desired }), patch: made.patch })],
+    warnings: [
+      ...made.conditional.map(
+        (path) => `Possible interruption or replacement: AWS may replace ${ref.type} for ${path}.`,
+      ),
+      ...made.givenUp.map((path) => `${path} is given up: AWS keeps only one of its kind.`),
+    ],
     remaining: [
       ...left(made.replacements, "it can only be set when the resource is created: a replacement is needed"),
       ...left(made.kept, "it was neither declared nor seen, so it is not removed"),

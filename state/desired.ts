@@ -19,8 +19,12 @@ function mergeObject(live: JsonObject, desired: JsonObject, tagNames: readonly s
   // A map and fromEntries, not a spread: `__proto__` is a legal key of a user's document.
   const merged = new Map<string, Json>(Object.entries(live));
   for (const [key, wanted] of Object.entries(desired)) {
-    if (wanted === null) merged.delete(key);
-    else merged.set(key, mergeValue(merged.get(key), wanted, tagNames === null || tagNames.includes(key), tagNames));
+    const value =
+      wanted === null
+        ? undefined
+        : mergeValue(merged.get(key), wanted, tagNames === null || tagNames.includes(key), tagNames);
+    if (value === undefined) merged.delete(key);
+    else merged.set(key, value);
   }
   return Object.fromEntries(merged);
 }
@@ -30,11 +34,15 @@ function mergeValue(
   wanted: Json,
   maybeTags: boolean,
   tagNames: readonly string[] | null,
-): Json {
+): Json | undefined {
   if (isObject(wanted)) return mergeObject(isObject(live) ? live : {}, wanted, tagNames);
   // An empty list of tags adds none; whoever wants them gone says null.
   if (maybeTags && isTagList(live) && Array.isArray(wanted) && wanted.length === 0) return live;
   if (maybeTags && isTagList(live) && isTagList(wanted)) return mergeTags(live, wanted);
+  if (maybeTags && isTagList(wanted) && (live === undefined || (Array.isArray(live) && live.length === 0))) {
+    const tags = mergeTags([], wanted);
+    return tags.length > 0 ? tags : live;
+  }
   return withoutNulls(wanted);
 }
 
@@ -50,7 +58,7 @@ export const isTagList = (value: unknown): value is readonly Tag[] =>
   value.every((item) => isObject(item) && typeof item.Key === "string" && "Value" in item) &&
   new Set(value.map((item) => (item as Tag).Key)).size === value.length;
 
-function mergeTags(live: readonly Tag[], wanted: readonly Tag[]): Json {
+function mergeTags(live: readonly Tag[], wanted: readonly Tag[]): readonly Tag[] {
   const byKey = new Map(live.map((tag) => [tag.Key, tag]));
   for (const tag of wanted) {
     if (tag.Value === null) byKey.delete(tag.Key);

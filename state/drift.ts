@@ -6,6 +6,7 @@ import {
   canonicalJson,
   escapePointer,
   isObject,
+  isSecretMark,
   type Json,
   type JsonObject,
   pointerSegments,
@@ -203,7 +204,7 @@ function contentDifferences(before: Json, after: Json, desired: JsonObject, sche
       const [left, right] = [normalPolicy(was), normalPolicy(is)];
       return sameJson(left, right) ? [] : [{ path, kind: "NOT_EQUAL", before: was, after: is }];
     }
-    if (isObject(was) && isObject(is)) {
+    if (isObject(was) && isObject(is) && !isSecretMark(was) && !isSecretMark(is)) {
       const keys = [...new Set([...Object.keys(was), ...Object.keys(is)])].sort();
       return keys.flatMap((key) => {
         const below = `/${escapePointer(key)}`;

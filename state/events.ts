@@ -31,6 +31,16 @@ export const StepShape = z.strictObject({
   desired: Doc.optional(),
 });
 
+/** An encrypted secret beside its fingerprint. */
+export const EnvelopeShape = z.strictObject({
+  $enc: z.literal("v1"),
+  kid: Name,
+  iv: Name,
+  ct: Name,
+  path: Text,
+  print: Hash,
+});
+
 export const PlannedShape = z.strictObject({
   id: Name,
   summary: Text,
@@ -52,6 +62,7 @@ export const PlannedShape = z.strictObject({
   tokenSha256: Hash,
   plannedAt: Text,
   expiresAt: Text,
+  envelopes: list(EnvelopeShape.extend({ step: Seq })).optional(),
 });
 
 export const OwnerShape = z.strictObject({
@@ -63,6 +74,16 @@ export const OwnerShape = z.strictObject({
 });
 
 export const ErrorShape = z.strictObject({ code: Name, message: Text, awsCode: Text.optional() });
+
+/** Why an owner is held to be gone. A heartbeat stood still on the waiter's own monotonic clock. */
+export const ProofShape = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("process_gone") }),
+  z.strictObject({ kind: z.literal("other_boot") }),
+  z.strictObject({ kind: z.literal("heartbeat_still"), stillMs: z.number().int().nonnegative() }),
+]);
+export type Proof = z.infer<typeof ProofShape>;
+
+const Choice = z.enum(["import", "clear", "retry"]);
 
 /** What one operation did to one resource, both sides read back. */
 export const ResultShape = z.strictObject({
@@ -91,6 +112,7 @@ export const LineageShape = z.strictObject({
   intent: Text,
   rolledBackTo: Text.optional(),
   error: ErrorShape.optional(),
+  resolved: z.strictObject({ choice: Choice, by: Text, reason: Text }).optional(),
   policyResults: AnyJson.optional(),
 });
 
@@ -128,6 +150,8 @@ const EVENTS = [
     clientToken: Name,
     owner: OwnerShape,
     resendUntil: Text,
+    /** The owner heartbeats under this lease. */
+    leaseMs: z.number().int().positive().optional(),
   }),
   z.strictObject({
     type: z.literal("op.submitted"),
@@ -145,13 +169,23 @@ const EVENTS = [
     results: list(ResultShape).optional(),
   }),
   z.strictObject({ type: z.literal("op.unknown"), operationId: Name, error: ErrorShape, because: Text }),
-  z.strictObject({ type: z.literal("op.takeover"), operationId: Name, owner: OwnerShape }),
+  z.strictObject({
+    type: z.literal("op.takeover"),
+    operationId: Name,
+    owner: OwnerShape,
+    /** The owner it is taken from, and the commit by which that one got it. */
+    from: OwnerShape.optional(),
+    supersedes: Seq.optional(),
+    proof: ProofShape.optional(),
+    leaseMs: z.number().int().positive().optional(),
+  }),
   z.strictObject({ type: z.literal("op.parked"), operationId: Name, because: Text }),
   z.strictObject({
     type: z.literal("op.resolved"),
     operationId: Name,
-    choice: z.enum(["import", "clear", "retry"]),
+    choice: Choice,
     by: Text,
+    reason: Text.optional(),
     results: list(ResultShape).optional(),
   }),
   z.strictObject({
@@ -206,6 +240,7 @@ const EVENTS = [
     /** The proof on which it was taken from a holder that had not given it back. */
     because: Text.optional(),
   }),
+  z.strictObject({ type: z.literal("key.rotated"), kid: Name, by: Text }),
   z.strictObject({ type: z.literal("lease.broken"), scope: Name, generation: Seq, by: Text, because: Text }),
 ] as const;
 
@@ -302,6 +337,11 @@ export function textOf(bytes: Uint8Array): string | null {
   }
 }
 
+const LATER = "this version does not know";
+
+/** Whether a commit or checkpoint is refused for what it is, not for damage: a later version wrote it, and it is whole. */
+export const isLater = (because: string): boolean => because.includes(LATER);
+
 /** What a commit must be to follow the chain so far. */
 export interface ChainEnd {
   readonly store: string;
@@ -322,11 +362,11 @@ export function decodeCommit(bytes: Uint8Array, after: ChainEnd): Commit | strin
   try {
     const disk: unknown = JSON.parse(body);
     const version = isObject(disk) ? disk.v : undefined;
-    if (version !== 1) return `it was written in format ${JSON.stringify(version)}, which this version does not know`;
+    if (version !== 1) return `it was written in format ${JSON.stringify(version)}, which ${LATER}`;
     const parsed = BodyShape.safeParse(fromDisk(disk));
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      return `it holds what this version does not know (${issue?.path.join(".")}: ${issue?.message})`;
+      return `it holds what ${LATER} (${issue?.path.join(".")}: ${issue?.message})`;
     }
     commit = parsed.data;
   } catch (error) {

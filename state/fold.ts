@@ -6,17 +6,21 @@ import {
   type LineageEntry,
   type ManagedResource,
   type Operation,
+  type Owner,
   planDigest,
-  type ResourceRef,
   ridOf,
   type State,
+  sameOwner,
 } from "../src/core/change.js";
 import { type ErrorCode, OpsError } from "../src/core/errors.js";
-import type { Json, JsonObject } from "../src/core/json.js";
-import { declaredAfter } from "./desired.js";
-import type { Commit, Event, EventOf, EventType, Result } from "./events.js";
-import { changeId, clientToken, tokenSha256 } from "./tokens.js";
+import { claims, dropResource, isRunning, newAlias, putChange, putOperation, putResource, ridsOf } from "./claims.js";
+import type { Commit, Event, EventOf, EventType } from "./events.js";
+import { PATIENCE } from "./leases.js";
+import { doubt, entryOf, NOT_CHECKED, note, settle, succeed } from "./settlement.js";
+import { changeId, clientToken, seqOfOperation, tokenSha256 } from "./tokens.js";
 import { withKey } from "./versioned-map.js";
+
+export { aliases, type Claim, claims, openChangeIds } from "./claims.js";
 
 /** A store in which nothing has happened. `head` is the sha256 of the bytes of `store.id`. */
 export const emptyState = (store: string, created: string, head: string): State => ({
@@ -30,91 +34,6 @@ export const emptyState = (store: string, created: string, head: string): State 
   tokens: new Map(),
   operations: new Map(),
 });
-
-/** Who holds a resource: the open change, and its operation once one is under way. */
-export interface Claim {
-  readonly changeId: string;
-  readonly operationId?: string;
-}
-
-const isOpen = (change: Change): boolean => change.state === "applying" || change.state === "unknown";
-const isRunning = (operation: Operation): boolean => operation.state === "open" || operation.state === "unknown";
-
-/**
- * The resources held by changes that have begun and not ended. An open intent is the lock on all resources of its
- * change; an outcome that is not known yet keeps them, because AWS may still be acting.
- */
-export function claims(state: State): ReadonlyMap<string, Claim> {
-  const held = new Map<string, Claim>();
-  for (const id of openChanges(state.changes).keys()) {
-    const change = state.changes.get(id)!;
-    const operation = change.operationIds.map((op) => state.operations.get(op)!).find((op) => !op.settledAt);
-    const claim: Claim = { changeId: id, ...(operation && { operationId: operation.id }) };
-    for (const rid of ridsOf(change)) held.set(rid, claim);
-  }
-  return held;
-}
-
-/** Changes that have begun and not ended, also those whose resources do not exist yet and so cannot be held. */
-export const openChangeIds = (state: State): readonly string[] => [...openChanges(state.changes).keys()];
-
-/** A resource that does not exist yet has no id and cannot be held. */
-const ridsOf = (change: Change): string[] =>
-  change.steps.filter((step) => step.ref.id !== "").map((step) => ridOf(step.ref));
-
-// Two indexes that follow from the maps. They ride along from version to version, so a fold never scans 10,000 entries.
-const openIndex = new WeakMap<ReadonlyMap<string, Change>, ReadonlyMap<string, true>>();
-const aliasIndex = new WeakMap<ReadonlyMap<string, ManagedResource>, ReadonlyMap<string, string>>();
-
-function openChanges(changes: State["changes"]): ReadonlyMap<string, true> {
-  let open = openIndex.get(changes);
-  if (!open) {
-    open = new Map([...changes.values()].filter(isOpen).map((change) => [change.id, true] as const));
-    openIndex.set(changes, open);
-  }
-  return open;
-}
-
-/** Alias → rid, for every resource of the state. */
-export function aliases(resources: State["resources"]): ReadonlyMap<string, string> {
-  let known = aliasIndex.get(resources);
-  if (!known) {
-    known = new Map([...resources.values()].map((resource) => [resource.alias, resource.rid]));
-    aliasIndex.set(resources, known);
-  }
-  return known;
-}
-
-function putChange(state: State, change: Change): State {
-  const changes = withKey(state.changes, change.id, change);
-  openIndex.set(changes, withKey(openChanges(state.changes), change.id, isOpen(change) ? true : undefined));
-  return { ...state, changes };
-}
-
-function putResource(state: State, resource: ManagedResource): State {
-  const resources = withKey(state.resources, resource.rid, resource);
-  aliasIndex.set(resources, withKey(aliases(state.resources), resource.alias, resource.rid));
-  return { ...state, resources };
-}
-
-function dropResource(state: State, resource: ManagedResource): State {
-  const resources = withKey(state.resources, resource.rid, undefined);
-  aliasIndex.set(resources, withKey(aliases(state.resources), resource.alias, undefined));
-  return { ...state, resources };
-}
-
-const putOperation = (state: State, operation: Operation): State => ({
-  ...state,
-  operations: withKey(state.operations, operation.id, operation),
-});
-
-/** Given once and never changed: the identifier, made longer only where that is taken. */
-function newAlias(state: State, ref: ResourceRef, wanted?: string): string {
-  const taken = aliases(state.resources);
-  const { account, region, type, id } = ref;
-  const candidates = [...(wanted ? [wanted] : []), id, `${id}@${region}`, `${id}@${account}/${region}/${type}`];
-  return candidates.find((alias) => !taken.has(alias)) ?? ridOf(ref);
-}
 
 const refused = (code: ErrorCode, message: string, details: Record<string, unknown> = {}): OpsError =>
   new OpsError(code, message, { details });
@@ -213,7 +132,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     if (event.clientToken !== clientToken(begun.token!, event.step)) {
       return broken("A client token follows from the execution token and the step.");
     }
-    const { operationId, step, owner, resendUntil } = event;
+    const { operationId, step, owner, resendUntil, leaseMs } = event;
     const operation: Operation = {
       id: operationId,
       changeId: change.id,
@@ -223,6 +142,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
       intentAt: commit.ts,
       resendUntil,
       state: "open",
+      ...(leaseMs !== undefined && { leaseMs }),
     };
     return putOperation(
       putChange(state, { ...begun, state: "applying", operationIds: [...change.operationIds, operationId] }),
@@ -270,41 +190,57 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     });
   },
 
-  "op.takeover"(state, { operationId, owner }) {
-    const operation = state.operations.get(operationId);
-    if (!operation) return unknownOperation(operationId);
+  "op.takeover"(state, event, commit) {
+    const operation = state.operations.get(event.operationId);
+    if (!operation) return unknownOperation(event.operationId);
     if (!isRunning(operation)) return settled(operation);
-    return putOperation(state, { ...operation, owner });
+    const { owner, proof, leaseMs } = event;
+    const refusal = proof ? unproven(operation, event, commit) : null;
+    if (refusal) return refusal;
+    const { leaseMs: _, ...rest } = operation;
+    return putOperation(state, {
+      ...rest,
+      owner,
+      ...(leaseMs !== undefined && { leaseMs }),
+      ...(proof && { epoch: commit.seq }),
+    });
   },
 
   "op.parked"(state, { operationId, because }, commit) {
     const operation = running(state, operationId, commit);
     if (operation instanceof OpsError) return operation;
     const change = state.changes.get(operation.changeId)!;
-    return putChange(putOperation(state, { ...operation, state: "parked", because }), {
+    const error = operation.error ?? { code: "outcome_unknown", message: because };
+    const entry = { ...entryOf(change, operation, commit), outcome: "unknown" as const, error };
+    const next = doubt(state, change, operation, entry, commit);
+    return putChange(putOperation(next, { ...operation, state: "parked", because, parkedAt: commit.ts }), {
       ...change,
       state: "unknown",
       because,
     });
   },
 
-  "op.resolved"(state, { operationId, choice, by, results = [] }, commit) {
+  "op.resolved"(state, { operationId, choice, by, reason = "", results = [] }, commit) {
     const operation = state.operations.get(operationId);
     if (!operation) return unknownOperation(operationId);
-    if (operation.state !== "parked" && operation.state !== "unknown") return settled(operation);
-    const change = state.changes.get(operation.changeId)!;
-    if (choice === "retry") {
-      const { because: _, error: __, ...again } = operation;
-      const { because: ___, ...open } = change;
-      return putChange(putOperation(state, { ...again, state: "open" }), { ...open, state: "applying" });
+    if (operation.settledAt !== undefined) return settled(operation);
+    if (operation.state === "open") {
+      return refused(
+        "resource_busy",
+        `Operation ${operationId} is still under way, so there is nothing to decide yet. Nothing was recorded.`,
+        { operationId, changeId: operation.changeId },
+      );
     }
-    if (choice === "import") return succeed(state, operation, results, commit);
-    const because = `closed without an outcome by ${by}`;
-    return putChange(putOperation(state, { ...operation, state: "failed", because, settledAt: commit.ts }), {
-      ...change,
-      state: "failed",
-      because,
-    });
+    const change = state.changes.get(operation.changeId)!;
+    const resolved = { choice, by, reason };
+    if (choice === "import") return succeed(state, { ...operation, resolved }, results, commit);
+    const how = choice === "retry" ? "closed, to be planned anew," : "closed as not carried out";
+    const because = `${how} by ${by}${reason && `: ${reason}`}`;
+    const error = { code: "outcome_unknown", message: because };
+    const entry = { ...entryOf(change, operation, commit), outcome: "failed" as const, error, resolved };
+    const next = note(state, change, operation, entry, commit);
+    const closed = { ...operation, state: "failed" as const, because, resolved, settledAt: commit.ts };
+    return putChange(putOperation(next, closed), { ...change, state: "failed", because });
   },
 
   "resource.imported"(state, event, commit) {
@@ -346,7 +282,9 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
       baselineAt: commit.ts,
       revisionSeq: commit.seq,
       lineage: [...(known?.lineage ?? []), ...(event.lineage ?? []), entry],
+      ...(known?.lineageSpilled && { lineageSpilled: known.lineageSpilled }),
       drift: NOT_CHECKED,
+      ...(known?.envelopes && { envelopes: known.envelopes }),
       ...(event.dependsOn && { dependsOn: event.dependsOn }),
     });
   },
@@ -453,14 +391,15 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     return putLease(state, scope, { generation });
   },
 
+  // A record of who did it: which key is the newest is said by the key files.
+  "key.rotated": (state) => state,
+
   "lease.broken"(state, { scope, generation }) {
     const newest = state.leases?.get(scope)?.generation ?? 0;
     if (generation < newest) return broken(`Lease ${generation} on ${scope} is not the newest, ${newest} is.`);
     return putLease(state, scope, { generation, broken: true });
   },
 };
-
-const NOT_CHECKED = { status: "NOT_CHECKED", lastChecked: null, severity: null, details: null } as const;
 
 const unknownChange = (id: string): OpsError =>
   refused("unknown_change", `This store holds no change ${id}. Nothing was recorded; list the changes it holds.`);
@@ -554,140 +493,39 @@ function running(state: State, id: string, commit: Commit): Operation | OpsError
   const operation = state.operations.get(id);
   if (!operation) return unknownOperation(id);
   if (!isRunning(operation)) return settled(operation);
-  const { owner } = operation;
-  const { actor } = commit;
-  if (owner.host === actor.host && owner.pid === actor.pid && owner.session === actor.session) return operation;
+  if (isWriter(operation.owner, commit)) return operation;
   return refused("resource_busy", `Operation ${id} belongs to another process now. Nothing was recorded by this one.`, {
     operationId: id,
-    owner,
+    changeId: operation.changeId,
+    owner: operation.owner,
   });
 }
 
-function succeed(state: State, operation: Operation, results: readonly Result[], commit: Commit): State {
-  const change = state.changes.get(operation.changeId)!;
-  const entry = { ...entryOf(change, operation, commit), outcome: "succeeded" as const };
-  const next = results.reduce((at, result) => settle(at, change, operation, result, entry, commit), state);
-  const { error: _, because: __, ...clean } = operation;
-  const { because: ___, ...open } = change;
-  const done = operation.step === change.steps.length - 1;
-  return putChange(putOperation(next, { ...clean, state: "succeeded", settledAt: commit.ts }), {
-    ...open,
-    state: done ? "applied" : "applying",
-  });
-}
+const isWriter = ({ host, pid, session }: Owner, { actor }: Commit): boolean =>
+  host === actor.host && pid === actor.pid && session === actor.session;
 
-type EntryCore = Omit<LineageEntry, "before" | "after">;
+/** The seq of the commit by which an operation got its owner: a takeover names the one it ends. */
+export const epochOf = (operation: Operation): number => operation.epoch ?? seqOfOperation(operation.id);
 
-function entryOf(change: Change, operation: Operation, commit: Commit): Omit<EntryCore, "outcome"> {
-  const step = change.steps[operation.step]!;
-  const patch = step.input.PatchDocument;
-  return {
-    seq: commit.seq,
-    executionToken: change.token!,
-    changeId: change.id,
-    operationId: operation.id,
-    tool: change.tool,
-    operation: step.kind,
-    timestamp: commit.ts,
-    user: commit.actor.user,
-    awsSession: change.caller.arn,
-    ...(step.desired && { desired: step.desired }),
-    ...(Array.isArray(patch) && { patch: patch as readonly Json[] }),
-    explanation: change.explanation,
-    intent: change.intent,
-    ...(change.policyResults && { policyResults: change.policyResults as unknown as Json }),
-    ...(change.rolledBackTo !== undefined && { rolledBackTo: change.rolledBackTo }),
-  };
-}
-
-/** One operation has one entry on a resource: an outcome that becomes known takes the place of the doubt. */
-const withEntry = (lineage: readonly LineageEntry[], entry: LineageEntry): readonly LineageEntry[] =>
-  lineage.at(-1)?.operationId === entry.operationId ? [...lineage.slice(0, -1), entry] : [...lineage, entry];
-
-function settle(
-  state: State,
-  change: Change,
-  operation: Operation,
-  { ref, reader, before, after }: Result,
-  core: EntryCore,
-  commit: Commit,
-): State {
-  const rid = ridOf(ref);
-  const step = change.steps[operation.step]!;
-  const known = state.resources.get(rid);
-  const own = rid === ridOf(step.ref) || step.ref.id === "";
-  const gone = after === null || (step.kind === "delete" && own && core.outcome === "succeeded");
-  const kind = before === null ? "create" : gone ? "delete" : step.kind === "create" ? "update" : step.kind;
-  const { desired: declared, ...rest } = core;
-  const entry: LineageEntry = {
-    ...rest,
-    ...(own && declared && { desired: declared }),
-    operation: kind,
-    before,
-    after,
-  };
-  const comparable = known && known.reader === reader && !known.deleted ? known.desired : {};
-  return putResource(state, {
-    rid,
-    ref,
-    alias: known?.alias ?? newAlias(state, ref),
-    reader,
-    properties: after,
-    desired: declaredAfter(ref.type, comparable, own && core.outcome === "succeeded" ? declared : undefined, after),
-    deleted: gone,
-    createdAt: known && !known.deleted ? known.createdAt : commit.ts,
-    baselineAt: commit.ts,
-    revisionSeq: commit.seq,
-    lineage: withEntry(known?.lineage ?? [], entry),
-    drift: gone ? NOT_CHECKED : { status: "IN_SYNC", lastChecked: commit.ts, severity: null, details: null },
-    ...(known?.ignores && { ignores: known.ignores }),
-    ...(known?.dependsOn && { dependsOn: known.dependsOn }),
-  });
-}
-
-/** Remembers a failure that changed nothing, on a resource we hold. What never existed gets no history. */
-function note(state: State, change: Change, operation: Operation, core: EntryCore, commit: Commit): State {
-  const { ref, before } = change.steps[operation.step]!;
-  const known = state.resources.get(ridOf(ref));
-  if (!known) return state;
-  const entry: LineageEntry = { ...core, before, after: before };
-  return putResource(state, { ...known, revisionSeq: commit.seq, lineage: withEntry(known.lineage, entry) });
-}
-
-/** Remembers that AWS may have acted. The resource is taken into the state, because we may have changed it. */
-function doubt(state: State, change: Change, operation: Operation, core: EntryCore, commit: Commit): State {
-  const { ref, reader, before } = change.steps[operation.step]!;
-  const rid = ridOf(ref);
-  const known = state.resources.get(rid) ?? (before && unmanaged(state, ref, reader, before, commit));
-  if (!known || ref.id === "") return state;
-  const entry: LineageEntry = { ...core, before, after: null };
-  return putResource(state, {
-    ...known,
-    revisionSeq: commit.seq,
-    lineage: withEntry(known.lineage, entry),
-    drift: { ...known.drift, status: "UNKNOWN" },
-  });
-}
-
-function unmanaged(
-  state: State,
-  ref: ResourceRef,
-  reader: ManagedResource["reader"],
-  before: JsonObject,
-  commit: Commit,
-): ManagedResource {
-  return {
-    rid: ridOf(ref),
-    ref,
-    alias: newAlias(state, ref),
-    reader,
-    properties: before,
-    desired: {},
-    deleted: false,
-    createdAt: commit.ts,
-    baselineAt: commit.ts,
-    revisionSeq: commit.seq,
-    lineage: [],
-    drift: NOT_CHECKED,
-  };
+/** Why a takeover is refused, as far as the chain itself can tell; that the process is gone it has to believe. */
+function unproven(operation: Operation, event: EventOf<"op.takeover">, commit: Commit): OpsError | null {
+  const { owner, from, supersedes, proof } = event;
+  const { id, changeId, leaseMs } = operation;
+  if (!from || !proof) return broken(`The takeover of operation ${id} does not say from whom.`);
+  if (!sameOwner(from, operation.owner) || supersedes !== epochOf(operation)) {
+    return refused("resource_busy", `Operation ${id} was taken over by another process first. Nothing was recorded.`, {
+      operationId: id,
+      changeId,
+      owner: operation.owner,
+    });
+  }
+  if (from.session === owner.session || !isWriter(owner, commit)) {
+    return broken(`Operation ${id} can be taken over only from another process, and only for oneself.`);
+  }
+  const here = from.host === owner.host;
+  const fits =
+    proof.kind === "heartbeat_still"
+      ? leaseMs !== undefined && proof.stillMs >= PATIENCE * leaseMs
+      : here && (from.bootId === owner.bootId) === (proof.kind === "process_gone");
+  return fits ? null : broken(`The proof (${proof.kind}) does not show that the owner of operation ${id} is gone.`);
 }

@@ -18,9 +18,9 @@ export {
   openStore,
   type Store,
   type StoreOptions,
-  type VerifyReport,
 } from "./journal.js";
 export { type Lease, type Leases, type LeaseView, STORE_SCOPE } from "./leases.js";
+export { BEAT_MS, type Owners } from "./owners.js";
 export type { RecoveryChoice, RecoveryReport } from "./quarantine.js";
 export { importSeed, type SeedImport } from "./seed.js";
 export { changeId, clientToken, mintToken, operationId, parseToken, tokenSha256 } from "./tokens.js";

@@ -1,21 +1,24 @@
 // The store: an append-only chain of commits, read to its end before every answer and extended by one verb that cannot race.
 
-import { createHmac } from "node:crypto";
-import type { Liveness, Owner, State } from "../src/core/change.js";
+import type { LineageEntry, Liveness, Owner, State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
-import { canonicalJson, type Json } from "../src/core/json.js";
+import { canonicalJson, type Json, sha256 } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
+import type { VerifyReport } from "../src/core/record.js";
 import { adoption } from "./adopt.js";
-import { ARCHIVE, walkSegment } from "./archive.js";
-import { backUp } from "./backups.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
-import { checkpointDocument, checkpointText, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
+import { type CheckpointLimits, checkpointer, LIMITS } from "./checkpointer.js";
 import { type CompactReport, compactStore, needsCompaction } from "./compact.js";
-import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
+import { journalKey, type StateDriver } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
-import { emptyState, fold } from "./fold.js";
+import { type Export, exportKey, exportOf } from "./export.js";
+import { fold } from "./fold.js";
+import { type KeyMeans, type Rotated, type StoreKeys, storeKeys } from "./keys.js";
 import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
+import { type Owners, ownersOf } from "./owners.js";
 import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
+import { recallFrom } from "./recall.js";
+import { verifyStore } from "./verify.js";
 
 export interface StoreOptions {
   readonly driver: StateDriver;
@@ -33,8 +36,14 @@ export interface StoreOptions {
   readonly compactEvery?: number;
   /** What this machine can prove about other processes; without it only a heartbeat that stands still does. */
   readonly liveness?: Liveness;
+  /** How long a lease of this process lives without a heartbeat, 60 s unless told. */
+  readonly leaseMs?: number;
   /** How long the checkpoint of a day is kept in backups/. */
   readonly backupRetentionDays?: number;
+  /** What wraps the keys of stored secrets; without it there are none, and fingerprints have a key file of their own. */
+  readonly keys?: KeyMeans;
+  /** Sizes and times by which checkpoints are written, where they are not the usual ones. */
+  readonly limits?: Partial<CheckpointLimits>;
 }
 
 /** Who acts in AWS: part of every commit's actor, where it is known. */
@@ -51,28 +60,11 @@ export interface Committed {
   readonly events: readonly Event[];
 }
 
-export interface VerifyReport {
-  readonly ok: boolean;
-  readonly store: string;
-  /** How many commits were verified, from the first on. */
-  readonly commits: number;
-  readonly head: string;
-  readonly firstBad: { readonly seq: number; readonly because: string } | null;
-  readonly checkpoint: { readonly ok: boolean; readonly appliedSeq: number | null; readonly because?: string };
-  /** Segments that are whole, and the first one that is not: another one may hold the same commits. */
-  readonly archive: {
-    readonly ok: boolean;
-    readonly segments: number;
-    readonly floor: number;
-    readonly because?: string;
-  };
-  /** Where the head is also written down outside the folder; without one, a rewrite of the whole chain cannot be seen. */
-  readonly anchored: readonly string[];
-}
-
 export interface Store {
   /** What only one process may do at a time. */
   readonly leases: Leases;
+  /** The heartbeats of processes with open operations. */
+  readonly owners: Owners;
   readonly location: string;
   /** False: the record ends with this process. */
   readonly durable: boolean;
@@ -86,6 +78,16 @@ export interface Store {
    * commit really follows. No events: no commit.
    */
   commit(build: (state: State, seq: number) => readonly Event[] | OpsError, actor?: CommitActor): Promise<Committed>;
+  /**
+   * Every entry of a resource's lineage, oldest first: also those that the state of a large store leaves to the chain.
+   * Empty for what the state does not hold. @throws OpsError `state_unreadable` where the chain does not hold them.
+   */
+  lineage(rid: string): Promise<readonly LineageEntry[]>;
+  /**
+   * A state that holds this change, its operations and what they left: the newest one, or where that leaves the change
+   * to the chain, one of the change alone. Null where this store knows no such change.
+   */
+  recall(changeId: string): Promise<State | null>;
   /** Writes state.json now. */
   checkpoint(): Promise<void>;
   /** Writes state.json and moves the commits that it and the one before it cover into an archive segment. */
@@ -102,14 +104,29 @@ export interface Store {
   adopt(by: string): Promise<Committed>;
   /** Walks the chain from its first commit and names the first one that does not hold. Changes nothing. */
   verify(): Promise<VerifyReport>;
+  /**
+   * Reads the store again from disk, as a new process would: damage that was mended meanwhile no longer counts, and a
+   * chain that lost what this process had read is damage. Changes nothing.
+   */
+  reload(): Promise<State>;
+  /** The commits after a number, oldest first, at most `limit` of them. */
+  commits(after: number, limit: number): Promise<readonly Commit[]>;
+  /**
+   * Everything that can be read of the store as one document; with `keep` also as a new file under exports/, whose name
+   * is answered. A store that does not outlive the process keeps none.
+   */
+  export(options: { readonly keep: boolean }): Promise<Export & { readonly file: string | null }>;
   /** "Did it change?" for values that may not be kept: an HMAC under a key of this store. */
   fingerprint(value: Json): Promise<string>;
+  /** Secrets that are stored, encrypted. */
+  readonly keys: Omit<StoreKeys, "sign">;
+  /** A new data key for what is sealed from now on; the older ones stay readable and are wrapped anew. */
+  rotateKey(by: string): Promise<Rotated>;
+  /** A signature of this store under what it handed out, under a key of its own: no fingerprint is one. */
+  sign(value: Json): Promise<string>;
   close(): Promise<void>;
 }
 
-const KEY = "key";
-
-const MiB = 1024 * 1024;
 const ATTEMPTS = 200;
 
 const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
@@ -136,25 +153,29 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** Opens a store for reading; nothing is created or changed before the first commit. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { driver, clock, ids, owner, user, client = "", version = "0.1.0", log = () => {} } = options;
-  const { compactEvery = 5_000, backupRetentionDays = 30, liveness = () => "unknown" } = options;
+  const { compactEvery = 5_000, backupRetentionDays = 30, liveness = () => "unknown", leaseMs } = options;
 
   const chain = chainReader({ driver, clock });
   const { damaged } = chain;
+  const recall = recallFrom(chain);
+  const limits = { ...LIMITS, ...options.limits };
+  const saver = checkpointer({ driver, chain, clock, log, version, limits, backupRetentionDays });
 
   let loaded: Loaded = await chain.load();
+  saver.loaded(loaded);
   /** Damage, or a medium that failed in a way a new attempt cannot mend. */
   let closedFor: OpsError | null = loaded.damage;
   /** A full disk or a missing right: asked again before the next commit. */
   let unwritable: OpsError | null = closedFor ? null : await driver.probeWritable();
   let state: State | null = loaded.state;
-  let checkpointedSeq = loaded.checkpointSeq;
-  let tailBytes = loaded.tailBytes;
   let committedHere = false;
   let reserved = false;
-  let backedUp = "";
   /** The space set aside is in use: it is for outcomes, not for checkpoints. */
   let spent = false;
-  let key: Uint8Array | null = null;
+  let closing = false;
+  /** The checkpoint that nobody waits for. */
+  let behind: Promise<void> | null = null;
+  let stopIdle = (): void => {};
 
   /** The fold at the end of the chain as it is now. */
   async function head(): Promise<State> {
@@ -163,7 +184,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     if (loaded.fresh || closedFor?.code === "state_unreadable") return state;
     const { state: folded, bad, bytes } = await chain.follow(state);
     state = folded;
-    tailBytes += bytes;
+    saver.grew(bytes);
     if (bad) closedFor = await chain.badCommit(bad);
     return state;
   }
@@ -171,8 +192,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   async function reload(): Promise<void> {
     loaded = await chain.load();
     state = loaded.state;
-    checkpointedSeq = loaded.checkpointSeq;
-    tailBytes = loaded.tailBytes;
+    saver.loaded(loaded);
     closedFor ??= loaded.damage;
   }
 
@@ -252,7 +272,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         unwritable = null;
         state = next;
         committedHere = true;
-        tailBytes += bytes.length;
+        saver.grew(bytes.length);
         await checkpointIfDue(events);
         return { seq, state: next, events: made.events };
       }
@@ -299,7 +319,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   async function put({ seq, commitId }: Commit, bytes: Uint8Array): Promise<boolean> {
     // A folder that lost its journal looks like one with free numbers.
     if (seq > 1 && !(await driver.probeNext(seq - 2)) && (await chain.highestFloor()) < seq - 1) {
-      closedFor = await chain.badCommit({ seq: seq - 1, because: "the file is missing" });
+      closedFor = (await driver.get(STORE_ID))
+        ? await chain.badCommit({ seq: seq - 1, because: "the file is missing" })
+        : damaged(
+            "the folder is gone, or another one is in its place. Nothing was changed; restore it, then start again.",
+            {
+              file: STORE_ID,
+            },
+          );
       throw closedFor;
     }
     try {
@@ -342,69 +369,50 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   async function checkpointIfDue(events: readonly Event[]): Promise<void> {
-    const size = loaded.checkpointBytes;
-    const due =
-      size <= 2 * MiB ? events.some(({ type }) => OUTCOMES.has(type)) : tailBytes > Math.max(4 * MiB, size / 4);
-    if (!due) return;
+    const due = saver.due(events.some(({ type }) => OUTCOMES.has(type)));
+    stopIdle();
+    if (due === "soon") checkpointSoon();
+    else if (due === "idle" && !closing) stopIdle = clock.later?.(limits.idleMs, checkpointSoon) ?? stopIdle;
+    else if (due === "now") await checkpointNow();
+  }
+
+  /** The commits stand and the chain is the truth: what fails here is made up for by the next checkpoint. */
+  async function checkpointNow(): Promise<void> {
     if (spent && (await driver.probeWritable())) return;
     spent = false;
-    const before = checkpointedSeq;
+    const before = saver.seq;
     try {
       await writeCheckpoint();
       if (before - (await chain.highestFloor()) >= compactEvery) await compactNow();
     } catch (error) {
-      // The commit stands and the chain is the truth; the next checkpoint covers this one.
       if (!(error instanceof OpsError)) throw error;
       if (error.code === "state_read_only") unwritable = error;
       log("warn", error.message, { code: error.code });
     }
   }
 
+  /** A large checkpoint is made beside the commits; only what is left to write takes its turn among them. */
+  function checkpointSoon(): void {
+    if (behind || closing || !state) return;
+    const now = state;
+    behind = saver
+      .prepare(now, () => !closing)
+      .then(() => (closing ? undefined : inTurn(checkpointNow)))
+      .catch((error: unknown) => log("error", `state.json was not written: ${(error as Error).message}`))
+      .finally(() => {
+        behind = null;
+      });
+  }
+
   async function writeCheckpoint(): Promise<void> {
     const current = await head();
     if (closedFor) throw closedFor;
-    if (loaded.fresh || (current.seq === checkpointedSeq && loaded.etag !== null)) return;
-    const bytes = encode(checkpointText(checkpointDocument(current, version)));
-    for (let attempt = 0; attempt < 5; attempt++) {
-      const put = await driver.putIfMatch(CHECKPOINT, bytes, loaded.etag, true).catch(failed);
-      if (put !== "conflict") {
-        loaded = { ...loaded, etag: put.etag, checkpointBytes: bytes.length };
-        checkpointedSeq = current.seq;
-        tailBytes = 0;
-        await backUpOfToday(bytes);
-        return;
-      }
-      const other = await driver.get(CHECKPOINT);
-      loaded = { ...loaded, etag: other?.etag ?? null };
-      if (!other) continue;
-      const found = readCheckpoint(other.bytes);
-      if (found.kind !== "checkpoint" || found.state.store !== current.store) {
-        closedFor =
-          found.kind === "edited"
-            ? chain.edited(found.document, current)
-            : damaged("state.json was replaced by something else while the store was in use. It was left as it is.", {
-                file: CHECKPOINT,
-              });
-        throw closedFor;
-      }
-      if (found.state.seq >= current.seq) {
-        checkpointedSeq = current.seq;
-        tailBytes = 0;
-        return;
-      }
-    }
-  }
-
-  async function backUpOfToday(checkpoint: Uint8Array): Promise<void> {
-    const at = clock.now();
-    const day = at.toISOString().slice(0, 10);
-    if (day === backedUp) return;
+    if (loaded.fresh) return;
     try {
-      await backUp(driver, { checkpoint, at, retentionDays: backupRetentionDays });
-      backedUp = day;
+      state = await saver.write(current);
     } catch (error) {
-      if (!(error instanceof OpsError)) throw error;
-      log("warn", `The backup of ${day} was not made. ${error.message}`, { code: error.code });
+      if (error instanceof OpsError && error.details.file === CHECKPOINT) closedFor = error;
+      failed(error);
     }
   }
 
@@ -416,9 +424,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       owner,
       user,
       liveness,
+      ...(leaseMs !== undefined && { leaseMs }),
       ready: () => turn(ready),
       record: (events, epoch) => turn(() => commit(() => events, { epoch })),
     });
+  const owners = ownersOf({ driver, clock, ids, log, owner, liveness, state: () => inTurn(head) });
   /** For work that has its turn already. */
   const maintenance = leases((run) => run());
 
@@ -446,86 +456,93 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   // ── the rest ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async function verify(): Promise<VerifyReport> {
-    const id = await driver.get(STORE_ID);
-    const stored = await driver.get(CHECKPOINT);
-    const origin = id ? chain.readStoreId(id.bytes) : loaded.fresh ? emptyState("", "", "") : "it is missing";
-    const blank = {
-      ok: false,
-      store: "",
-      commits: 0,
-      head: "",
-      anchored: [],
-      archive: { ok: true, segments: 0, floor: 0 },
-    };
-    if (typeof origin === "string") {
-      return {
-        ...blank,
-        firstBad: { seq: 0, because: `store.id: ${origin}` },
-        checkpoint: { ok: false, appliedSeq: null, because: "there is no store to compare it with" },
-      };
+  const keys = storeKeys({
+    driver,
+    clock,
+    ids,
+    means: options.keys ?? {},
+    ready,
+    failed,
+    damaged,
+    storeId: async () => (await head()).store,
+  });
+
+  async function rotateKey(by: string): Promise<Rotated> {
+    await ready();
+    const lease = await maintenance.acquire(STORE_SCOPE, "rotate-key");
+    if (lease instanceof OpsError) throw lease;
+    try {
+      const rotated = await keys.rotate();
+      await commit(() => [{ type: "key.rotated", kid: rotated.kid, by }], { epoch: lease.generation });
+      return rotated;
+    } finally {
+      await lease.release();
     }
-    const found = stored ? readCheckpoint(stored.bytes) : null;
-    const at = found?.kind === "checkpoint" ? found.state.seq : 0;
-    const early = await chain.follow(origin, at);
-    const { state: end, bad } = early.bad ? early : await chain.follow(early.state);
-    const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
-    const firstBad = bad ?? (last > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
-    const checkpoint = compared(found, early.state);
-    const archive = await walkArchive(origin.store);
-    return {
-      ok: firstBad === null && checkpoint.ok && archive.ok,
-      store: origin.store,
-      commits: end.seq,
-      head: end.head,
-      firstBad,
-      checkpoint,
-      archive,
-      anchored: [],
-    };
   }
 
-  /** Every segment by itself, also one that reading can do without because another one overlaps it. */
-  async function walkArchive(storeId: string): Promise<VerifyReport["archive"]> {
-    const keys = await driver.list(ARCHIVE);
-    let because: string | undefined;
-    for (const key of keys) {
-      const segment = await chain.readSegment(key);
-      const end = typeof segment === "string" ? segment : walkSegment(segment);
-      if (typeof end === "string") because ??= `${key}: ${end}`;
-      else if (end.store !== storeId) because ??= `${key}: it belongs to another store`;
+  async function readAgain(): Promise<State> {
+    const known = state;
+    // A write that could not be made durable is no matter of reading.
+    if (closedFor === loaded.damage || closedFor?.code === "state_unreadable") closedFor = null;
+    await reload();
+    const now = await head();
+    if (!closedFor && known && known.seq > 0 && !(await follows(known))) {
+      closedFor = damaged(
+        `commit ${known.seq}, which this process had read, is ${now.seq < known.seq ? "gone" : "another one now"}: the folder was replaced by another or an older one. Nothing was changed; put the newest one back, then start again.`,
+        { seq: known.seq },
+      );
     }
-    const floor = await chain.highestFloor();
-    return { ok: because === undefined, segments: keys.length, floor, ...(because !== undefined && { because }) };
+    unwritable = closedFor ? null : await driver.probeWritable();
+    return now;
   }
 
-  function compared(found: ReadCheckpoint | null, truth: State): VerifyReport["checkpoint"] {
-    if (found === null) return { ok: true, appliedSeq: null };
-    if (found.kind === "edited") return { ok: false, appliedSeq: null, because: "it was edited by hand" };
-    if (found.kind === "seed") return { ok: false, appliedSeq: null, because: "it is of an earlier server" };
-    if (found.kind === "malformed") return { ok: false, appliedSeq: null, because: found.because };
-    const appliedSeq = found.state.seq;
-    if (truth.seq !== appliedSeq) return { ok: false, appliedSeq, because: "the journal ends before it" };
-    const same = canonicalJson(checkpointDocument(truth, "")) === canonicalJson(checkpointDocument(found.state, ""));
-    return same ? { ok: true, appliedSeq } : { ok: false, appliedSeq, because: "it is not what the journal says" };
+  /** Whether the chain as it is now still leads through a state that this process was in. */
+  async function follows({ store, seq, head: hash }: State): Promise<boolean> {
+    const bytes = await chain.commitBytes(seq);
+    return state?.store === store && bytes !== null && sha256(bytes) === hash;
   }
 
-  async function storeKey(): Promise<Uint8Array> {
-    if (key) return key;
-    let stored = await driver.get(KEY);
-    if (!stored) {
-      await head();
-      await refuseUnlessWritable();
-      await ensureStore().catch(failed);
-      await driver.putIfAbsent(KEY, encode(`${Buffer.from(ids.bytes(32)).toString("hex")}\n`)).catch(failed);
-      stored = await driver.get(KEY);
+  async function commitsAfter(after: number, limit: number): Promise<readonly Commit[]> {
+    const end = await head();
+    const bytesOf = chain.inARow();
+    const before = after > 0 ? await bytesOf(after) : ((await driver.get(STORE_ID))?.bytes ?? null);
+    const found: Commit[] = [];
+    let at = { store: end.store, seq: after, head: before ? sha256(before) : "" };
+    while (at.seq < end.seq && found.length < limit) {
+      const bytes = await bytesOf(at.seq + 1);
+      const commit = bytes ? decodeCommit(bytes, at) : "the file is gone";
+      if (typeof commit === "string") throw await chain.badCommit({ seq: at.seq + 1, because: commit });
+      found.push(commit);
+      at = { ...at, seq: commit.seq, head: commit.hash };
     }
-    const text = stored && textOf(stored.bytes);
-    if (!text || !/^[0-9a-f]{64}\n$/.test(text)) {
-      throw damaged("its key file is damaged. Nothing was changed; restore it from a backup.", { file: KEY });
+    return found;
+  }
+
+  /** The state with everything that a checkpoint left to the chain, folded again from the first commit. */
+  async function unspilled(at: State): Promise<State> {
+    if (!at.spilled) return at;
+    const origin = chain.readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
+    if (typeof origin === "string") throw damaged(`store.id cannot be used: ${origin}.`, { file: STORE_ID });
+    const { state: whole, bad } = await chain.follow(origin, at.seq);
+    if (bad) throw await chain.badCommit(bad);
+    return whole;
+  }
+
+  async function exported(keep: boolean): Promise<Export & { readonly file: string | null }> {
+    const made = exportOf(await unspilled(await head()), version);
+    if (!keep || !driver.durable || loaded.fresh) return { ...made, file: null };
+    const file = exportKey(made);
+    const bytes = encode(made.text);
+    if ((await driver.putIfAbsent(file, bytes)) === "exists") {
+      const there = await driver.get(file);
+      if (!there || sha256(there.bytes) !== made.sha256) {
+        throw new OpsError(
+          "already_exists",
+          `${file} exists in ${driver.location} and is not this export. It was left as it is; move it elsewhere, then try again.`,
+        );
+      }
     }
-    key = Buffer.from(text.trim(), "hex");
-    return key;
+    return { ...made, file };
   }
 
   async function recover(choice: RecoveryChoice): Promise<RecoveryReport> {
@@ -561,8 +578,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return turn;
   }
 
+  async function prepared<T>(run: () => Promise<T>): Promise<T> {
+    if (state && !closedFor) await saver.prepare(state, () => !closing);
+    return inTurn(run);
+  }
+
   return {
     leases: leases(inTurn),
+    owners,
     location: driver.location,
     durable: driver.durable,
     get readOnly() {
@@ -570,30 +593,49 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     state: () => inTurn(head),
     commit: (build, actor) => inTurn(() => commit(build, actor)),
+    async lineage(rid) {
+      const at = await inTurn(head);
+      const resource = at.resources.get(rid);
+      return resource ? recall.lineage(at, resource) : [];
+    },
+    async recall(changeId) {
+      const at = await inTurn(head);
+      return at.changes.has(changeId) ? at : recall.change(at, changeId);
+    },
     checkpoint: () =>
-      inTurn(async () => {
+      prepared(async () => {
         await refuseUnlessWritable();
         await writeCheckpoint();
       }),
     compact: () =>
-      inTurn(async () => {
+      prepared(async () => {
         await refuseUnlessWritable();
         await writeCheckpoint();
         return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow();
       }),
     adopt: (by) => inTurn(() => adopt(by)),
     recover: (choice) => inTurn(() => recover(choice)),
-    verify: () => inTurn(verify),
-    fingerprint: (value) =>
-      inTurn(async () =>
-        createHmac("sha256", await storeKey())
-          .update(canonicalJson(value))
-          .digest("hex"),
-      ),
-    close: () =>
-      inTurn(async () => {
+    verify: () => inTurn(() => verifyStore({ driver, chain, fresh: loaded.fresh })),
+    reload: () => inTurn(readAgain),
+    commits: (after, limit) => inTurn(() => commitsAfter(after, limit)),
+    export: ({ keep }) => inTurn(() => exported(keep)),
+    fingerprint: (value) => inTurn(() => keys.fingerprint(value)),
+    keys: {
+      fingerprint: (value) => inTurn(() => keys.fingerprint(value)),
+      seal: (place, value) => inTurn(() => keys.seal(place, value)),
+      open: (place, envelope) => inTurn(() => keys.open(place, envelope)),
+      problem: () => inTurn(keys.problem),
+    },
+    rotateKey: (by) => inTurn(() => rotateKey(by)),
+    sign: (value) => inTurn(() => keys.sign(value)),
+    async close() {
+      closing = true;
+      stopIdle();
+      await behind;
+      await inTurn(async () => {
         if (committedHere && !closedFor && !unwritable) await writeCheckpoint();
         await driver.close();
-      }),
+      });
+    },
   };
 }

@@ -11,9 +11,9 @@ import { type Event, fromDisk, OwnerShape, textOf, toDisk } from "./events.js";
 export const STORE_SCOPE = "store";
 
 const LOCK = "lock/";
-const LEASE_MS = 60_000;
+export const LEASE_MS = 60_000;
 /** How many leases a heartbeat must stand still, on the waiter's own clock, to prove that nobody holds it. */
-const PATIENCE = 1.5;
+export const PATIENCE = 1.5;
 const ATTEMPTS = 20;
 
 const stem = (generation: number): string => LOCK + String(generation).padStart(6, "0");
@@ -57,6 +57,8 @@ export interface LeaseEffects {
   readonly user: string;
   /** What this machine can prove about the process behind an owner. */
   readonly liveness: Liveness;
+  /** How long a lease lives without a heartbeat, 60 s unless told. Written into each lease: a waiter goes by the holder's. */
+  readonly leaseMs?: number;
   /** Resolves once the store is there and may be written; throws why it may not. */
   ready(): Promise<void>;
   /** Commits events under an epoch; throws the fold's refusal. */
@@ -67,7 +69,7 @@ const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(`${cano
 
 /** The leases of a store. The files show who is at work; the commit of `lease.acquired` is what decides. */
 export function leasesOf(effects: LeaseEffects): Leases {
-  const { driver, clock, ids, owner, user, liveness, ready, record } = effects;
+  const { driver, clock, ids, owner, user, liveness, leaseMs = LEASE_MS, ready, record } = effects;
 
   async function view(generation: number, keys: ReadonlySet<string>): Promise<LeaseView> {
     const stored = await driver.get(leaseKey(generation));
@@ -148,7 +150,7 @@ export function leasesOf(effects: LeaseEffects): Leases {
   ): Promise<Lease | null> {
     const generation = highest + 1;
     const supersedes = held?.generation ?? null;
-    const file = { generation, leaseMs: LEASE_MS, operation, owner, scope, supersedes, user };
+    const file = { generation, leaseMs, operation, owner, scope, supersedes, user };
     if ((await driver.putIfAbsent(leaseKey(generation), bytesOf(toDisk(file)))) === "exists") return null;
     const views = await all();
     const below = newestOf(

@@ -3,7 +3,7 @@
 import type { Change, LineageEntry, ManagedResource, Operation, State } from "../src/core/change.js";
 import { volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
-import { diff, type JsonObject, pathsTouch } from "../src/core/json.js";
+import { diff, type Json, type JsonObject, pathsTouch } from "../src/core/json.js";
 import { aliases, openChangeIds } from "./fold.js";
 import { tokenSha256 } from "./tokens.js";
 
@@ -40,7 +40,7 @@ export function findResource(state: State, name: string, where: Where = {}): Fou
 }
 
 /**
- * The lineage of a resource, oldest entry first.
+ * The resource whose history is asked for; all of its lineage is the store's to tell (`Store.lineage`).
  * @throws OpsError `no_history` when the state knows no such resource, `validation_error` listing the candidates when it knows several.
  */
 export function history(state: State, name: string, where: Where = {}): ManagedResource {
@@ -64,7 +64,10 @@ export function history(state: State, name: string, where: Where = {}): ManagedR
   );
 }
 
-/** What an execution token did: an entry for every resource it touched. Empty for a token this store never executed. */
+/**
+ * What an execution token did: an entry for every resource it touched. Empty for a token this store never executed, and
+ * for one whose change the state leaves to the chain: `Store.recall` has the state to ask then.
+ */
 export function entryOf(
   state: State,
   executionToken: string,
@@ -90,6 +93,10 @@ export const openOperations = (state: State): readonly Operation[] =>
     .filter((operation) => !operation.settledAt)
     .sort((a, b) => (a.intentAt < b.intentAt ? -1 : a.intentAt > b.intentAt ? 1 : 0));
 
+/** Operations whose outcome nothing proved and which wait for a decision, oldest first. */
+export const parkedOperations = (state: State): readonly Operation[] =>
+  openOperations(state).filter((operation) => operation.state === "parked");
+
 /** Plans that may still be applied, oldest first. */
 export const plannedChanges = (state: State, now: Date): readonly Change[] =>
   [...state.changes.values()].filter(
@@ -104,13 +111,18 @@ export interface Previous {
 }
 
 /**
- * The version "previous" means: the newest one in our lineage that differs from live. When somebody outside moved the
+ * The version "previous" means, in the whole lineage where the state holds a part of it only: the newest one in our lineage that differs from live. When somebody outside moved the
  * resource on, that is our own last version, never the one before it: going back two versions is not what was asked.
  */
-export function previous(state: State, rid: string, live: JsonObject | null): Previous | null {
+export function previous(
+  state: State,
+  rid: string,
+  live: JsonObject | null,
+  lineage = state.resources.get(rid)?.lineage ?? [],
+): Previous | null {
   const resource = state.resources.get(rid);
   if (!resource) return null;
-  const versions = resource.lineage.filter((entry) => entry.outcome === "succeeded" && entry.after !== null).reverse();
+  const versions = lineage.filter((entry) => entry.outcome === "succeeded" && entry.after !== null).reverse();
   const entry = versions.find(({ after }) => !sameVersion(resource.ref.type, after, live));
   if (!entry) return null;
   const changedOutside = entry === versions[0];
@@ -126,4 +138,11 @@ export function previous(state: State, rid: string, live: JsonObject | null): Pr
 const sameVersion = (type: string, a: JsonObject | null, b: JsonObject | null): boolean =>
   a !== null &&
   b !== null &&
-  diff(a, b).every(({ path }) => volatileOf(type).some((pointer) => pathsTouch(pointer, path)));
+  diff(a, b).every(
+    ({ path, before, after }) =>
+      (isEmpty(before) && isEmpty(after)) || volatileOf(type).some((pointer) => pathsTouch(pointer, path)),
+  );
+
+/** Absent and empty are one version. */
+const isEmpty = (value: Json | undefined): boolean =>
+  value === undefined || (typeof value === "object" && value !== null && Object.keys(value).length === 0);

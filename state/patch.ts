@@ -5,10 +5,13 @@ import {
   applyPatch,
   canonicalJson,
   escapePointer,
+  holdsSecretMark,
   isObject,
+  isSecretMark,
   type Json,
   type JsonObject,
   type PatchOp,
+  pointerSegments,
   sameJson,
   valueAt,
 } from "../src/core/json.js";
@@ -20,13 +23,18 @@ export interface PatchRequest {
   readonly live: JsonObject;
   /** The content wanted. What it leaves out is removed only with a right to: see `PatchResult.kept`. */
   readonly target: JsonObject;
-  readonly schema?: Pick<ResourceSchema, "readOnly" | "writeOnly" | "createOnly" | "unordered" | "tags">;
+  readonly schema?: Pick<
+    ResourceSchema,
+    "readOnly" | "writeOnly" | "createOnly" | "conditional" | "unordered" | "tags" | "exclusive"
+  >;
   /** What the user asks for now; an explicit null removes. */
   readonly desired?: JsonObject;
   /** What was declared before: ours to remove, and where write-only values stand that an update has to repeat. */
   readonly declaredBefore?: JsonObject;
   /** What the caller saw: its elements may be removed. */
   readonly seen?: JsonObject;
+  /** Whether the value of a fingerprint is stored, so that it can be sent again. */
+  readonly stored?: (path: string, print: string) => boolean;
 }
 
 export interface PatchResult {
@@ -41,6 +49,8 @@ export interface PatchResult {
   readonly needsSecret: readonly string[];
   /** Pointers the target leaves out that stay, because nobody declared or saw them. */
   readonly kept: readonly string[];
+  /** Pointers given up because the user sets another of which AWS keeps only one. */
+  readonly givenUp: readonly string[];
   readonly noChange: boolean;
 }
 
@@ -54,6 +64,7 @@ export function patchFor({
   desired = {},
   declaredBefore = {},
   seen = {},
+  stored = () => false,
 }: PatchRequest): PatchResult {
   const tests = new Map<string, Json>();
   const edits: PatchOp[] = [];
@@ -63,7 +74,9 @@ export function patchFor({
 
   const guard = (path: string, value: Json): void => {
     // A guard on a part that AWS fills or hides would fail by itself.
-    if (!isUnder(unreadable, path) && !hasBelow(unreadable, path)) tests.set(path, value);
+    // And no secret is sent to be compared: that it moved is seen by the read before the call.
+    const testable = !isUnder(unreadable, path) && !hasBelow(unreadable, path) && !holdsSecretMark(value);
+    if (testable) tests.set(path, value);
   };
 
   /** Absence cannot be tested: the parent that is there stands for it, unless it is the whole document. */
@@ -75,7 +88,7 @@ export function patchFor({
 
   /** An object goes as a whole only if all of it is ours or was seen: a part that somebody else set stays. */
   const mayRemove = (path: string, from: Json): boolean => {
-    if (valueAt(desired, path) === null) return true;
+    if (valueAt(desired, path) === null || without.has(path)) return true;
     if (isObject(from) && Object.keys(from).length > 0) {
       return Object.entries(from).every(([key, inner]) => mayRemove(`${path}/${escapePointer(key)}`, inner));
     }
@@ -96,7 +109,7 @@ export function patchFor({
     }
     if (to === undefined) removal(path, from!);
     else if (from === undefined) addition(path, to);
-    else if (isObject(from) && isObject(to)) {
+    else if (isObject(from) && isObject(to) && !(isSecretMark(from) && isSecretMark(to))) {
       for (const key of new Set([...Object.keys(from), ...Object.keys(to)])) {
         walk(`${path}/${escapePointer(key)}`, member(from, key), member(to, key));
       }
@@ -161,9 +174,13 @@ export function patchFor({
     }
   }
 
-  walk("", live, target);
+  const givenUp = derivedMembers(schema.exclusive ?? [], live, target, desired);
+  const without = new Set(givenUp);
+  walk("", live, Object.fromEntries(Object.entries(target).filter(([key]) => !without.has(`/${escapePointer(key)}`))));
   const noChange = edits.length === 0;
-  const { resend, needsSecret } = noChange ? { resend: [], needsSecret: [] } : repeated(schema, declaredBefore, edits);
+  const { resend, needsSecret } = noChange
+    ? { resend: [], needsSecret: [] }
+    : repeated(schema, { live, declared: declaredBefore, desired, stored, edits });
   const patch: PatchOp[] = noChange
     ? []
     : [...[...tests].map(([path, value]): PatchOp => ({ op: "test", path, value })), ...edits, ...resend];
@@ -171,38 +188,120 @@ export function patchFor({
     patch,
     after: applyPatch(live, [...edits]) as JsonObject,
     replacements,
-    conditional: [],
+    conditional: (schema.conditional ?? []).filter((pattern) => edits.some(({ path }) => meets(pattern, path))),
     needsSecret,
     kept,
+    givenUp: noChange ? [] : givenUp,
     noChange,
   };
 }
 
+/** Whether a pattern names the path, something above it or something below it. */
+const meets = (pattern: string, path: string): boolean => isUnder([pattern], path) || hasBelow([pattern], path);
+
+/**
+ * Of properties that exclude one another, those that have to go: the user sets one, and live has others that the user
+ * says nothing of.
+ */
+function derivedMembers(
+  groups: readonly (readonly string[])[],
+  live: JsonObject,
+  target: JsonObject,
+  desired: JsonObject,
+): string[] {
+  return groups.flatMap((group) => {
+    const set = group.filter((path) => (valueAt(desired, path) ?? null) !== null);
+    const changes = set.some((path) => !sameJson(valueAt(live, path) ?? null, valueAt(target, path) ?? null));
+    if (!changes) return [];
+    return group.filter((path) => !set.includes(path) && valueAt(live, path) !== undefined);
+  });
+}
+
+interface Repeat {
+  readonly live: JsonObject;
+  readonly declared: JsonObject;
+  readonly desired: JsonObject;
+  readonly stored: (path: string, print: string) => boolean;
+  readonly edits: readonly PatchOp[];
+}
+
 /**
  * Write-only values vanish from the model when an update does not repeat them. Those we hold are sent again; those we
- * hold only a fingerprint of have to be given; those that are also create-only must not be sent at all.
+ * hold only a fingerprint of (`stored` says which of them are not, because they are stored) have to be given, or let go by
+ * an explicit null; those that are also create-only must not be sent at all. In the elements of an array they are repeated with the whole array, matched by the elements' names.
  */
 function repeated(
   schema: NonNullable<PatchRequest["schema"]>,
-  declared: JsonObject,
-  edits: readonly PatchOp[],
+  { live, declared, desired, stored, edits }: Repeat,
 ): { resend: PatchOp[]; needsSecret: string[] } {
   const resend: PatchOp[] = [];
-  const needsSecret: string[] = [];
-  for (const path of schema.writeOnly.map((pattern) => pattern.replace(/^\/properties(?=\/)/, ""))) {
-    const value = path.split("/").includes("*") ? undefined : valueAt(declared, path);
-    const covered = edits.some((edit) => edit.path === path || path.startsWith(`${edit.path}/`));
-    if (value === undefined || covered || isUnder(schema.createOnly, path)) continue;
-    if (hasFingerprint(value)) needsSecret.push(path);
-    else resend.push({ op: "add", path, value });
+  const held = (path: string, value: Json): boolean =>
+    !holdsSecretMark(value) || (isSecretMark(value) && stored(path, value.$secret));
+  // What live hides behind a fingerprint cannot be sent: only its owner can give it.
+  const needsSecret = edits.flatMap((edit) =>
+    edit.op !== "remove" && "value" in edit && !held(edit.path, edit.value) ? [edit.path] : [],
+  );
+  const patterns = schema.writeOnly.map((pattern) => pattern.replace(/^\/properties(?=\/)/, ""));
+  const covered = (path: string): boolean =>
+    [...edits, ...resend].some((edit) => edit.path === path || path.startsWith(`${edit.path}/`));
+  for (const path of patterns.filter((pattern) => !pattern.split("/").includes("*"))) {
+    const value = valueAt(declared, path);
+    if (value === undefined || covered(path) || isUnder(schema.createOnly, path)) continue;
+    if (valueAt(desired, path) === null) continue;
+    if (held(path, value)) resend.push({ op: "add", path, value });
+    else needsSecret.push(path);
+  }
+  const inLists = patterns.filter((pattern) => pattern.split("/").includes("*"));
+  for (const list of new Set(inLists.map((pattern) => pattern.slice(0, pattern.indexOf("/*"))))) {
+    const [ours, now] = [valueAt(declared, list), valueAt(live, list)];
+    if (!Array.isArray(ours) || !Array.isArray(now) || covered(list)) continue;
+    const below = inLists
+      .filter((pattern) => pattern.startsWith(`${list}/*/`) && !isUnder(schema.createOnly, pattern))
+      .map((pattern) => pattern.slice(list.length + 2));
+    // An element that is gone needs nothing.
+    const values = below
+      .flatMap((pattern) => expanded(`${list}/*${pattern}`, declared))
+      .filter((path) => valueAt(live, path.slice(0, path.lastIndexOf("/"))) !== undefined);
+    if (values.length === 0) continue;
+    const edited = edits.some(({ path }) => path.startsWith(`${list}/`));
+    const value = edited || below.some((path) => path.includes("/*")) ? null : refilled(now, ours, below);
+    if (value === null || holdsSecretMark(value)) needsSecret.push(...values);
+    else resend.push({ op: "add", path: list, value });
   }
   return { resend, needsSecret };
 }
 
-const hasFingerprint = (value: Json): boolean =>
-  isObject(value)
-    ? typeof value.$secret === "string" || Object.values(value).some(hasFingerprint)
-    : Array.isArray(value) && value.some(hasFingerprint);
+/** The pointers of a document that a pattern names. */
+function expanded(pattern: string, document: Json): string[] {
+  const at = pattern.indexOf("/*");
+  if (at < 0) return valueAt(document, pattern) === undefined ? [] : [pattern];
+  const [head, rest] = [pattern.slice(0, at), pattern.slice(at + 2)];
+  const list = valueAt(document, head);
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item, index) => expanded(rest, item).map((below) => `${head}/${index}${below}`));
+}
+
+/** The list as it is live with our write-only values put back; null where it is not certain which element is which. */
+function refilled(now: readonly Json[], ours: readonly Json[], below: readonly string[]): Json | null {
+  const name = IDENTITIES.find((field) =>
+    [...now, ...ours].every((item) => isObject(item) && typeof item[field] === "string"),
+  );
+  if (name === undefined && now.length !== ours.length) return null;
+  return now.map((item, index) => {
+    const twin =
+      name === undefined ? ours[index] : ours.find((one) => (one as JsonObject)[name] === (item as JsonObject)[name]);
+    if (!isObject(item) || !isObject(twin)) return item;
+    return below.reduce<JsonObject>((sum, path) => putBack(sum, pointerSegments(path), valueAt(twin, path)), item);
+  });
+}
+
+/** A copy with a value at a path, its parents made where they are missing. */
+function putBack(document: JsonObject, [segment, ...rest]: readonly string[], value: Json | undefined): JsonObject {
+  if (segment === undefined || value === undefined) return document;
+  if (rest.length === 0) return { ...document, [segment]: value };
+  const inner = document[segment];
+  return { ...document, [segment]: putBack(isObject(inner) ? inner : {}, rest, value) };
+}
 
 const sameMembers = (a: readonly Json[], b: readonly Json[]): boolean =>
   sameJson(a.map(canonicalJson).sort(), b.map(canonicalJson).sort());

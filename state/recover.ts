@@ -22,6 +22,35 @@ export function reached(step: ChangeStep, live: JsonObject | null): boolean {
   return step.kind === "create" ? holds(live, wanted) : sameJson(mergeDesired(live, wanted), live);
 }
 
+/** What AWS shows of a call whose answer was lost, once it may not be sent again. */
+export type Verdict = "carried_out" | "not_carried_out" | "open";
+
+/**
+ * Judges by what the call was to bring about. A create is proved by its mark alone: what bears the name may be somebody
+ * else's. `live`, `made`: undefined where AWS cannot say; `made` null where the call leaves no mark.
+ */
+export function verdictOn(
+  step: ChangeStep,
+  facts: {
+    readonly live: JsonObject | null | undefined;
+    readonly made: readonly string[] | null | undefined;
+    /** The target of the call is a state that can be read. */
+    readonly natural: boolean;
+    /** Nothing the step depends on or changes differs from what it was planned from. */
+    readonly unmoved: boolean;
+  },
+): Verdict {
+  const { live, made, natural, unmoved } = facts;
+  if (made && made.length > 0) return "carried_out";
+  if (step.kind === "create") {
+    const absent = step.ref.id === "" ? made !== null && made !== undefined : live === null;
+    return absent ? "not_carried_out" : "open";
+  }
+  if (live === undefined) return "open";
+  if (reached(step, live)) return "carried_out";
+  return step.kind === "delete" || natural || unmoved ? "not_carried_out" : "open";
+}
+
 type Shows = (input: JsonObject, live: JsonObject, step: ChangeStep) => boolean;
 
 const rulesOf = (live: JsonObject): readonly Rule[] => (live as unknown as SecurityGroup).rules ?? [];

@@ -6,6 +6,7 @@ import { OpsError } from "../src/core/errors.js";
 import {
   escapePointer,
   isObject,
+  isSecretMark,
   type Json,
   type JsonObject,
   pathsTouch,
@@ -13,6 +14,7 @@ import {
   sameJson,
 } from "../src/core/json.js";
 import { isTagList, trafficOf } from "./desired.js";
+import { notStored } from "./envelopes.js";
 import { isUnder } from "./schema-paths.js";
 
 export interface KeptChange {
@@ -29,13 +31,15 @@ export interface Rollback {
   readonly desired: JsonObject;
   /** Changes of other people since then: they stay unless the user asks to undo them too. */
   readonly kept: readonly KeptChange[];
+  /** Secrets that were others then and are not stored: pointers. They are among the unrestorable, too. */
+  readonly needsSecret: readonly string[];
   readonly unrestorable: readonly { readonly path: string; readonly because: string }[];
   readonly recreate: boolean;
   readonly noChange: boolean;
 }
 
 export interface RollbackInput {
-  readonly resource: Pick<ManagedResource, "ref" | "reader" | "lineage" | "rid">;
+  readonly resource: Pick<ManagedResource, "ref" | "reader" | "lineage" | "rid" | "envelopes">;
   readonly token: string;
   readonly live: JsonObject | null;
   readonly schema?: ResourceSchema;
@@ -78,18 +82,31 @@ export function rollbackTo({ resource, token, live, schema, undoOthers = false }
   }
   const readOnly = schema?.readOnly ?? [];
   const hidden = [...new Set([...(schema?.writeOnly ?? []).filter((path) => !path.includes("*"))])];
-  const secrets = hidden
-    .filter((path) => lineage.some((one) => one.desired && valueIn(one.desired, path) !== undefined))
+  const [secretThen, secretNow] = [declaredBy(lineage.slice(0, at + 1)), declaredBy(lineage)];
+  const declaredEver = hidden.filter((path) =>
+    lineage.some((one) => one.desired && valueIn(one.desired, path) !== undefined),
+  );
+  const isStored = (path: string): boolean =>
+    valueIn(secretThen, path) !== undefined &&
+    notStored(resource.envelopes, valueIn(secretThen, path), path).length === 0;
+  const secrets = declaredEver
+    .filter((path) => !isStored(path))
     .map((path) => ({ path, because: "AWS never shows this value, so the one of then is not known" }));
+  const isOther = (path: string): boolean => !sameJson(valueIn(secretThen, path), valueIn(secretNow, path));
+  const needsSecret = secrets.map(({ path }) => path).filter((path) => valueIn(secretThen, path) && isOther(path));
+  const restored = declaredEver.filter(isStored);
+  const withSecrets = (document: JsonObject, paths: readonly string[]): JsonObject =>
+    paths.reduce((doc, path) => put(doc, pointerSegments(path), valueIn(secretThen, path)), document);
 
   if (live === null) {
     const declared = lineage.slice(0, at + 1).reduce<JsonObject>((sum, one) => overlay(sum, one.desired), {});
     const whole = drop(entry.after, readOnly);
     return {
       entry,
-      target: whole,
-      desired: Object.keys(declared).length > 0 ? pick(whole, declared) : whole,
+      target: withSecrets(whole, restored),
+      desired: withSecrets(Object.keys(declared).length > 0 ? pick(whole, declared) : whole, restored),
       kept: [],
+      needsSecret,
       unrestorable: [
         ...secrets,
         {
@@ -140,15 +157,24 @@ export function rollbackTo({ resource, token, live, schema, undoOthers = false }
       unrestorable.push({ path, because: "it can only be set when the resource is created: a replacement is needed" });
       continue;
     }
+    const unknown = notStored(resource.envelopes, wasThen, path);
+    if (unknown.length > 0) {
+      needsSecret.push(...unknown);
+      unrestorable.push({ path, because: "it was a secret then, and its value is not stored" });
+      continue;
+    }
     changes++;
     target = put(target, pointerSegments(path), wasThen);
     desired = put(desired, pointerSegments(path), wasThen ?? null);
   }
+  const setAgain = restored.filter((path) => isOther(path) && !isUnder(schema?.createOnly ?? [], path));
+  changes += setAgain.length;
   return {
     entry,
-    target: shape.plain(target),
-    desired: shape.plain(desired),
+    target: withSecrets(shape.plain(target), setAgain),
+    desired: withSecrets(shape.plain(desired), setAgain),
     kept,
+    needsSecret,
     unrestorable,
     recreate: false,
     noChange: changes === 0,
@@ -206,11 +232,21 @@ function keyedBy(type: string, reader: ManagedResource["reader"]): Shape {
   };
 }
 
-/** Pointers to every value that is not an object with members: the unit in which things are declared and restored. */
+/**
+ * Pointers to every value that is not an object: the unit in which things are declared and restored. Absent and empty are
+ * one: the emptiness of a whole list of tags says nothing of whose each of them was.
+ */
 function leaves(value: Json, path = ""): string[] {
-  if (!isObject(value) || Object.keys(value).length === 0) return path === "" ? [] : [path];
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return [];
+  if (!isObject(value) || isSecretMark(value)) return path === "" ? [] : [path];
   return Object.entries(value).flatMap(([key, member]) => leaves(member, `${path}/${escapePointer(key)}`));
 }
+
+/** What was declared by the end of these entries: a deletion ends every declaration before it. */
+const declaredBy = (entries: readonly LineageEntry[]): JsonObject =>
+  entries
+    .filter((entry) => entry.outcome === "succeeded")
+    .reduce<JsonObject>((sum, entry) => (entry.after === null ? {} : overlay(sum, entry.desired)), {});
 
 const declaredPaths = (entries: readonly LineageEntry[], shape: Shape): string[] =>
   entries.flatMap((entry) =>

@@ -21,8 +21,23 @@ export function parseToken(token: string): { readonly seq: number } | null {
 /** The name of the change that commit `seq` plans; safe to show. @example changeId(423) // "ch_br" */
 export const changeId = (seq: number): string => `ch_${seq.toString(36)}`;
 
+/** The name of the change that a token would execute, if it is one of this store. */
+export function changeOfToken(token: string): string | undefined {
+  const seq = parseToken(token)?.seq;
+  return seq === undefined ? undefined : changeId(seq);
+}
+
 /** The name of the operation that commit `seq` intends. */
 export const operationId = (seq: number): string => `op_${seq.toString(36)}`;
+
+const CHANGE = /^ch_[1-9a-z][0-9a-z]{0,9}$/;
+
+/** The commit that planned a change, by its name; null for what is no name of one. */
+export const seqOfChange = (id: string): number | null =>
+  CHANGE.test(id) ? Number.parseInt(id.slice("ch_".length), 36) : null;
+
+/** The commit that intended an operation. @example seqOfOperation("op_br") // 423 */
+export const seqOfOperation = (id: string): number => Number.parseInt(id.slice("op_".length), 36);
 
 /** What AWS is given to recognise a repeated call by: 32 hex digits, which every service's limit and alphabet allow. */
 export const clientToken = (token: string, step: number): string => sha256(`${token}${step}`).slice(0, 32);

@@ -46,6 +46,8 @@ export interface ServerOptions {
   readonly client?: Generation;
   /** The person in front of the host: what they answer to a form. Without one the client declares no forms. */
   readonly human?: Human;
+  /** A command that runs the server: in another mount namespace, as another user. */
+  readonly within?: readonly string[];
 }
 
 /** @param message what the form says; @param field what the one field asks for */
@@ -61,15 +63,12 @@ const askedOf = (params: unknown): [message: string, field: string] => {
 };
 
 /** A server process and a client on its stdio. Nothing of this machine's AWS configuration reaches it. */
-export async function startAssistant({
-  args = [],
-  env = {},
-  client = "v2",
-  human,
-}: ServerOptions = {}): Promise<Assistant> {
+export async function startAssistant(options: ServerOptions = {}): Promise<Assistant> {
+  const { args = [], env = {}, client = "v2", human, within = [] } = options;
+  const [command, ...rest] = [...within, process.execPath, "--import", GUARD, CLI, ...args] as [string, ...string[]];
   const parameters = {
-    command: process.execPath,
-    args: ["--import", GUARD, CLI, ...args],
+    command,
+    args: rest,
     env: {
       PATH: process.env.PATH ?? "",
       HOME: env.HOME ?? "/nonexistent",

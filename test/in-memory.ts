@@ -8,10 +8,12 @@ import { createSandboxAws } from "../src/aws/index.js";
 import { type Outsider, outsider } from "../src/aws/sandbox/outsider.js";
 import { memoryStore, SANDBOX_REGION, type WorldRegion } from "../src/aws/sandbox/world.js";
 import { loadConfig } from "../src/config.js";
+import type { Liveness, Owner } from "../src/core/change.js";
 import type { Aws, Clock, Ids, Scan } from "../src/core/ports.js";
 import { createServer } from "../src/server.js";
+import type { StateDriver } from "../state/driver.js";
 import { memoryDriver } from "../state/drivers/memory.js";
-import { openStore, type Store } from "../state/journal.js";
+import { openStore, type Store, type StoreOptions } from "../state/journal.js";
 
 export interface InMemory {
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
@@ -25,30 +27,41 @@ export interface InMemory {
   waitedFor(milliseconds: number): Promise<void>;
   /** Lets time pass. */
   pass(milliseconds: number): void;
+  /** The server's heartbeat, which its process calls every 10 s. */
+  beat(): Promise<void>;
+  /** Another server process on the same state, the same account and the same clock. */
+  beside(options?: InMemoryOptions): Promise<InMemory>;
+  /** What the state holds, by key. */
+  readonly kept: Map<string, Uint8Array>;
   close(): Promise<void>;
 }
 
 export interface InMemoryOptions {
   readonly args?: readonly string[];
   /** Wraps AWS, to count or to fail. */
-  readonly wrap?: (aws: Aws) => Aws;
+  readonly wrap?: (aws: Aws, clock: Clock) => Aws;
+  /** When the store writes its checkpoints, where that is not the usual. */
+  readonly limits?: StoreOptions["limits"];
   /** Wraps the store, to fail. */
   readonly wrapStore?: (store: Store) => Store;
   /** Security scanners, as if they were installed. */
   readonly scan?: Scan;
+  /** Wraps what the state is kept on, to fail. */
+  readonly wrapDriver?: (driver: StateDriver) => StateDriver;
+  readonly owner?: Partial<Owner>;
+  /** What this process can prove about others; without it only a heartbeat that stands still does. */
+  readonly liveness?: Liveness;
+  /** Another clock, other numbers, another process than this file's. */
+  readonly machine?: { readonly clock: Clock; readonly ids: Ids; readonly owner: Owner };
 }
 
-export async function inMemory({
-  args = [],
-  wrap = (aws) => aws,
-  wrapStore = (store) => store,
-  scan = async () => [],
-}: InMemoryOptions = {}): Promise<InMemory> {
+export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory> {
   let now = Date.parse("2026-11-21T10:00:00Z");
   const waiting = new Set<{ readonly milliseconds: number; over(): void }>();
   const watchers = new Set<() => void>();
-  const clock: Clock = {
+  const clock: Clock = options.machine?.clock ?? {
     now: () => new Date(now),
+    monotonic: () => now,
     // Nobody waits in a test: whoever would sleep goes on at once, unless the work beside it is to win the race.
     sleep: (milliseconds, signal) =>
       new Promise((resolve, reject) => {
@@ -62,62 +75,73 @@ export async function inMemory({
         }
       }),
   };
-  const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
-  const owner = { host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" };
-  const { config } = loadConfig(["--sandbox", ...args], {});
+  const ids: Ids = options.machine?.ids ?? { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
   const world = memoryStore();
+  const kept = new Map<string, Uint8Array>();
   const log = () => {};
-  const store = wrapStore(await openStore({ driver: memoryDriver(), clock, ids, owner, user: "tester", log }));
-  const aws = wrap(createSandboxAws({ store: world, clock, log }));
-  const app = createApp({
-    config,
-    version: "0.0.0",
-    aws,
-    store,
-    clock,
-    ids,
-    log,
-    owner,
-    liveness: () => "alive",
-    scan,
-  });
-  const [near, far] = InMemoryTransport.createLinkedPair();
-  const client = new Client({ name: "test", version: "1" });
-  await Promise.all([createServer(app).connect(far), client.connect(near)]);
-  return {
-    call: async (name, given = {}) => {
-      const { structuredContent, isError } = await client.callTool({ name, arguments: given });
-      return { ...(structuredContent as object), ...(isError ? { isError } : {}) };
-    },
-    async subscribe(uri) {
-      const updated: string[] = [];
-      client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
-      await client.subscribeResource({ uri });
-      return updated;
-    },
-    outsider: outsider(world, clock),
-    async edit(change) {
-      const held = (await world.load())!;
-      change(held.regions[SANDBOX_REGION]!);
-      await world.save(held);
-    },
-    waitedFor: (milliseconds) =>
-      new Promise((resolve) => {
-        const look = () => {
-          const waiter = [...waiting].find((one) => one.milliseconds === milliseconds);
-          if (!waiter) return;
-          waiting.delete(waiter);
-          watchers.delete(look);
-          now += milliseconds;
-          waiter.over();
-          resolve();
-        };
-        watchers.add(look);
-        look();
-      }),
-    pass: (milliseconds) => {
-      now += milliseconds;
-    },
-    close: () => client.close(),
-  };
+
+  async function start({
+    args = [],
+    limits = {},
+    wrap = (aws) => aws,
+    wrapStore = (store) => store,
+    wrapDriver = (driver) => driver,
+    scan = async () => [],
+    owner: who = {},
+    liveness = () => "unknown",
+    machine,
+  }: InMemoryOptions): Promise<InMemory> {
+    const owner = machine?.owner ?? {
+      ...{ host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" },
+      ...who,
+    };
+    const { config } = loadConfig(["--sandbox", ...args], {});
+    const driver = wrapDriver(memoryDriver(kept));
+    const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness, limits }));
+    const aws = wrap(createSandboxAws({ store: world, clock, log }), clock);
+    const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, scan });
+    const [near, far] = InMemoryTransport.createLinkedPair();
+    const client = new Client({ name: "test", version: "1" });
+    await Promise.all([createServer(app).connect(far), client.connect(near)]);
+    return {
+      call: async (name, given = {}) => {
+        const { structuredContent, isError } = await client.callTool({ name, arguments: given });
+        return { ...(structuredContent as object), ...(isError ? { isError } : {}) };
+      },
+      async subscribe(uri) {
+        const updated: string[] = [];
+        client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
+        await client.subscribeResource({ uri });
+        return updated;
+      },
+      outsider: outsider(world, clock),
+      async edit(change) {
+        const held = (await world.load())!;
+        change(held.regions[SANDBOX_REGION]!);
+        await world.save(held);
+      },
+      waitedFor: (milliseconds) =>
+        new Promise((resolve) => {
+          const look = () => {
+            const waiter = [...waiting].find((one) => one.milliseconds === milliseconds);
+            if (!waiter) return;
+            waiting.delete(waiter);
+            watchers.delete(look);
+            now += milliseconds;
+            waiter.over();
+            resolve();
+          };
+          watchers.add(look);
+          look();
+        }),
+      pass: (milliseconds) => {
+        now += milliseconds;
+      },
+      beat: () => app.heartbeat(),
+      beside: (more = {}) => start(more),
+      kept,
+      close: () => client.close(),
+    };
+  }
+  return start(options);
 }

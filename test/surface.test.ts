@@ -64,6 +64,10 @@ describe("tools/list", () => {
       "state_history",
       "state_drift",
       "state_rollback",
+      "state_save",
+      "state_load",
+      "state_verify",
+      "state_export",
     ]);
     await some.close();
   });

@@ -1,10 +1,10 @@
 // Changes: apply one by its token, look at them, cancel one.
 
 import { z } from "zod";
-import { type Change, type State, securityView, stepView } from "../src/core/change.js";
-import { OpsError } from "../src/core/errors.js";
-import type { JsonObject } from "../src/core/json.js";
+import { type Change, type ChangeStep, type State, securityView, stepView } from "../src/core/change.js";
+import { isObject, type JsonObject, looksSecret, redact } from "../src/core/json.js";
 import { domain, gate, read } from "../src/core/tool.js";
+import { readerOf } from "../src/session.js";
 
 const ChangeId = z.string().regex(/^ch_[0-9a-z]+$/, "must look like ch_1a");
 const STATES = ["planned", "applying", "applied", "failed", "unknown", "cancelled", "expired"] as const;
@@ -51,6 +51,8 @@ export function viewOf(change: Change, state: State, now: Date): JsonObject {
               ...(operation.requestToken ? { requestToken: operation.requestToken } : {}),
               ...(operation.error ? { error: { ...operation.error } } : {}),
               ...(operation.because ? { because: operation.because } : {}),
+              ...(operation.parkedAt ? { parkedAt: operation.parkedAt } : {}),
+              ...(operation.resolved ? { resolved: { ...operation.resolved } } : {}),
             },
           ]
         : [];
@@ -137,13 +139,16 @@ const list = read({
     const all = [...state.changes.values()].reverse().map((change) => viewOf(change, state, now));
     const fitting = states ? all.filter((view) => (states as readonly unknown[]).includes(view.state)) : all;
     const rows = fitting.slice(0, limit).map(({ steps: _steps, facts: _facts, ...row }) => row);
-    return { data: { count: rows.length, notShown: fitting.length - rows.length, changes: rows } };
+    // How those ended that a large store leaves to its archive is not known here: they count where no state is asked for.
+    const older = states ? 0 : (state.spilled?.changes ?? 0);
+    return { data: { count: rows.length, notShown: fitting.length - rows.length + older, changes: rows } };
   },
 });
 
 const cancel = gate({
-  title: "Cancel a planned change",
-  description: "Cancel a change that has not been applied; its token dies. AWS is not touched.",
+  title: "Cancel a change",
+  description:
+    "Cancel a change that has not been applied: its token dies and AWS is not touched. Of one under way in Cloud Control, AWS is asked to stop the request; what it did until then stays, and the answer says how it ended.",
   scope: "region",
   changesAws: false,
   foreignText: false,
@@ -151,9 +156,119 @@ const cancel = gate({
   output: z.object({ change: View }),
   async run({ changeId }, ports) {
     const change = await ports.cancel(changeId);
-    if (change.state !== "cancelled") throw new OpsError("internal", `${changeId} was not cancelled.`);
     return { data: { change: viewOf(change, ports.state, ports.now) } };
   },
 });
 
-export const changes = domain("changes", { apply, get, list, cancel }, ["apply", "get"]);
+const resolve = gate({
+  title: "Decide a parked operation",
+  description:
+    "End an operation that `parked` names: its call was sent, nothing proves what became of it, and its resource is held. `import`: what live AWS shows is its outcome (`identifier`: what a create made). `clear`: it was not carried out; refused if live plainly shows it was. `retry`: as clear, and answers how to plan it again. `record`: the signed outcome of an `unrecordedOutcome`. Ask the user first. AWS is read, never changed.",
+  scope: "region",
+  changesAws: false,
+  foreignText: true,
+  input: z.object({
+    changeId: ChangeId.optional(),
+    operationId: z
+      .string()
+      .regex(/^op_[0-9a-z]+$/, "must look like op_1b")
+      .optional(),
+    choice: z.enum(["import", "clear", "retry"]).optional(),
+    reason: z.string().min(1).max(1024).describe("Why, for the record"),
+    identifier: z.string().min(1).max(1024).optional().describe("For import of a create: what AWS calls it"),
+    record: z.string().min(1).max(8192).optional().describe("To the letter"),
+  }),
+  output: z.object({
+    ok: z.boolean(),
+    operationId: z.string(),
+    change: View,
+    resources: z.array(z.record(z.string(), z.unknown())),
+  }),
+  async run(decision, ports) {
+    const { change, step, operationId, state, resources, notes } = await ports.resolve(decision);
+    return {
+      data: {
+        ok: true,
+        operationId,
+        ...(notes.length > 0 ? { notes: [...notes] } : {}),
+        resources: resources.map((resource) => ({
+          type: resource.ref.type,
+          id: resource.ref.id,
+          region: resource.ref.region,
+          revision: ports.revision(resource),
+          properties: resource.content,
+        })),
+        change: viewOf(change, state, ports.now),
+        ...(decision.choice === "retry" ? planAgain(change, step) : {}),
+      },
+      seen: resources,
+    };
+  },
+});
+
+/** What a plan tool was asked for, as far as it follows from the step it made: tool → its arguments. */
+const ASKED: Readonly<Record<string, (step: ChangeStep) => JsonObject>> = {
+  "resources.create": ({ ref, desired = {} }) => ({ type: ref.type, properties: desired }),
+  "resources.update": ({ ref, desired = {} }) => ({ type: ref.type, identifier: ref.id, properties: desired }),
+  "resources.delete": ({ ref }) => ({ type: ref.type, identifier: ref.id }),
+  "instances.terminate": ({ ref }) => ({ instanceIds: [ref.id] }),
+  "instances.launch": ({ input, desired = {} }) => ({
+    ...picked(input, {
+      imageId: "ImageId",
+      instanceType: "InstanceType",
+      count: "MinCount",
+      subnetId: "SubnetId",
+      securityGroupIds: "SecurityGroupIds",
+      keyName: "KeyName",
+      userData: "UserData",
+    }),
+    ...picked(desired, { tags: "tags" }),
+  }),
+};
+
+const picked = (from: JsonObject, names: Readonly<Record<string, string>>): JsonObject =>
+  Object.fromEntries(
+    Object.entries(names).flatMap(([name, source]) => (from[source] === undefined ? [] : [[name, from[source]]])),
+  );
+
+/**
+ * The calls that plan a step anew: a fresh read of what it is about, then the plan. What the step does not tell, and
+ * secrets, which are not kept, have to be given again.
+ */
+function planAgain(change: Change, step: ChangeStep): JsonObject {
+  const read = readerOf(step);
+  const asked = ASKED[change.tool];
+  const giveAgain: string[] = [];
+  const known = redact(
+    asked ? asked(step) : step.ref.id === "" ? {} : read.arguments,
+    (path, name) => {
+      const secret = looksSecret(name) || name === "$secret";
+      if (secret) giveAgain.push(path.replace(/\/\$secret$/, ""));
+      return secret;
+    },
+    () => null,
+  );
+  const plan = {
+    tool: change.tool,
+    arguments: { ...without(known as JsonObject, giveAgain), intent: change.intent, region: change.region },
+  };
+  return {
+    next: step.ref.id === "" ? [plan] : [{ ...read }, plan],
+    planned: stepView(step),
+    ...(giveAgain.length > 0 ? { giveAgain } : {}),
+    ...(asked ? {} : { incomplete: `Give ${change.tool} the rest of its arguments from \`planned\`.` }),
+  };
+}
+
+/** The document without what stands at these pointers. */
+function without(document: JsonObject, pointers: readonly string[], at = ""): JsonObject {
+  return Object.fromEntries(
+    Object.entries(document).flatMap(([key, member]) => {
+      const here = `${at}/${key}`;
+      if (pointers.includes(here)) return [];
+      return [[key, isObject(member) ? without(member as JsonObject, pointers, here) : member]];
+    }),
+  );
+}
+
+export const changes = domain("changes", { apply, get, list, cancel, resolve }, ["apply", "get"]);

@@ -2,13 +2,15 @@
 
 import { z } from "zod";
 import type { ChangeStep, ResourceRef, Seen } from "../src/core/change.js";
-import type { ResourceSchema } from "../src/core/content.js";
+import { type ResourceSchema, sourceOf } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
 import { type JsonObject, valueAt } from "../src/core/json.js";
 import type { AwsReader } from "../src/core/ports.js";
+import { OPERATION_MARK, type Tags, tagsOf, withTags } from "../src/core/tags.js";
 import { domain, plan, read } from "../src/core/tool.js";
 import { updateStep } from "../state/converge.js";
+import { envelopeAt } from "../state/envelopes.js";
 import { mergeDesired, patchFor } from "../state/patch.js";
 
 const Type = z
@@ -49,15 +51,15 @@ const list = read({
     nextCursor: z.string().optional(),
   }),
   async run({ type, model, cursor }, { aws, now }) {
-    const schema = await aws.schema(type);
-    const missing = schema.listRequires.find((field) => !(model && field in model));
-    if (missing) {
-      throw new OpsError("validation_error", `Listing ${type} needs ${missing} in \`model\`.`, {
-        field: `model.${missing}`,
-      });
-    }
+    const missing = missingOf(await aws.schema(type), model);
+    if (missing) throw listNeeds(type, missing);
     const scope = { type, model, account: aws.account, region: aws.region };
-    const page = await aws.resources(type, model as JsonObject | undefined, cursor && decodeCursor(cursor, scope, now));
+    const page = await aws
+      .resources(type, model as JsonObject | undefined, cursor && decodeCursor(cursor, scope, now))
+      .catch((error: unknown) => {
+        const named = error instanceof OpsError && NAMED_FIELD.exec(String(error.details.awsMessage));
+        throw named ? listNeeds(type, [named[1]!], error) : error;
+      });
     return {
       data: {
         type,
@@ -68,6 +70,27 @@ const list = read({
     };
   },
 });
+
+/** How Cloud Control names a field that a list handler misses. */
+const NAMED_FIELD = /Required property: \[#?\/?([A-Za-z0-9]+)/;
+
+/** The fields a list needs and was not given: all of `listRequires`, and all of one of the alternatives. */
+function missingOf(
+  { listRequires, listRequiresOneOf = [] }: ResourceSchema,
+  model: Readonly<Record<string, unknown>> = {},
+): readonly string[] | null {
+  const lacks = (fields: readonly string[]) => fields.filter((field) => (model[field] ?? "") === "");
+  const missing = lacks(listRequires);
+  if (missing.length > 0) return missing;
+  const alternatives = listRequiresOneOf.map(lacks);
+  return alternatives.length === 0 || alternatives.some((fields) => fields.length === 0) ? null : alternatives[0]!;
+}
+
+const listNeeds = (type: string, [field = "", ...more]: readonly string[], cause?: OpsError): OpsError =>
+  new OpsError("validation_error", `Listing ${type} needs ${[field, ...more].join(", ")} in \`model\`: its parent.`, {
+    field: `model.${field}`,
+    ...(cause && { details: cause.details, cause }),
+  });
 
 const get = read({
   title: "Get a resource",
@@ -92,13 +115,14 @@ const get = read({
 const schema = read({
   title: "Get a resource type's schema",
   description:
-    "The schema of a type, trimmed: identifier, required, create-only, read-only and write-only properties, and each top-level property in a line. `source` says whether it is AWS's registry or built in.",
+    "The schema of a type, trimmed: identifier, required, create-only, read-only and write-only properties, and each top-level property in a line. Also references, time limits and what may replace. `source` says whether it is AWS's registry or the table shipped with this version, which is less certain.",
   scope: "region",
   foreignText: false,
   input: z.object({ type: Type }),
   output: z.object({ schema: z.record(z.string(), z.unknown()) }),
   async run({ type }, { aws }) {
-    return { data: { schema: { ...(await aws.schema(type)) } as unknown as JsonObject } };
+    const facts = await aws.schema(type);
+    return { data: { schema: { ...facts, ...sourceOf(facts) } as unknown as JsonObject } };
   },
 });
 
@@ -109,9 +133,9 @@ const create = plan({
   scope: "region",
   basedOn: "none",
   input: z.object({ type: Type, properties: Properties }),
-  async propose({ type, properties }, { aws }) {
+  async propose({ type, properties }, { aws, mode }) {
     const facts = await aws.schema(type);
-    const desired = properties as JsonObject;
+    const desired = withTags(properties as JsonObject, facts.tags, mode.defaultTags ?? {});
     const missing = facts.required.find((name) => !(name in desired));
     if (missing)
       throw new OpsError("validation_error", `${type} needs ${missing}.`, { field: `properties.${missing}` });
@@ -131,7 +155,7 @@ const create = plan({
     const step: ChangeStep = {
       service: "cloudcontrol",
       operation: "CreateResource",
-      input: { TypeName: type, DesiredState: desired },
+      input: { TypeName: type, DesiredState: mode.defaultTags ? withTags(desired, facts.tags, MARK) : desired },
       ref: refOf(aws, type, id),
       reader: "cloudcontrol",
       kind: "create",
@@ -140,7 +164,13 @@ const create = plan({
       touches: [""],
       desired,
     };
-    return { summary: `Create ${type}${id ? ` ${id}` : ""}`, steps: [step], warnings: sourceWarning(facts) };
+    const tagsAdded = added(properties as JsonObject, desired);
+    return {
+      summary: `Create ${type}${id ? ` ${id}` : ""}`,
+      steps: [step],
+      warnings: sourceWarning(facts),
+      facts: { schema: sourceOf(facts), ...(Object.keys(tagsAdded).length > 0 ? { tagsAdded } : {}) },
+    };
   },
 });
 
@@ -167,22 +197,36 @@ const update = plan({
       desired,
       schema: facts,
       ...(managed ? { declaredBefore: managed.desired } : {}),
+      stored: (path, print) => envelopeAt(managed?.envelopes, path, print) !== undefined,
     });
     if (patch.replacements.length > 0) {
-      throw new OpsError(
-        "replacement_needed",
-        `${patch.replacements.join(", ")} of ${type} can only be set when it is created. Nothing was planned: a replacement is a new resource, then the old one's deletion.`,
-        { field: `properties${patch.replacements[0]}`, details: { createOnly: patch.replacements } },
+      throw replacement(
+        facts,
+        identifier,
+        patch.replacements,
+        mergeDesired(managed?.desired ?? {}, desired, facts),
+        aws,
       );
     }
     if (patch.noChange) {
       throw new OpsError("nothing_to_change", `${type} ${identifier} already is as asked.`, { field: "properties" });
     }
+    if (patch.needsSecret.length > 0) throw dropsSecret(type, patch.needsSecret);
     const step = updateStep({ ref: refOf(aws, type, identifier), live, target, desired, patch: patch.patch });
     return {
       summary: `Update ${type} ${identifier}`,
       steps: [step],
-      warnings: sourceWarning(facts),
+      warnings: [
+        ...sourceWarning(facts),
+        ...(facts.writeOnlyKnown === false && facts.source !== "none"
+          ? [`Which properties of ${type} AWS never shows is not known here: an update may drop what they hold.`]
+          : []),
+        ...patch.conditional.map(
+          (path) => `Possible interruption or replacement: AWS may replace ${type} for ${path}.`,
+        ),
+        ...patch.givenUp.map((path) => `${path} is given up: AWS keeps only one of its kind.`),
+      ],
+      facts: { schema: sourceOf(facts) },
     };
   },
 });
@@ -196,6 +240,7 @@ const remove = plan({
   input: z.object({ type: Type, identifier: Identifier }),
   async propose({ type, identifier }, { aws }) {
     const live = await existing(aws, type, identifier);
+    const facts = await aws.schema(type);
     const step: ChangeStep = {
       service: "cloudcontrol",
       operation: "DeleteResource",
@@ -207,9 +252,21 @@ const remove = plan({
       after: null,
       touches: [""],
     };
-    return { summary: `Delete ${type} ${identifier}`, steps: [step], warnings: [] };
+    return {
+      summary: `Delete ${type} ${identifier}`,
+      steps: [step],
+      warnings: facts.stateful ? [`${type} holds data. Cloud Control takes no backup before it deletes.`] : [],
+      facts: { schema: sourceOf(facts) },
+    };
   },
 });
+
+const dropsSecret = (type: string, paths: readonly string[]): OpsError =>
+  new OpsError(
+    "validation_error",
+    `An update of ${type} drops ${paths.join(", ")} unless it is repeated: AWS never shows the value and it is not stored here. Nothing was planned. Ask the user for it and give it in \`properties\`, or null to let it go.`,
+    { field: `properties${paths[0]}`, details: { needsSecret: [...paths] } },
+  );
 
 async function existing(aws: AwsReader, type: string, identifier: string): Promise<JsonObject> {
   const properties = await aws.resource(type, identifier);
@@ -245,11 +302,43 @@ function refuseReadOnly(facts: ResourceSchema, desired: JsonObject): void {
   }
 }
 
+/** The mark whose value the executor fills in: by it a create whose answer was lost is found again. */
+const MARK: Tags = { [OPERATION_MARK]: "" };
+
+function added(given: JsonObject, desired: JsonObject): JsonObject {
+  const own = tagsOf(given);
+  return Object.fromEntries(Object.entries(tagsOf(desired)).filter(([key]) => !Object.hasOwn(own, key)));
+}
+
+/** No patch sets a create-only property: the way is a new resource, then the old one's deletion, each its own plan. */
+function replacement(
+  { type, primaryIdentifier, stateful }: ResourceSchema,
+  identifier: string,
+  paths: readonly string[],
+  properties: JsonObject,
+  aws: AwsReader,
+): OpsError {
+  const named = primaryIdentifier.some((path) => valueAt(properties, path) !== undefined && !paths.includes(path));
+  const data = stateful ? " Its data does not move with it." : "";
+  return new OpsError(
+    "replacement_needed",
+    `${paths.join(", ")} of ${type} can only be set when it is created. Nothing was planned: this is a replacement. Create the new resource${named ? " under another name" : ""}, move to it what uses the old one, then delete the old one.${data}`,
+    {
+      field: `properties${paths[0]}`,
+      details: { createOnly: paths, ...(stateful && { stateful }) },
+      next: [
+        { tool: "resources.create", arguments: { type, properties, region: aws.region } },
+        { tool: "resources.delete", arguments: { type, identifier, region: aws.region } },
+      ],
+    },
+  );
+}
+
 const sourceWarning = (facts: ResourceSchema): string[] =>
   facts.source === "registry"
     ? []
     : [
-        `The schema of ${facts.type} is ${facts.source === "none" ? "not known" : "the built-in one"}: AWS itself may refuse the plan.`,
+        `The schema of ${facts.type} is ${facts.source === "none" ? "not known" : "the one shipped with this version"}, for AWS's registry did not answer: AWS itself may refuse the plan.`,
       ];
 
 export const resources = domain("resources", { list, get, schema, create, update, delete: remove }, [

@@ -2,17 +2,19 @@
 
 import { z } from "zod";
 import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type State } from "../src/core/change.js";
-import { isGone, type ResourceSchema, volatileOf } from "../src/core/content.js";
+import { isGone, type ResourceSchema, sourceOf, volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import { diff, type Json, type JsonObject, propertyOf } from "../src/core/json.js";
 import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/core/ports.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";
 import { authorView, questionOf, withAuthors, worseFirst } from "../state/attribution.js";
-import { converge } from "../state/converge.js";
+import { type Converged, converge } from "../state/converge.js";
 import { type DriftReport, driftOf } from "../state/drift.js";
+import { envelopeAt } from "../state/envelopes.js";
 import { claims } from "../state/fold.js";
 import { findResource, history as historyOf, previous } from "../state/lineage.js";
 import { rollbackTo } from "../state/rollback.js";
+import { record } from "./state/record.js";
 
 const Identifier = z
   .string()
@@ -59,16 +61,17 @@ const history = read({
     notShown: z.number(),
     lineage: z.array(Document),
   }),
-  async run({ identifier, type, limit }, { aws, state }) {
+  async run({ identifier, type, limit }, { aws, state, lineage }) {
     const resource = managed(state, aws, identifier, type);
-    const shown = resource.lineage.slice(-limit);
+    const entries = await lineage(resource.rid);
+    const shown = entries.slice(-limit);
     return {
       data: {
         rid: resource.rid,
         alias: resource.alias,
         deleted: resource.deleted,
-        entries: resource.lineage.length,
-        notShown: resource.lineage.length - shown.length,
+        entries: entries.length,
+        notShown: entries.length - shown.length,
         lineage: shown.map(entryView),
         drift: { ...resource.drift },
       },
@@ -253,13 +256,14 @@ const rollback = plan({
     to: z.string().min(1).describe("An execution token from state.history, or previous"),
     undoOthers: z.boolean().default(false).describe("Also undo what others changed since"),
   }),
-  async propose({ identifier, type, to, undoOthers }, { aws, state, basedOn }) {
-    const resource = managed(state, aws, identifier, type);
+  async propose({ identifier, type, to, undoOthers }, { aws, state, lineage, basedOn }) {
+    const held = managed(state, aws, identifier, type);
+    const resource = { ...held, lineage: await lineage(held.rid) };
     const { ref, reader } = resource;
     const schema = await schemaOf(aws, resource);
     const read = await aws.content(ref, reader);
     const live = isGone(ref.type, read) ? null : read;
-    const found = to === "previous" ? previous(state, resource.rid, live) : null;
+    const found = to === "previous" ? previous(state, resource.rid, live, resource.lineage) : null;
     if (to === "previous" && !found) {
       throw new OpsError("no_history", `The lineage of ${ref.id} holds no earlier version that differs from live.`, {
         field: "to",
@@ -268,6 +272,7 @@ const rollback = plan({
     }
     const token = found?.entry.executionToken ?? to;
     const way = rollbackTo({ resource, token, live, ...(schema ? { schema } : {}), undoOthers });
+    if (way.noChange && way.needsSecret.length > 0) throw needsSecret(resource, way.needsSecret);
     if (way.noChange) {
       throw new OpsError(
         "nothing_to_change",
@@ -278,9 +283,9 @@ const rollback = plan({
         },
       );
     }
-    const steps =
+    const { steps, warnings = [] } =
       live === null
-        ? recreate(resource, way.target, way.desired, schema)
+        ? { steps: recreate(resource, way.target, way.desired, schema) }
         : stepsTo(resource, live, way, schema, basedOn.get(ridOf(ref))?.content);
     if (steps.length === 0) {
       throw new OpsError("unsupported", `Nothing of what differs on ${ref.id} can be changed back in place.`, {
@@ -297,6 +302,7 @@ const rollback = plan({
       steps,
       rolledBackTo: token,
       warnings: [
+        ...warnings,
         ...(outside.length > 0
           ? [
               `${ref.id} was changed outside this lineage after our last change (${named(outside)}). This rollback would undo what it touches of that: ask the user.`,
@@ -310,6 +316,7 @@ const rollback = plan({
         ),
       ],
       facts: {
+        ...(schema ? { schema: sourceOf(schema) } : {}),
         resolvedTo: {
           executionToken: token,
           tool: way.entry.tool,
@@ -328,14 +335,26 @@ const rollback = plan({
 const named = (differences: readonly { readonly path: string }[]): string =>
   [...new Set(differences.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
 
+const needsSecret = ({ ref }: ManagedResource, paths: readonly string[]): OpsError =>
+  new OpsError(
+    "validation_error",
+    `This rollback has to send ${paths.join(", ")} of ${ref.id}: AWS never shows the value and it is not stored here. Nothing was planned. Ask the user for it and give it with resources.update, together with what shall go back.`,
+    {
+      field: `properties${paths[0]}`,
+      details: { needsSecret: [...paths] },
+      next: [{ tool: "resources.schema", arguments: { type: ref.type } }],
+    },
+  );
+
 function stepsTo(
-  { ref, reader, desired: declaredBefore }: ManagedResource,
+  resource: ManagedResource,
   live: JsonObject,
   way: ReturnType<typeof rollbackTo>,
   schema: ResourceSchema | undefined,
   seen: JsonObject | undefined,
-): readonly ChangeStep[] {
-  return converge({
+): Pick<Converged, "steps" | "warnings"> {
+  const { ref, reader, desired: declaredBefore, envelopes } = resource;
+  const converged = converge({
     ref,
     reader,
     live,
@@ -344,7 +363,11 @@ function stepsTo(
     declaredBefore,
     ...(schema ? { schema } : {}),
     ...(seen ? { seen } : {}),
-  }).steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
+    stored: (path, print) => envelopeAt(envelopes, path, print) !== undefined,
+  });
+  if (converged.needsSecret && converged.needsSecret.length > 0) throw needsSecret(resource, converged.needsSecret);
+  const steps = converged.steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
+  return { ...converged, steps };
 }
 
 function recreate(
@@ -384,4 +407,4 @@ function recreate(
   ];
 }
 
-export const state = domain("state", { history, drift, rollback }, ["history", "drift", "rollback"]);
+export const state = domain("state", { history, drift, rollback, ...record }, ["history", "drift", "rollback"]);

@@ -6,6 +6,8 @@ import type {
   GetResourceOutput,
   GetResourceRequestStatusInput,
   GetResourceRequestStatusOutput,
+  ListResourceRequestsInput,
+  ListResourceRequestsOutput,
   ListResourcesInput,
   ListResourcesOutput,
 } from "@aws-sdk/client-cloudcontrol";
@@ -32,7 +34,7 @@ import { OpsError } from "../core/errors.js";
 import type { Log } from "../core/ports.js";
 import { opsError } from "./errors.js";
 
-export const SERVICES = ["ec2", "sts", "cloudcontrol", "cloudformation", "cloudtrail"] as const;
+export const SERVICES = ["ec2", "sts", "cloudcontrol", "cloudformation", "cloudtrail", "kms"] as const;
 export type Service = (typeof SERVICES)[number];
 
 /** `"service:Operation"` → what goes in, what comes out. */
@@ -48,6 +50,7 @@ export interface ReadOperations {
   "cloudcontrol:GetResource": [GetResourceInput, GetResourceOutput];
   "cloudcontrol:ListResources": [ListResourcesInput, ListResourcesOutput];
   "cloudcontrol:GetResourceRequestStatus": [GetResourceRequestStatusInput, GetResourceRequestStatusOutput];
+  "cloudcontrol:ListResourceRequests": [ListResourceRequestsInput, ListResourceRequestsOutput];
   "cloudformation:DescribeType": [DescribeTypeInput, DescribeTypeOutput];
   "cloudtrail:LookupEvents": [LookupEventsRequest, LookupEventsResponse];
 }
@@ -85,10 +88,12 @@ export interface RawCall {
 export type Transport = (call: RawCall) => Promise<unknown>;
 
 const READS = /^(Describe|Get|List|Lookup)[A-Z]/;
+/** KMS computes and changes no resource; src/aws/kms.ts names them, and no reader passes them on. */
+const COMPUTES: ReadonlySet<string> = new Set(["GenerateDataKey", "Decrypt"]);
 
-/** Whether a call can change nothing: it reads, or it only asks whether it would be accepted. */
+/** Whether a call can change nothing: it reads, computes, or only asks whether it would be accepted. */
 const harmless = (operation: string, input: object): boolean =>
-  READS.test(operation) || ("DryRun" in input && input.DryRun === true);
+  READS.test(operation) || COMPUTES.has(operation) || ("DryRun" in input && input.DryRun === true);
 
 export interface ApiOptions {
   readonly region: string;
@@ -107,7 +112,9 @@ export function apiOf<M>(transport: Transport, { region, login, log, onCredentia
     } catch (cause) {
       const error = await opsError(cause, { service, operation, region, writes, login });
       if (error.code.startsWith("credentials_")) onCredentialsRefused?.();
-      log("debug", "AWS call failed", { service, operation, region, code: error.code, ...error.details });
+      // AWS's own text may repeat what it was sent.
+      const { awsMessage: _, ...facts } = error.details;
+      log("debug", "AWS call failed", { service, operation, region, code: error.code, ...facts });
       throw error;
     }
   };

@@ -57,6 +57,7 @@ const MODULES: Readonly<Record<Service, Module>> = {
   ec2: { client: "EC2Client", load: () => import("@aws-sdk/client-ec2") },
   sts: { client: "STSClient", load: () => import("@aws-sdk/client-sts") },
   cloudcontrol: { client: "CloudControlClient", load: () => import("@aws-sdk/client-cloudcontrol") },
+  kms: { client: "KMSClient", load: () => import("@aws-sdk/client-kms") },
   cloudformation: { client: "CloudFormationClient", load: () => import("@aws-sdk/client-cloudformation") },
   cloudtrail: { client: "CloudTrailClient", load: () => import("@aws-sdk/client-cloudtrail"), attempts: 1 },
 };

@@ -6,7 +6,7 @@ import { type ErrorCode, OpsError } from "../core/errors.js";
 import { isObject, type JsonObject } from "../core/json.js";
 import type { Page, Progress } from "../core/ports.js";
 import type { Api } from "./api.js";
-import { ASYNCHRONOUS } from "./error-table.js";
+import { ASYNCHRONOUS, ROLE_ERRORS, ROLE_NOT_READY } from "./error-table.js";
 import { foreign } from "./foreign.js";
 
 /** The resource model Cloud Control sends as text. */
@@ -78,9 +78,26 @@ const LONGEST_WAIT_MS = 60_000;
 function failureOf(event: ProgressEvent, kind: StepKind, hookFailed: boolean): ErrorCode {
   if (event.OperationStatus === "CANCEL_COMPLETE") return "aws_failed";
   if (hookFailed) return "aws_rejected";
-  const code = ASYNCHRONOUS[event.ErrorCode ?? ""] ?? "outcome_unknown";
+  const code = ASYNCHRONOUS[event.ErrorCode ?? ""]?.code ?? "outcome_unknown";
   const leftSomething = kind === "create" && event.Identifier !== undefined && code !== "already_exists";
   return leftSomething && code !== "outcome_unknown" ? "aws_failed" : code;
+}
+
+const roleNotReady = (kind: StepKind, awsCode: string, message: string): boolean =>
+  kind === "create" && ROLE_ERRORS.has(awsCode) && ROLE_NOT_READY.test(message);
+
+/** Whether a create was refused for a role that will be ready in a moment. */
+export const refusedForNow = ({ details }: OpsError, kind: StepKind): boolean =>
+  roleNotReady(kind, String(details.awsCode), String(details.awsMessage));
+
+/** Whether a new request may mend the failure: never after an identifier was issued, for then something was made. */
+function mendable(event: ProgressEvent, kind: StepKind, hookFailed: boolean): Progress["again"] {
+  const { ErrorCode = "", StatusMessage = "", OperationStatus } = event;
+  const made = kind === "create" && event.Identifier !== undefined;
+  if (OperationStatus !== "FAILED" || hookFailed || made) return undefined;
+  if (roleNotReady(kind, ErrorCode, StatusMessage)) return "refused";
+  if (ASYNCHRONOUS[ErrorCode]?.policy !== "again") return undefined;
+  return ErrorCode === "Throttling" ? "refused" : "unproven";
 }
 
 /**
@@ -99,12 +116,14 @@ export function progressOf(
   const message = foreign(hook?.HookStatusMessage ?? event.StatusMessage ?? "");
   const wait = event.RetryAfter && Math.min(Math.max(event.RetryAfter.getTime() - now.getTime(), 0), LONGEST_WAIT_MS);
   const awsCode = event.ErrorCode ?? (event.OperationStatus === "CANCEL_COMPLETE" ? "CANCEL_COMPLETE" : undefined);
+  const again = status === "failed" ? mendable(event, kind, hook !== undefined) : undefined;
   return {
     status,
     ...(event.Identifier !== undefined && { identifier: event.Identifier }),
     ...(awsCode !== undefined && { awsCode: foreign(awsCode, 80) }),
     ...(status === "failed" && { code: failureOf(event, kind, hook !== undefined) }),
     ...(message !== "" && { message }),
+    ...(again !== undefined && { again }),
     ...(status === "pending" && wait !== undefined && { retryAfterMs: wait }),
   };
 }
@@ -113,4 +132,33 @@ export function progressOf(
 export async function requestProgress(api: Api, requestToken: string, kind: StepKind, now: Date): Promise<Progress> {
   const output = await api.call("cloudcontrol", "GetResourceRequestStatus", { RequestToken: requestToken });
   return progressOf(output.ProgressEvent ?? {}, kind, now, output.HooksProgressEvent);
+}
+
+/** Another request that AWS is working on for the same resource, in a few pages of the newest; null where none is seen. */
+export async function requestInFlight(
+  api: Api,
+  type: string,
+  id: string,
+): Promise<{ readonly requestToken: string; readonly operation: string; readonly since?: string } | null> {
+  let NextToken: string | undefined;
+  for (let page = 0; page < 3; page++) {
+    const output = await api.call("cloudcontrol", "ListResourceRequests", {
+      MaxResults: 100,
+      ResourceRequestStatusFilter: { OperationStatuses: ["PENDING", "IN_PROGRESS", "CANCEL_IN_PROGRESS"] },
+      ...(NextToken !== undefined && { NextToken }),
+    });
+    const found = output.ResourceRequestStatusSummaries?.find(
+      ({ TypeName, Identifier }) => TypeName === type && Identifier === id,
+    );
+    if (found?.RequestToken) {
+      return {
+        requestToken: foreign(found.RequestToken, 80),
+        operation: foreign(found.Operation, 20),
+        ...(found.EventTime && { since: found.EventTime.toISOString() }),
+      };
+    }
+    NextToken = output.NextToken;
+    if (NextToken === undefined) break;
+  }
+  return null;
 }

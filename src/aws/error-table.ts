@@ -8,6 +8,22 @@ export interface ErrorRow {
   readonly write?: ErrorCode;
 }
 
+/** What is done about a refusal of Cloud Control. */
+export type Policy =
+  /** Send the identical call again, under the same client token. */
+  | "repeat"
+  /** Make a new request of it, if a read shows that nothing was made. */
+  | "again"
+  /** Another operation is at work: name it, wait, plan anew. */
+  | "wait"
+  | "plan"
+  | "ownership"
+  /** Find out from live what was done. */
+  | "unknown"
+  | "caller"
+  | "absence"
+  | "tracking";
+
 const rows = (code: ErrorCode, names: string, write?: ErrorCode): [string, ErrorRow][] =>
   names
     .trim()
@@ -60,25 +76,37 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
 /** EC2's family of `Invalid….NotFound`; other spellings of "not found" are too vague to mean absence. */
 export const NOT_FOUND = /^Invalid[A-Za-z]+\.NotFound$/;
 
-/** Cloud Control's ErrorCode of a request that ended FAILED. */
-export const ASYNCHRONOUS: Readonly<Record<string, ErrorCode>> = {
-  NotUpdatable: "replacement_needed",
-  InvalidRequest: "aws_rejected",
-  AccessDenied: "access_denied",
-  UnauthorizedTaggingOperation: "access_denied",
-  InvalidCredentials: "credentials_invalid",
-  AlreadyExists: "already_exists",
-  NotFound: "not_found",
-  ResourceConflict: "resource_busy",
-  Throttling: "throttled",
-  ServiceLimitExceeded: "aws_rejected",
-  NotStabilized: "outcome_unknown",
-  GeneralServiceException: "outcome_unknown",
-  ServiceInternalError: "outcome_unknown",
-  ServiceTimeout: "outcome_unknown",
-  NetworkFailure: "outcome_unknown",
-  InternalFailure: "outcome_unknown",
+/**
+ * Cloud Control's ErrorCode of a request that ended FAILED. `again` of a request that was refused before it did anything
+ * needs no identifier to be sure; of an internal failure it needs a read that shows nothing.
+ */
+export const ASYNCHRONOUS: Readonly<Record<string, { readonly code: ErrorCode; readonly policy: Policy }>> = {
+  NotUpdatable: { code: "replacement_needed", policy: "plan" },
+  InvalidRequest: { code: "aws_rejected", policy: "plan" },
+  AccessDenied: { code: "access_denied", policy: "caller" },
+  UnauthorizedTaggingOperation: { code: "access_denied", policy: "caller" },
+  InvalidCredentials: { code: "credentials_invalid", policy: "caller" },
+  ServiceLimitExceeded: { code: "aws_rejected", policy: "caller" },
+  AlreadyExists: { code: "already_exists", policy: "ownership" },
+  NotFound: { code: "not_found", policy: "absence" },
+  ResourceConflict: { code: "resource_busy", policy: "wait" },
+  Throttling: { code: "throttled", policy: "again" },
+  ServiceInternalError: { code: "outcome_unknown", policy: "again" },
+  InternalFailure: { code: "outcome_unknown", policy: "again" },
+  NetworkFailure: { code: "outcome_unknown", policy: "again" },
+  NotStabilized: { code: "outcome_unknown", policy: "unknown" },
+  GeneralServiceException: { code: "outcome_unknown", policy: "unknown" },
+  ServiceTimeout: { code: "outcome_unknown", policy: "unknown" },
 };
+
+/** A service that cannot assume a new role yet, in the words of its handler: seconds later it can. */
+export const ROLE_NOT_READY = /sts:AssumeRole|\brole\b[\s\S]{0,300}\bassum|\bassum[\s\S]{0,300}\brole\b/i;
+/** The codes under which handlers report it. */
+export const ROLE_ERRORS: ReadonlySet<string> = new Set([
+  "GeneralServiceException",
+  "InvalidRequest",
+  "InvalidRequestException",
+]);
 
 /** Failures that come before a connection stands: the request has not left this machine. */
 export const NOT_CONNECTED: ReadonlySet<string> = new Set([

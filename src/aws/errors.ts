@@ -121,7 +121,7 @@ const SENTENCES: Partial<Record<ErrorCode, Sentence>> = {
   already_exists: () =>
     "AWS already has a resource of this name and it was left alone. Import it or choose another name.",
   resource_busy: () =>
-    "AWS is still working on this resource for somebody else; nothing was changed. Call again later.",
+    "AWS is at work on this resource for another request; nothing was changed. Wait until that has ended, read the resource, then plan again.",
   replacement_needed: () =>
     "AWS cannot change this property of an existing resource; nothing was changed. A new resource has to take its place.",
   unsupported: (_, action) =>
@@ -130,6 +130,23 @@ const SENTENCES: Partial<Record<ErrorCode, Sentence>> = {
     `AWS refused ${action} and changed nothing; \`awsCode\` and \`awsMessage\` carry its reason. Correct the request and plan again.`,
   internal: (_, action) => `${action} failed inside this server before an answer of AWS; the log has the details.`,
 };
+
+/** What is said of a code where AWS told the failure as the end of a request, and not as the answer to a call. */
+export function refusalText(
+  code: ErrorCode,
+  call: Pick<FailedCall, "service" | "operation" | "region">,
+  awsMessage: string,
+): { readonly message: string; readonly action?: string } {
+  const denied = code === "access_denied";
+  const whole: FailedCall = { ...call, writes: true, login: async () => "" };
+  const action = denied ? deniedAction(awsMessage, whole) : `${call.service}:${call.operation}`;
+  const sentence = SENTENCES[code] ?? SENTENCES.aws_rejected!;
+  // A service's handler, and not this machine, has no credentials then: no login mends it.
+  const text = code.startsWith("credentials_")
+    ? "AWS refused the credentials of the request behind Cloud Control; nothing was changed. Check the role it runs under."
+    : sentence(whole, action, "");
+  return { message: text, ...(denied && { action }) };
+}
 
 /**
  * What the log may see of a cause. The SDK's own error carries the whole request with it, and so the signature and the

@@ -33,10 +33,11 @@ import type {
 } from "@aws-sdk/client-ec2";
 import type { ChangeStep } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
-import { isObject, type Json, type JsonObject } from "../core/json.js";
+import { isObject, type Json, type JsonObject, sha256 } from "../core/json.js";
 import type { AwsWriter, Clock, Idempotency } from "../core/ports.js";
+import { OPERATION_MARK, tagsOf, withMark } from "../core/tags.js";
 import type { Answered, Api, ReadOperations } from "./api.js";
-import { requestProgress } from "./control.js";
+import { getResource, listResources, requestInFlight, requestProgress } from "./control.js";
 import { foreign } from "./foreign.js";
 import { allPages } from "./pages.js";
 
@@ -68,10 +69,7 @@ export type WholeApi = Api<ReadOperations> & Api<WriteOperations>;
 
 type WriteName = keyof WriteOperations;
 type Output<N extends WriteName> = WriteOperations[N][1] & Answered;
-interface Op {
-  readonly id: string;
-  readonly clientToken: string;
-}
+type Op = Parameters<AwsWriter["send"]>[1];
 
 interface Row<N extends WriteName> {
   readonly idempotency: Idempotency;
@@ -82,15 +80,15 @@ interface Row<N extends WriteName> {
   /** The ids of the resources it made or changed, of the type of the step. */
   readonly identifiers: (output: Output<N>, input: JsonObject) => readonly (string | undefined)[];
   readonly requestToken?: (output: Output<N>) => string | undefined;
-  /** What an operation of this id made, by the mark it left. */
-  readonly find?: (api: WholeApi, op: Op) => Promise<readonly string[]>;
+  /** What an operation of this id made, by the mark it left; null where that cannot be said. */
+  readonly find?: (api: WholeApi, op: Op, input: JsonObject) => Promise<readonly string[] | null>;
 }
 
-/** The tag by which whatever a lost call made is found again. Its value is the client token: no other store has it. */
-export const OPERATION_MARK = "aws-devops-mcp:op";
-
 const asIs = (input: JsonObject): JsonObject => input;
-const withToken = (input: JsonObject, op: Op): JsonObject => ({ ...input, ClientToken: op.clientToken });
+/** A new request gets a token that follows from the operation's, so that whoever settles it later sends the same. */
+const requestTokenOf = ({ clientToken, attempt = 0 }: Op): string =>
+  attempt === 0 ? clientToken : sha256(`${clientToken}/${attempt}`).slice(0, 32);
+const withToken = (input: JsonObject, op: Op): JsonObject => ({ ...input, ClientToken: requestTokenOf(op) });
 const listed = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? value : []);
 const ids = (value: Json | undefined): string[] => listed(value).filter((id): id is string => typeof id === "string");
 
@@ -104,6 +102,10 @@ function marked(input: JsonObject, op: Op): JsonObject {
   const others = given.filter((spec) => spec !== instance && isObject(spec) && listed(spec.Tags).length > 0);
   return { ...input, TagSpecifications: [...others, { ResourceType: "instance", Tags: [...tags, mark] }] };
 }
+
+/** A desired state planned with a mark gets this operation's. */
+const bearing = (input: JsonObject, op: Op): JsonObject =>
+  isObject(input.DesiredState) ? { ...input, DesiredState: withMark(input.DesiredState, op.clientToken) } : input;
 
 /** Documents travel as text in Cloud Control. */
 const asText = (input: JsonObject, ...names: readonly string[]): JsonObject =>
@@ -129,6 +131,36 @@ async function launchedBy(api: WholeApi, op: Op): Promise<readonly string[]> {
   };
   const tagged = await by(`tag:${OPERATION_MARK}`, op.clientToken);
   return tagged.length > 0 ? tagged : by("client-token", op.clientToken);
+}
+
+/** Resources of a type looked at one by one for a mark, at most. */
+const MOST_LOOKED_AT = 50;
+
+/**
+ * By the mark among the resources of the type. Not finding it proves nothing: not every read shows tags, and some types
+ * cannot be listed without a parent.
+ */
+async function createdBy(
+  api: WholeApi,
+  op: Op,
+  { TypeName, DesiredState }: JsonObject,
+): Promise<readonly string[] | null> {
+  const type = String(TypeName);
+  if (!isObject(DesiredState) || tagsOf(DesiredState)[OPERATION_MARK] === undefined) return null;
+  const bears = (properties: JsonObject | null): boolean =>
+    properties !== null && tagsOf(properties)[OPERATION_MARK] === op.clientToken;
+  let cursor: string | undefined;
+  let looked = 0;
+  do {
+    const page = await listResources(api, type, undefined, cursor);
+    for (const { id, properties } of page.items) {
+      if (bears(properties)) return [id];
+      if (looked++ >= MOST_LOOKED_AT) return null;
+      if (bears(await getResource(api, type, id))) return [id];
+    }
+    cursor = page.next;
+  } while (cursor !== undefined);
+  return null;
 }
 
 /** A call whose target is a state; EC2 refuses what is already so, and the target is read before it is sent again. */
@@ -168,7 +200,8 @@ const WRITES: { readonly [N in WriteName]: Row<N> } = {
   "ec2:DeleteTags": TAGS,
   "cloudcontrol:CreateResource": {
     ...PROGRESS,
-    input: (input, op) => asText(withToken(input, op), "DesiredState"),
+    input: (input, op) => asText(withToken(bearing(input, op), op), "DesiredState"),
+    find: createdBy,
   },
   "cloudcontrol:UpdateResource": {
     ...PROGRESS,
@@ -228,6 +261,34 @@ export async function preflight(api: WholeApi, step: ChangeStep): Promise<void> 
   );
 }
 
+/** Pauses before a throttled call goes out again, beyond the SDK's own attempts; the input, and so the token, is the same. */
+const THROTTLE_PAUSES_MS = [2_000, 4_000, 8_000];
+
+async function patiently(clock: Clock, call: () => Promise<object & Answered>): Promise<object & Answered> {
+  for (const pause of THROTTLE_PAUSES_MS) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof OpsError) || error.code !== "throttled") throw error;
+      await clock.sleep(pause);
+    }
+  }
+  return call();
+}
+
+/** Who else is at work on the resource of a step; null where AWS does not say. */
+const inFlightOn = (api: WholeApi, { service, ref }: ChangeStep) =>
+  service === "cloudcontrol" && ref.id !== ""
+    ? requestInFlight(api, ref.type, ref.id).catch(() => null)
+    : Promise.resolve(null);
+
+async function withInFlight(api: WholeApi, step: ChangeStep, error: unknown): Promise<unknown> {
+  if (!(error instanceof OpsError) || error.code !== "resource_busy") return error;
+  const inFlight = await inFlightOn(api, step);
+  if (!inFlight) return error;
+  return new OpsError(error.code, error.message, { details: { ...error.details, inFlight }, cause: error });
+}
+
 export function executor(api: WholeApi, clock: Clock): AwsWriter {
   return {
     idempotency: (step) => rowOf(step).idempotency,
@@ -236,12 +297,11 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
       if (signal?.aborted) {
         throw new OpsError("aws_unavailable", "The call was cancelled before it was sent; nothing was changed.");
       }
-      const output: object & Answered = await untyped(api)(
-        step.service,
-        step.operation,
-        row.input(step.input, op),
-        signal && { signal },
-      );
+      const output = await patiently(clock, () =>
+        untyped(api)(step.service, step.operation, row.input(step.input, op), signal && { signal }),
+      ).catch(async (error: unknown) => {
+        throw await withInFlight(api, step, error);
+      });
       const requestToken = row.requestToken?.(output);
       const awsRequestId = output.$metadata?.requestId;
       return {
@@ -250,10 +310,15 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
         ...(awsRequestId !== undefined && { awsRequestId: foreign(awsRequestId, 80) }),
       };
     },
-    poll: (step, requestToken) => requestProgress(api, requestToken, step.kind, clock.now()),
+    async poll(step, requestToken) {
+      const progress = await requestProgress(api, requestToken, step.kind, clock.now());
+      if (progress.code !== "resource_busy") return progress;
+      const inFlight = await inFlightOn(api, step);
+      return inFlight ? { ...progress, inFlight } : progress;
+    },
     async find(step, op) {
       const { find } = rowOf(step);
-      return find ? find(api, op) : null;
+      return find ? find(api, op, step.input) : null;
     },
   };
 }

@@ -2,12 +2,13 @@
 // resolved or opened before the first call.
 
 import { OpsError } from "../core/errors.js";
-import type { Aws, AwsReader, Clock, Log } from "../core/ports.js";
+import type { Aws, AwsReader, Clock, Kms, Log } from "../core/ports.js";
 import { type ApiOptions, apiOf, readOnly, type Transport } from "./api.js";
 import { awsClients, type Credentials } from "./clients.js";
 import { opsError } from "./errors.js";
 import { executor, preflight, type WholeApi } from "./executor.js";
 import { identityOf } from "./identity.js";
+import { kmsOf } from "./kms.js";
 import { type Pace, pace } from "./pace.js";
 import { defaultRegion, type Env, profileName, renewal } from "./profile.js";
 import { awsReader } from "./reader.js";
@@ -89,6 +90,16 @@ function awsOf(place: Place): Aws {
 
 /** @example const aws = createAws({ env: process.env, version: "1.0.0", clock, log }); // opens nothing */
 export function createAws(options: AwsOptions): Aws {
+  return awsOf(placeOf(options));
+}
+
+/** The key service for the store's own keys. Opens nothing before its first call. */
+export function createKms(options: AwsOptions): Kms {
+  const { transport, region, api } = placeOf(options);
+  return kmsOf((here) => apiOf(transport, { ...api, region: here }), region);
+}
+
+function placeOf(options: AwsOptions): Place {
   const { env, region, roleArn, version, clock, log } = options;
   const profile = profileName(options.profile, env);
   const home = () => defaultRegion(region, profile, env);
@@ -100,7 +111,7 @@ export function createAws(options: AwsOptions): Aws {
     ...(profile !== undefined && { profile }),
     ...(roleArn !== undefined && { roleArn }),
   });
-  return awsOf({
+  return {
     transport: clients.transport,
     credentials: clients.credentials,
     region: home,
@@ -108,7 +119,7 @@ export function createAws(options: AwsOptions): Aws {
     api: { login: () => renewal(profile, env), log, onCredentialsRefused: clients.forget },
     close: clients.close,
     ...(roleArn !== undefined && { roleArn }),
-  });
+  };
 }
 
 export interface SandboxOptions {

@@ -1,188 +1,116 @@
-// The resource types whose rules are shipped with this version, for when AWS's registry cannot be asked. Data, written
-// by hand from the registry's schemas; `*` stands for an array index.
+// The schema table shipped with this version: rules of every published resource type, for when AWS's registry cannot be
+// asked, and references, statefulness and ARNs that the registry does not give. Loaded and inflated at first use.
 
+import { gunzipSync } from "node:zlib";
 import type { ResourceSchema } from "../core/content.js";
+import { OVERLAY } from "./schema-overlay.js";
 
-type Built = Omit<ResourceSchema, "type" | "source">;
-type Property = { readonly type: string; readonly description?: string };
+/** One type in the table. Pointers start at the properties; `*` stands for an array index or a map's key. */
+interface Row {
+  /** Primary identifier. */
+  readonly i?: readonly string[];
+  /** Top-level properties: name → type. */
+  readonly p?: Readonly<Record<string, string>>;
+  /** Required top-level properties. */
+  readonly q?: readonly string[];
+  /** Read-only. */
+  readonly r?: readonly string[];
+  /** Create-only, and what may be. */
+  readonly c?: readonly string[];
+  readonly m?: readonly string[];
+  /** The tag property and its shape. */
+  readonly t?: readonly [string, "list" | "map" | "asg"];
+  /** Defaults, as JSON text where they are JSON. */
+  readonly d?: Readonly<Record<string, string>>;
+  /** References: property → types and the property of theirs that it names. */
+  readonly f?: Readonly<Record<string, readonly (readonly [string, string])[]>>;
+  /** Holds data. */
+  readonly s?: true;
+  /** ARN template. */
+  readonly a?: string;
+  /** Kind of scrutiny a change of the type, or of a property, deserves. */
+  readonly z?: string;
+  readonly y?: Readonly<Record<string, string>>;
+}
 
-const of = (type: string, description?: string): Property =>
-  description === undefined ? { type } : { type, description };
-const TAG_LIST = { property: "Tags", shape: "list" } as const;
+interface Table {
+  /** What the table was made from: package and version. */
+  readonly source: string;
+  readonly types: Readonly<Record<string, Row>>;
+}
 
-export const BUILT_IN: Readonly<Record<string, Built>> = {
-  "AWS::S3::Bucket": {
-    primaryIdentifier: ["/BucketName"],
-    readOnly: ["/Arn", "/DomainName", "/DualStackDomainName", "/RegionalDomainName", "/WebsiteURL"],
-    writeOnly: ["/AccessControl"],
-    createOnly: ["/BucketName"],
-    required: [],
-    unordered: [
-      "/Tags",
-      "/AnalyticsConfigurations",
-      "/CorsConfiguration/CorsRules/*/AllowedHeaders",
-      "/CorsConfiguration/CorsRules/*/AllowedMethods",
-      "/CorsConfiguration/CorsRules/*/AllowedOrigins",
-      "/IntelligentTieringConfigurations",
-      "/InventoryConfigurations",
-      "/MetricsConfigurations",
-      "/BucketEncryption/ServerSideEncryptionConfiguration",
-    ],
-    tags: TAG_LIST,
-    properties: {
-      BucketName: of("string", "Lower case, 3 to 63 characters, unique in all of AWS."),
-      BucketEncryption: of("object", "Default encryption: SSE-S3 (AES256) or SSE-KMS."),
-      LifecycleConfiguration: of("object"),
-      LoggingConfiguration: of("object"),
-      ObjectLockEnabled: of("boolean"),
-      OwnershipControls: of("object"),
-      PublicAccessBlockConfiguration: of("object", "Blocks public access by ACLs and policies."),
-      VersioningConfiguration: of("object", "Status is Enabled or Suspended."),
-      WebsiteConfiguration: of("object"),
-      Tags: of("array"),
-    },
-    listRequires: [],
-  },
-  "AWS::EC2::SecurityGroup": {
-    primaryIdentifier: ["/Id"],
-    readOnly: ["/Id", "/GroupId"],
-    writeOnly: ["/SecurityGroupIngress/*/SourceSecurityGroupName"],
-    createOnly: ["/GroupDescription", "/GroupName", "/VpcId"],
-    required: ["GroupDescription"],
-    unordered: ["/SecurityGroupIngress", "/SecurityGroupEgress", "/Tags"],
-    tags: TAG_LIST,
-    properties: {
-      GroupDescription: of("string"),
-      GroupName: of("string"),
-      VpcId: of("string"),
-      SecurityGroupIngress: of(
-        "array",
-        "Inbound rules. Prefer securityGroups.addRule, which changes one rule by its id.",
-      ),
-      SecurityGroupEgress: of("array", "Outbound rules."),
-      Tags: of("array"),
-    },
-    listRequires: [],
-  },
-  "AWS::SSM::Parameter": {
-    primaryIdentifier: ["/Name"],
-    readOnly: [],
-    writeOnly: ["/Tags", "/Description", "/Tier", "/AllowedPattern", "/Policies"],
-    createOnly: ["/Name"],
-    required: ["Value", "Type"],
-    unordered: [],
-    tags: { property: "Tags", shape: "map" },
-    properties: {
-      Name: of("string"),
-      Type: of("string", "String or StringList; secure strings cannot be made this way."),
-      Value: of("string"),
-      Description: of("string"),
-      Tier: of("string"),
-      AllowedPattern: of("string"),
-      DataType: of("string"),
-      Policies: of("string"),
-      Tags: of("object"),
-    },
-    listRequires: [],
-  },
-  "AWS::Logs::LogGroup": {
-    primaryIdentifier: ["/LogGroupName"],
-    readOnly: ["/Arn"],
-    writeOnly: [],
-    createOnly: ["/LogGroupName"],
-    required: [],
-    unordered: ["/Tags", "/FieldIndexPolicies"],
-    tags: TAG_LIST,
-    properties: {
-      LogGroupName: of("string"),
-      RetentionInDays: of("integer", "Days to keep events; absent keeps them for ever."),
-      KmsKeyId: of("string"),
-      DataProtectionPolicy: of("object"),
-      LogGroupClass: of("string"),
-      Tags: of("array"),
-    },
-    listRequires: [],
-  },
-  "AWS::IAM::Role": {
-    primaryIdentifier: ["/RoleName"],
-    readOnly: ["/Arn", "/RoleId"],
-    writeOnly: [],
-    createOnly: ["/Path", "/RoleName"],
-    required: ["AssumeRolePolicyDocument"],
-    unordered: ["/ManagedPolicyArns", "/Policies", "/Tags"],
-    tags: TAG_LIST,
-    properties: {
-      RoleName: of("string"),
-      AssumeRolePolicyDocument: of("object", "Who may assume the role."),
-      Description: of("string"),
-      ManagedPolicyArns: of("array"),
-      MaxSessionDuration: of("integer"),
-      Path: of("string"),
-      PermissionsBoundary: of("string"),
-      Policies: of("array", "Inline policies."),
-      Tags: of("array"),
-    },
-    listRequires: [],
-  },
-  "AWS::ECS::Service": {
-    primaryIdentifier: ["/ServiceArn", "/Cluster"],
-    readOnly: ["/ServiceArn", "/Name"],
-    writeOnly: ["/ForceNewDeployment", "/ServiceConnectConfiguration", "/VolumeConfigurations"],
-    createOnly: ["/Cluster", "/Role", "/SchedulingStrategy", "/ServiceName"],
-    required: [],
-    unordered: [
-      "/CapacityProviderStrategy",
-      "/LoadBalancers",
-      "/NetworkConfiguration/AwsvpcConfiguration/SecurityGroups",
-      "/NetworkConfiguration/AwsvpcConfiguration/Subnets",
-      "/PlacementConstraints",
-      "/ServiceRegistries",
-      "/Tags",
-    ],
-    tags: TAG_LIST,
-    properties: {
-      ServiceName: of("string"),
-      Cluster: of("string"),
-      TaskDefinition: of("string", "The revision that runs: an ARN, or family:revision."),
-      DesiredCount: of("integer"),
-      LaunchType: of("string", "EC2, FARGATE or EXTERNAL; a change may replace the service."),
-      DeploymentConfiguration: of("object"),
-      LoadBalancers: of("array"),
-      NetworkConfiguration: of("object"),
-      HealthCheckGracePeriodSeconds: of("integer"),
-      EnableExecuteCommand: of("boolean"),
-      PlatformVersion: of("string"),
-      Tags: of("array"),
-    },
-    listRequires: [],
-  },
-  "AWS::ECS::TaskDefinition": {
-    primaryIdentifier: ["/TaskDefinitionArn"],
-    readOnly: ["/TaskDefinitionArn"],
-    writeOnly: [],
-    createOnly: [
-      "/Family",
-      "/ContainerDefinitions",
-      "/Cpu",
-      "/Memory",
-      "/NetworkMode",
-      "/TaskRoleArn",
-      "/ExecutionRoleArn",
-    ],
-    required: [],
-    unordered: ["/ContainerDefinitions/*/Environment", "/RequiresCompatibilities", "/Tags"],
-    tags: TAG_LIST,
-    properties: {
-      Family: of("string"),
-      ContainerDefinitions: of("array"),
-      Cpu: of("string"),
-      Memory: of("string"),
-      NetworkMode: of("string"),
-      RequiresCompatibilities: of("array"),
-      TaskRoleArn: of("string"),
-      ExecutionRoleArn: of("string"),
-      Tags: of("array"),
-    },
-    listRequires: [],
-  },
+let loading: Promise<Table> | undefined;
+
+async function load(): Promise<Table> {
+  const { TABLE } = await import("./schema-data.js");
+  return JSON.parse(gunzipSync(Buffer.from(TABLE, "base64")).toString("utf8")) as Table;
+}
+
+const table = (): Promise<Table> => {
+  loading ??= load();
+  return loading;
 };
+
+const NOTHING: Omit<ResourceSchema, "type" | "source"> = {
+  primaryIdentifier: [],
+  readOnly: [],
+  writeOnly: [],
+  createOnly: [],
+  required: [],
+  unordered: [],
+  properties: {},
+  listRequires: [],
+};
+
+/** What the table says beyond what a registry document does. */
+export type Extras = Pick<ResourceSchema, "stateful" | "arn" | "scrutiny" | "refs" | "defaults" | "exclusive">;
+
+function extrasOf(type: string, row: Row): Extras {
+  const overlay = OVERLAY.get(type);
+  return {
+    ...(row.s && { stateful: true }),
+    ...(row.a !== undefined && { arn: row.a }),
+    ...((row.z ?? row.y) && { scrutiny: { ...(row.z && { "": row.z }), ...row.y } }),
+    ...(row.f && {
+      refs: Object.fromEntries(
+        Object.entries(row.f).map(([path, targets]) => [path, targets.map(([type, path]) => ({ type, path }))]),
+      ),
+    }),
+    ...(row.d && { defaults: row.d }),
+    ...(overlay?.exclusive && { exclusive: overlay.exclusive }),
+  };
+}
+
+const rowOf = async (type: string): Promise<Row | undefined> => {
+  const { types } = await table();
+  return Object.hasOwn(types, type) ? types[type] : undefined;
+};
+
+export const shippedExtras = async (type: string): Promise<Extras> => extrasOf(type, (await rowOf(type)) ?? {});
+
+/** The rules of a type from this package alone; `source: "none"` where it has never heard of it. */
+export async function shippedSchema(type: string): Promise<ResourceSchema> {
+  const row = await rowOf(type);
+  if (!row) return { type, source: "none", ...NOTHING, writeOnlyKnown: false };
+  const overlay = OVERLAY.get(type);
+  return {
+    type,
+    source: "built-in",
+    primaryIdentifier: row.i ?? [],
+    readOnly: row.r ?? [],
+    writeOnly: overlay?.writeOnly ?? [],
+    writeOnlyKnown: overlay?.writeOnly !== undefined,
+    createOnly: row.c ?? [],
+    ...(row.m && { conditional: row.m }),
+    required: row.q ?? [],
+    unordered: overlay?.unordered ?? [],
+    ...(row.t && { tags: { property: row.t[0], shape: row.t[1] } }),
+    properties: Object.fromEntries(Object.entries(row.p ?? {}).map(([name, word]) => [name, { type: word }])),
+    listRequires: overlay?.list?.length === 1 ? overlay.list[0]! : [],
+    ...(overlay?.list && overlay.list.length > 1 && { listRequiresOneOf: overlay.list }),
+    ...extrasOf(type, row),
+  };
+}
+
+/** The names of all types in the table. */
+export const shippedTypes = async (): Promise<readonly string[]> => Object.keys((await table()).types);

@@ -6,7 +6,7 @@ import { isObject, type Json, type JsonObject, valueAt } from "../core/json.js";
 import type { Clock } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { foreign } from "./foreign.js";
-import { BUILT_IN } from "./schema-table.js";
+import { shippedExtras, shippedSchema } from "./schema-table.js";
 
 const strings = (value: Json | undefined): string[] =>
   Array.isArray(value) ? value.filter((item): item is string => typeof item === "string") : [];
@@ -53,19 +53,43 @@ function describedAs(definition: JsonObject): { type: string; description?: stri
   return line === "" ? { type: typeName(definition) } : { type: typeName(definition), description: line };
 }
 
+/** Tags we could write: a map of texts, or a list whose elements have Key and Value. */
 function tagsOf(schema: JsonObject, properties: JsonObject): ResourceSchema["tags"] {
   const tagging = isObject(schema.tagging) ? schema.tagging : {};
   if (tagging.taggable === false || schema.taggable === false) return undefined;
   const property = typeof tagging.tagProperty === "string" ? tagging.tagProperty.replace("/properties/", "") : "Tags";
-  if (!(property in properties)) return undefined;
-  return { property, shape: resolved(schema, properties[property]).type === "object" ? "map" : "list" };
+  if (!Object.hasOwn(properties, property)) return undefined;
+  const definition = resolved(schema, properties[property]);
+  if (definition.type === "object") return { property, shape: "map" };
+  const { properties: fields } = resolved(schema, definition.items);
+  if (!isObject(fields)) return { property, shape: "list" };
+  if (!("Key" in fields && "Value" in fields)) return undefined;
+  return { property, shape: "PropagateAtLaunch" in fields ? "asg" : "list" };
+}
+
+/** The sets of fields a list handler needs, any one of them in full: `required`, or its alternatives. */
+function listNeeds(schema: JsonObject): Pick<ResourceSchema, "listRequires" | "listRequiresOneOf"> {
+  const handler = valueAt(schema, "/handlers/list/handlerSchema");
+  if (!isObject(handler)) return { listRequires: [] };
+  const choices = [handler.oneOf, handler.anyOf].find(Array.isArray) ?? [];
+  const sets = choices.map((one) => (isObject(one) ? strings(one.required) : [])).filter((set) => set.length > 0);
+  return { listRequires: strings(handler.required), ...(sets.length > 0 && { listRequiresOneOf: sets }) };
+}
+
+/** Minutes each handler may take, where it says so. */
+function timeoutsOf(schema: JsonObject): Pick<ResourceSchema, "timeouts"> {
+  const declared = (["create", "update", "delete"] as const).flatMap((kind) => {
+    const minutes = valueAt(schema, `/handlers/${kind}/timeoutInMinutes`);
+    return typeof minutes === "number" && minutes > 0 ? [[kind, minutes] as const] : [];
+  });
+  return declared.length > 0 ? { timeouts: Object.fromEntries(declared) } : {};
 }
 
 /** Pure: a registry document, trimmed to what plans and comparisons need. */
 export function trimSchema(type: string, schema: JsonObject): ResourceSchema {
   const properties = isObject(schema.properties) ? schema.properties : {};
-  const list = valueAt(schema, "/handlers/list/handlerSchema/required");
   const tags = tagsOf(schema, properties);
+  const conditional = pointers(schema.conditionalCreateOnlyProperties);
   const names = Object.entries(properties).map(([name, child]) => [name, resolved(schema, child), child] as const);
   return {
     type,
@@ -73,31 +97,18 @@ export function trimSchema(type: string, schema: JsonObject): ResourceSchema {
     primaryIdentifier: pointers(schema.primaryIdentifier),
     readOnly: pointers(schema.readOnlyProperties),
     writeOnly: pointers(schema.writeOnlyProperties),
+    writeOnlyKnown: true,
     createOnly: pointers(schema.createOnlyProperties),
+    ...(conditional.length > 0 && { conditional }),
     required: strings(schema.required),
     unordered: names.flatMap(([name, definition]) => unorderedIn(schema, definition, `/${name}`, 8)),
     ...(tags && { tags }),
     properties: Object.fromEntries(
       names.map(([name, definition, own]) => [name, describedAs({ ...definition, ...(isObject(own) ? own : {}) })]),
     ),
-    listRequires: strings(list),
+    ...listNeeds(schema),
+    ...timeoutsOf(schema),
   };
-}
-
-const NOTHING: Omit<ResourceSchema, "type" | "source"> = {
-  primaryIdentifier: [],
-  readOnly: [],
-  writeOnly: [],
-  createOnly: [],
-  required: [],
-  unordered: [],
-  properties: {},
-  listRequires: [],
-};
-
-export function shippedSchema(type: string): ResourceSchema {
-  const row = Object.hasOwn(BUILT_IN, type) ? BUILT_IN[type] : undefined;
-  return row ? { type, source: "built-in", ...row } : { type, source: "none", ...NOTHING };
 }
 
 const ASK_AGAIN_MS = 5 * 60_000;
@@ -114,11 +125,11 @@ export function schemas(clock: Clock): (api: Api, region: string, type: string) 
       const { Schema } = await api.call("cloudformation", "DescribeType", { Type: "RESOURCE", TypeName: type });
       const parsed: unknown = JSON.parse(Schema ?? "null");
       if (!isObject(parsed)) throw new TypeError("no schema in the answer");
-      const schema = trimSchema(type, parsed);
+      const schema = { ...trimSchema(type, parsed), ...(await shippedExtras(type)) };
       known.set(key, { schema, until: Number.POSITIVE_INFINITY });
       return schema;
     } catch {
-      const schema = shippedSchema(type);
+      const schema = await shippedSchema(type);
       known.set(key, { schema, until: now + ASK_AGAIN_MS });
       return schema;
     }

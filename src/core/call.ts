@@ -1,7 +1,7 @@
 // A call on its way through the machine, and what comes back.
 
 import type { z } from "zod";
-import type { Change, Seen } from "./change.js";
+import type { Change, Resolution, Seen } from "./change.js";
 import type { OpsError } from "./errors.js";
 import type { JsonObject } from "./json.js";
 import type { AwsReader } from "./ports.js";
@@ -65,6 +65,19 @@ export interface StaleNotice {
   readonly readAgainWith: { readonly tool: string; readonly arguments: JsonObject };
 }
 
+/** An operation whose outcome nothing proves: its resource stays held until somebody decides. */
+export interface ParkedNotice {
+  readonly operationId: string;
+  readonly changeId: string;
+  /** Ends in `/` where it is a create that AWS gave no id yet. */
+  readonly rid: string;
+  readonly what: string;
+  readonly since: string;
+  readonly because: string;
+  readonly choices: readonly Resolution["choice"][];
+  readonly decideWith: { readonly tool: string; readonly arguments: JsonObject };
+}
+
 /** Facts for StateSync: which tool's policy speaks, and whether AWS changed. */
 export interface SyncFacts {
   readonly tool: string;
@@ -81,6 +94,7 @@ export type Outcome = (
 ) & {
   readonly sync?: SyncFacts;
   readonly staleNotices?: readonly StaleNotice[];
+  readonly parked?: readonly ParkedNotice[];
   readonly account?: string;
   readonly region?: string;
 };

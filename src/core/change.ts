@@ -121,6 +121,21 @@ export interface Approval {
   readonly validUntil: string;
 }
 
+/**
+ * A secret value that is stored, encrypted, beside the fingerprint (`print`) that stands for it in every document. Bound to
+ * store, resource, path and fingerprint: moved elsewhere it does not open. Documents are compared by fingerprints only.
+ */
+export interface Envelope {
+  readonly $enc: "v1";
+  /** The data key it was made with: `keys/<kid>.json`. */
+  readonly kid: string;
+  readonly iv: string;
+  readonly ct: string;
+  /** Pointer in the resource, list positions as `*`. */
+  readonly path: string;
+  readonly print: string;
+}
+
 export type ChangeState = "planned" | "applying" | "applied" | "failed" | "unknown" | "cancelled";
 
 /** One security finding about what a plan would leave behind. */
@@ -171,7 +186,13 @@ export interface Change extends Proposal {
   readonly because?: string;
   readonly approval?: Approval;
   readonly operationIds: readonly string[];
+  /** The secrets its steps send, where they are stored; by number of the step. Not part of the plan's digest. */
+  readonly envelopes?: readonly (Envelope & { readonly step: number })[];
 }
+
+/** The stored secrets of one step. */
+export const envelopesOf = ({ envelopes = [] }: Pick<Change, "envelopes">, step: number): readonly Envelope[] =>
+  envelopes.filter((one) => one.step === step);
 
 /** The digest a token is bound to: what will be done, where, to what. */
 export const planDigest = (plan: Pick<Change, "tool" | "account" | "region" | "steps">): string =>
@@ -192,7 +213,10 @@ export interface Owner {
   readonly session: string;
 }
 
-/** Whether the process behind an owner still runs. Only `dead` allows a takeover. */
+export const sameOwner = (a: Owner, b: Owner): boolean =>
+  a.session === b.session && a.host === b.host && a.bootId === b.bootId && a.pid === b.pid && a.pidStart === b.pidStart;
+
+/** What this machine can say of the process behind an owner: only of its own processes anything at all. */
 export type Liveness = (owner: Owner) => "alive" | "dead" | "unknown";
 
 /** One AWS call of a change, from intent to outcome. */
@@ -206,11 +230,25 @@ export interface Operation {
   /** Until when the identical call may be sent again after a crash. */
   readonly resendUntil: string;
   readonly state: OperationState;
+  /** Its owner heartbeats, and may be held for gone when no beat came for one and a half of these. Absent: it does not. */
+  readonly leaseMs?: number;
+  /** The commit by which its owner took it over. */
+  readonly epoch?: number;
+  readonly parkedAt?: string;
+  /** What was decided about it once it was parked. */
+  readonly resolved?: Resolution;
   readonly requestToken?: string;
   readonly awsRequestId?: string;
   readonly error?: OperationError;
   readonly because?: string;
   readonly settledAt?: string;
+}
+
+/** The decision on a parked operation: whose, which, and why. */
+export interface Resolution {
+  readonly choice: "import" | "clear" | "retry";
+  readonly by: string;
+  readonly reason: string;
 }
 
 export interface OperationError {
@@ -239,8 +277,17 @@ export interface LineageEntry {
   readonly intent: string;
   readonly rolledBackTo?: string;
   readonly error?: OperationError;
+  /** Set where nothing proved the outcome and somebody decided it. */
+  readonly resolved?: Resolution;
   /** What security checks said of it; the seed's `checkov_results`. */
   readonly policyResults?: Json;
+}
+
+/** Older entries, which only the chain holds. */
+export interface SpilledLineage {
+  readonly count: number;
+  /** The commits that hold them, oldest first. @example "3,7-9" */
+  readonly seqs: string;
 }
 
 export type DriftStatus = "IN_SYNC" | "MODIFIED" | "DELETED" | "NOT_CHECKED" | "UNKNOWN" | "BUSY";
@@ -267,7 +314,9 @@ export interface ManagedResource {
   readonly baselineAt: string;
   /** Seq of the last commit touching it. */
   readonly revisionSeq: number;
+  /** The newest entries, at least from the last success on; all of them unless `lineageSpilled` says otherwise. */
   readonly lineage: readonly LineageEntry[];
+  readonly lineageSpilled?: SpilledLineage;
   readonly drift: {
     readonly status: DriftStatus;
     readonly lastChecked: string | null;
@@ -275,6 +324,8 @@ export interface ManagedResource {
     readonly details: Json;
   };
   readonly ignores?: readonly DriftIgnore[];
+  /** Every secret that was declared of it through this server, where they are stored: for re-sending and going back. */
+  readonly envelopes?: readonly Envelope[];
   /** Declared dependencies, by alias. */
   readonly dependsOn?: readonly string[];
 }
@@ -283,6 +334,12 @@ export interface ManagedResource {
 export interface LeaseRecord {
   readonly generation: number;
   readonly broken?: boolean;
+}
+
+/** How far a state was spilled: what commits up to `to` hold, and of changes those whose last operation ended by `before`. */
+export interface SpillPoint {
+  readonly to: number;
+  readonly before: string;
 }
 
 /** The fold of all commits: everything this store knows, at one sequence number. */
@@ -300,4 +357,9 @@ export interface State {
   readonly operations: ReadonlyMap<string, Operation>;
   /** By scope; absent until the first lease. */
   readonly leases?: ReadonlyMap<string, LeaseRecord>;
+  /**
+   * What is left to the chain: older lineage entries, and how many changes that ended with how many operations. Absent:
+   * nothing.
+   */
+  readonly spilled?: SpillPoint & { readonly changes: number; readonly operations: number };
 }

@@ -69,6 +69,12 @@ export interface Contents {
   "AWS::EC2::SecurityGroup": SecurityGroup;
 }
 
+/** Where a type keeps its tags: a list of Key and Value, a map, or the list of an Auto Scaling group. */
+export interface TagRule {
+  readonly property: string;
+  readonly shape: "list" | "map" | "asg";
+}
+
 /** A resource type's rules, trimmed to what plans and comparisons need. Pointers use `*` for array indices. */
 export interface ResourceSchema {
   readonly type: string;
@@ -77,16 +83,39 @@ export interface ResourceSchema {
   readonly primaryIdentifier: readonly string[];
   readonly readOnly: readonly string[];
   readonly writeOnly: readonly string[];
+  /** False where the source cannot say which properties AWS never shows. */
+  readonly writeOnlyKnown?: boolean;
   readonly createOnly: readonly string[];
+  /** Properties whose change may replace the resource or interrupt it. */
+  readonly conditional?: readonly string[];
   readonly required: readonly string[];
   /** Arrays whose order means nothing. */
   readonly unordered: readonly string[];
-  readonly tags?: { readonly property: string; readonly shape: "list" | "map" };
+  readonly tags?: TagRule;
   /** Property name → type and one line of description. */
   readonly properties: Readonly<Record<string, { readonly type: string; readonly description?: string }>>;
   /** Fields that ListResources needs in its resource model. */
   readonly listRequires: readonly string[];
+  /** Where it needs all of one of several sets of fields. */
+  readonly listRequiresOneOf?: readonly (readonly string[])[];
+  /** Minutes after which AWS itself gives up; 120 where it declares nothing. */
+  readonly timeouts?: Readonly<Partial<Record<"create" | "update" | "delete", number>>>;
+  /** Holds data that a deletion or replacement loses. */
+  readonly stateful?: boolean;
+  readonly arn?: string;
+  /** Kind of scrutiny a change deserves; `""` is the type itself. */
+  readonly scrutiny?: Readonly<Record<string, string>>;
+  /** What a property may name: types, and the property of theirs. Candidates, not facts. */
+  readonly refs?: Readonly<Record<string, readonly { readonly type: string; readonly path: string }[]>>;
+  readonly defaults?: Readonly<Record<string, string>>;
+  /** Properties of which AWS keeps one; of those read back only the first is written. */
+  readonly exclusive?: readonly (readonly string[])[];
 }
+
+const CONFIDENCE = { registry: "high", "built-in": "medium", none: "low" } as const;
+
+/** Where a plan's rules come from, and how sure they are: shown with every answer that rests on them. */
+export const sourceOf = ({ source }: Pick<ResourceSchema, "source">) => ({ source, confidence: CONFIDENCE[source] });
 
 /** Pointers into a content that AWS moves by itself: part of what a revision covers, never drift. */
 const VOLATILE: Readonly<Record<string, readonly string[]>> = {

@@ -30,6 +30,7 @@ export const CODES = {
   stale_revision: row("The resource changed since the revision in `basedOn` was read.", "caller"),
   live_guard_failed: row("AWS refused the change because the resource moved during the call.", "caller"),
   resource_busy: row("Another change holds this resource.", "caller", true),
+  stack_owned: row("A CloudFormation stack owns the resource; it is changed by its stack.", "operator"),
   unknown_token: row("No plan was issued for this execution token by this store.", "caller"),
   token_expired: row("The execution token is past its expiry.", "caller"),
   token_spent: row("The execution token was used before; a token executes once.", "caller"),
@@ -64,6 +65,10 @@ export const CODES = {
     "operator",
   ),
   state_read_only: row("The state folder cannot take a commit, so nothing may be changed in AWS.", "operator"),
+  key_unavailable: row(
+    "A key of the stored secrets cannot be used: its file is missing, the passphrase is another one, or KMS refused.",
+    "operator",
+  ),
   not_in_sandbox: row("The sandbox does not know this call.", "caller"),
   internal: row("A fault of ours; the log on stderr has the details.", "us"),
 } as const satisfies Record<string, CodeRow>;

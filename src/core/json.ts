@@ -119,7 +119,7 @@ export function diff(
   if (before === undefined && after === undefined) return [];
   if (before === undefined) return [{ path, kind: "ADD", after: after as Json }];
   if (after === undefined) return [{ path, kind: "REMOVE", before: before as Json }];
-  if (isObject(before) && isObject(after)) {
+  if (isObject(before) && isObject(after) && !isSecretMark(before) && !isSecretMark(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
     return keys.flatMap((key) => diff(own(before, key), own(after, key), unordered, `${path}/${escapePointer(key)}`));
   }
@@ -223,6 +223,14 @@ function put(doc: Json, segments: string[], value: Json | undefined, how: "add" 
   else members.set(head, value!);
   return Object.fromEntries(members);
 }
+
+/** What stands for a secret in every document: its fingerprint. One value, never an object with a member. */
+export const isSecretMark = (value: unknown): value is { readonly $secret: string } =>
+  isObject(value) && typeof value.$secret === "string" && Object.keys(value).length === 1;
+
+export const holdsSecretMark = (value: unknown): boolean =>
+  isSecretMark(value) ||
+  (Array.isArray(value) ? value.some(holdsSecretMark) : isObject(value) && Object.values(value).some(holdsSecretMark));
 
 const SECRET_NAME =
   /pass(word|phrase|wd)?$|secret(string|value|key)?$|private_?key|^(auth|access|api)_?(token|key)$|credentials?$|connection_?string|user_?data/i;

@@ -4,7 +4,9 @@ import type {
   Caller,
   Change,
   ChangeStep,
+  LineageEntry,
   ReaderName,
+  Resolution,
   ResourceRef,
   Revision,
   RiskLevel,
@@ -20,12 +22,26 @@ export interface Clock {
   now(): Date;
   /** Resolves after `ms`, or rejects with the signal's reason. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Milliseconds since some moment, which nobody can set: for how long something lasted, never for when. */
+  monotonic(): number;
+  /** Runs it after `ms` unless the answer is called first. Keeps no process alive. Absent: such work waits for others. */
+  later?(ms: number, run: () => void): () => void;
 }
 
 export interface Ids {
   uuid(): string;
   /** Random bytes from the system's generator. */
   bytes(count: number): Uint8Array;
+}
+
+/** AWS's key service, to wrap the store's own keys with. Neither call changes a resource. */
+export interface Kms {
+  /** A fresh 32-byte key, in clear and encrypted under `keyId`; `keyId` in the answer is the key's ARN. */
+  generate(
+    keyId: string,
+    context: Readonly<Record<string, string>>,
+  ): Promise<{ readonly keyId: string; readonly key: Uint8Array; readonly ciphertext: Uint8Array }>;
+  decrypt(keyId: string, ciphertext: Uint8Array, context: Readonly<Record<string, string>>): Promise<Uint8Array>;
 }
 
 export type Log = (
@@ -100,6 +116,13 @@ export interface Progress {
   readonly awsCode?: string;
   readonly message?: string;
   readonly retryAfterMs?: number;
+  /**
+   * A failure that a new request may mend: `refused` before anything was done, `unproven` where a read has to show that
+   * nothing was.
+   */
+  readonly again?: "refused" | "unproven";
+  /** Of a conflict: the other request that AWS is working on. */
+  readonly inFlight?: { readonly requestToken: string; readonly operation: string; readonly since?: string };
 }
 
 /** How a call may be sent a second time: by AWS's own token, because its target is a state, or not at all. */
@@ -113,7 +136,8 @@ export interface AwsWriter {
   idempotency(step: ChangeStep): Idempotency;
   send(
     step: ChangeStep,
-    op: { readonly id: string; readonly clientToken: string },
+    /** `attempt` above 0 is a new request to AWS, under a token of its own that follows from the operation's. */
+    op: { readonly id: string; readonly clientToken: string; readonly attempt?: number },
     signal?: AbortSignal,
   ): Promise<Sent>;
   poll(step: ChangeStep, requestToken: string): Promise<Progress>;
@@ -186,6 +210,8 @@ export interface SeenShelf {
 export interface ReadPorts {
   readonly aws: AwsReader;
   readonly state: State;
+  /** Every entry of a resource's lineage, oldest first; the state of a large store holds the newest ones only. */
+  lineage(rid: string): Promise<readonly LineageEntry[]>;
   readonly ledger: Ledger;
   readonly now: Date;
   readonly caller: Caller;
@@ -209,6 +235,8 @@ export interface Mode {
   readonly stateDir: string;
   readonly version: string;
   readonly defaultRegion?: string;
+  /** Tags that a create adds to what it is given; null: none, and no mark either. */
+  readonly defaultTags: Readonly<Record<string, string>> | null;
   readonly counters: Counters;
   /** Resources that may be made and deleted in an hour. */
   readonly perHour: Readonly<Record<"create" | "delete", number>>;
@@ -225,6 +253,8 @@ export interface GatePorts extends ReadPorts {
   cancel(changeId: string): Promise<Change>;
   /** A change as it stands, after asking AWS about any operation of it that is still running. */
   follow(changeId: string): Promise<{ readonly change: Change; readonly state: State }>;
+  /** Ends an operation that nothing proved, as somebody decided. AWS is only read. */
+  resolve(decision: Decision): Promise<Resolved>;
   /**
    * Live contents in the given order; an OpsError where AWS could not say. "Does not exist" is believed only when AWS says
    * it twice, five seconds apart.
@@ -250,6 +280,28 @@ export interface WhoAsked {
   readonly changes: readonly Difference[];
   /** When the change was first noticed, if that was before now. */
   readonly noticedAt?: string;
+}
+
+/** What is to become of a parked operation, or the signed outcome of one that is open. */
+export interface Decision {
+  readonly changeId?: string;
+  readonly operationId?: string;
+  readonly choice?: Resolution["choice"];
+  readonly reason: string;
+  /** What AWS calls the resource that a create made. */
+  readonly identifier?: string;
+  readonly record?: string;
+}
+
+export interface Resolved {
+  readonly change: Change;
+  readonly step: ChangeStep;
+  readonly operationId: string;
+  readonly state: State;
+  /** What is true now of the resources it was about, as far as AWS let itself be read. */
+  readonly resources: readonly Seen[];
+  /** Said of what was found: for the caller. */
+  readonly notes: readonly string[];
 }
 
 export interface DriftObservation {

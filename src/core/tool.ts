@@ -4,6 +4,7 @@ import type { z } from "zod";
 import type { Proposal, Seen } from "./change.js";
 import type { JsonObject } from "./json.js";
 import type { GatePorts, PlanPorts, ReadPorts } from "./ports.js";
+import type { StorePorts } from "./record.js";
 
 type Fields = z.ZodObject;
 
@@ -12,7 +13,7 @@ interface Described<I extends Fields> {
   /** Purpose, when to use it instead of its neighbour, limits. At most 600 characters, static. */
   readonly description: string;
   readonly input: I;
-  /** Where the tool looks: `region` tools take the common `region` input and need credentials. */
+  /** Where the tool looks: `region` tools take the common `region` input and need credentials, the others neither. */
   readonly scope: "region" | "none";
 }
 
@@ -49,6 +50,15 @@ export interface GateTool<I extends Fields = Fields> extends Described<I> {
   run(input: z.infer<I>, ports: GatePorts): Promise<ReadResult>;
 }
 
+/** Tools about the record itself: they hold its doors, and neither AWS nor the gate. */
+export interface StoreTool<I extends Fields = Fields> extends Described<I> {
+  readonly kind: "store";
+  readonly scope: "none";
+  readonly output: Fields;
+  readonly foreignText: boolean;
+  run(input: z.infer<I>, ports: StorePorts): Promise<ReadResult>;
+}
+
 /** Tools about tools. They are answered by the catalogue, which knows all of them. */
 export interface MetaTool<I extends Fields = Fields> extends Described<I> {
   readonly kind: "meta";
@@ -56,7 +66,7 @@ export interface MetaTool<I extends Fields = Fields> extends Described<I> {
   readonly meta: "search" | "run";
 }
 
-export type Tool = ReadTool | PlanTool | GateTool | MetaTool;
+export type Tool = ReadTool | PlanTool | GateTool | StoreTool | MetaTool;
 
 // biome-ignore lint/suspicious/noExplicitAny: the one erased alias: a tool's input type is its own affair
 type Erased = any;
@@ -67,6 +77,8 @@ export const plan = <I extends Fields>(tool: Omit<PlanTool<I>, "kind">): PlanToo
   ({ kind: "plan", ...tool }) as Erased;
 export const gate = <I extends Fields>(tool: Omit<GateTool<I>, "kind">): GateTool =>
   ({ kind: "gate", ...tool }) as Erased;
+export const store = <I extends Fields>(tool: Omit<StoreTool<I>, "kind" | "scope">): StoreTool =>
+  ({ kind: "store", scope: "none", ...tool }) as Erased;
 export const meta = <I extends Fields>(tool: Omit<MetaTool<I>, "kind">): MetaTool =>
   ({ kind: "meta", ...tool }) as Erased;
 

@@ -1,12 +1,15 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
 import { sameRules } from "../../state/converge.js";
-import { clientToken, operationId, parseToken, tokenSha256 } from "../../state/tokens.js";
+import type { Store } from "../../state/journal.js";
+import { LEASE_MS } from "../../state/leases.js";
+import { changeOfToken, clientToken, operationId, tokenSha256 } from "../../state/tokens.js";
 import type { ApprovalReply } from "../core/call.js";
 import {
   type Caller,
   type Change,
   type ChangeStep,
+  envelopesOf,
   type Owner,
   planDigest,
   ridOf,
@@ -21,6 +24,8 @@ import { conflict, moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { type StepOutcome, sendStep } from "./settle.js";
+import { refuseStackOwned } from "./stack-owned.js";
+import { signedOutcome } from "./unrecorded.js";
 
 export interface ApplyRequest {
   readonly token: string;
@@ -37,11 +42,10 @@ export interface ApplyRequest {
 /**
  * Executes the change behind a token, once.
  * @throws OpsError unknown_token, token_expired, token_spent, identity_mismatch, change_cancelled, plan_mismatch,
- * stale_revision, resource_busy with AWS untouched; aws_failed and outcome_unknown after something was sent.
+ * stale_revision, stack_owned, resource_busy with AWS untouched; aws_failed and outcome_unknown after something was sent.
  */
 export async function applyChange(deps: GateDeps, request: ApplyRequest): Promise<ApplyReport> {
-  const state = await deps.store.state();
-  const change = find(state, request.token);
+  const { state, change } = await find(deps.store, request.token);
   checkBindings(change, request);
   if (change.state !== "planned") return recorded(change, state);
   const now = deps.clock.now();
@@ -63,7 +67,7 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   }
-  for (const step of change.steps) deps.secrets.reveal(step);
+  for (const [index, step] of change.steps.entries()) await deps.secrets.reveal(step, envelopesOf(change, index));
   request.executing.add(change.id);
   try {
     const { live, notes } = await recheck(deps, request, change, state);
@@ -73,9 +77,10 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
   }
 }
 
-function find(state: State, token: string): Change {
+async function find(store: Store, token: string): Promise<{ state: State; change: Change }> {
   const next = [{ tool: "changes.list", arguments: {} }];
-  if (!parseToken(token)) {
+  const name = changeOfToken(token);
+  if (name === undefined) {
     throw new OpsError(
       "unknown_token",
       "This is not an execution token of this server. It stands in the answer of a plan tool as executionToken.",
@@ -85,9 +90,10 @@ function find(state: State, token: string): Change {
       },
     );
   }
-  const id = state.tokens.get(tokenSha256(token));
-  const change = id === undefined ? undefined : state.changes.get(id);
-  if (change) return change;
+  const state = await store.recall(name);
+  const id = state?.tokens.get(tokenSha256(token));
+  const change = id === undefined ? undefined : state?.changes.get(id);
+  if (state && change) return { state, change };
   throw new OpsError(
     "unknown_token",
     "This state store issued no such token: it was made up, or it belongs to another store. Plan the change here.",
@@ -192,6 +198,7 @@ async function recheck(
         },
       );
     }
+    refuseStackOwned(first, now, deps.config.allowStackOwned);
     const touches = [...new Set(steps.flatMap((step) => step.touches))];
     const { overlapping, disjoint } = moved(first.before, now, touches);
     if (overlapping.length > 0 || now === null) {
@@ -247,9 +254,14 @@ async function execute(
       throw index === 0 ? error : partly(planned, done, error);
     });
     const work = { change: planned, operation, step: { ...step, before }, aws: request.aws, deadline };
-    const outcome = await sendStep(deps, { ...work, progress: request.progress }).catch((error: unknown) => {
-      throw unrecorded(deps, planned, operation.id, error);
+    const outcome = await sendStep(deps, { ...work, progress: request.progress }).catch(async (error: unknown) => {
+      throw await unrecorded(deps, planned, operation.id, error);
     });
+    // AWS is at work on it, and the handle by which it is followed could not be stored.
+    if (deps.unrecorded.has(operation.id)) {
+      const full = new OpsError("state_read_only", "The request token could not be stored.");
+      throw await unrecorded(deps, planned, operation.id, deps.store.readOnly ?? full);
+    }
     if (outcome.status !== "succeeded") return ended(planned, outcome, notes, done);
     for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
     const later = planned.steps.slice(index + 1).some((one) => ridOf(one.ref) === rid);
@@ -324,15 +336,47 @@ function partly(change: Change, done: readonly string[], cause: unknown): OpsErr
   );
 }
 
-/** Something failed after the intent and not in AWS's answer: the call may have been sent, and its outcome is not recorded. */
-function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: unknown): OpsError {
+/**
+ * Something failed after the intent and not in AWS's answer: the call may have been sent, and its outcome is not
+ * recorded. What is known of it goes to the caller, signed, so that it can be recorded later, by any process.
+ */
+async function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: unknown): Promise<OpsError> {
+  const { owner, state } = cause instanceof OpsError ? cause.details : {};
+  if (owner || state) return lostOwnership(change, operationId, cause as OpsError);
   deps.log("error", "an outcome could not be recorded", { operationId, error: cause });
   const reason = cause instanceof OpsError ? cause.code : "internal";
+  const signed = await signedOutcome(deps, change, operationId).catch((error: unknown) => {
+    deps.log("error", "an unrecorded outcome could not be signed", { operationId, error });
+    return null;
+  });
+  const known = signed
+    ? `What is known of it stands in \`unrecordedOutcome\`: keep that. If it is not recorded once the state can be written again, give its \`record\` to the tool in \`recordWith\``
+    : "It is looked for on later calls";
   return new OpsError(
     "outcome_unknown",
-    `The call of operation ${operationId} may have been carried out, and its outcome could not be recorded (${reason}). It is looked for on later calls; do not plan it a second time.`,
+    `The call of operation ${operationId} may have been carried out, and its outcome could not be recorded (${reason}). ${known}; do not plan it a second time.`,
     {
-      details: { operationId, changeId: change.id, reason },
+      details: { operationId, changeId: change.id, reason, ...(signed && { unrecordedOutcome: signed }) },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+      cause,
+    },
+  );
+}
+
+/** This process stood still, was taken for dead, and what it was at belongs to another one. */
+function lostOwnership(change: Change, operationId: string, cause: OpsError): OpsError {
+  const owner = cause.details.owner as Owner | undefined;
+  const by = owner ? `by process ${owner.pid} on ${owner.host}` : "by another process";
+  return new OpsError(
+    "outcome_unknown",
+    `This server stood still, and operation ${operationId} was taken over ${by}, which records what became of the call. From here nothing more was recorded or sent; do not plan it a second time, look at the change.`,
+    {
+      details: {
+        operationId,
+        changeId: change.id,
+        reason: "taken_over",
+        ...(owner && { takenOverBy: { host: owner.host, pid: owner.pid, session: owner.session } }),
+      },
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
       cause,
     },
@@ -343,6 +387,9 @@ function unrecorded(deps: GateDeps, change: Change, operationId: string, cause: 
 async function intend(deps: GateDeps, change: Change, step: number, token: string, owner: Owner) {
   const sent = clientToken(token, step);
   let id = "";
+  // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
+  await deps.store.owners.hold();
+  await deps.store.sign(null).catch(unlessFatal);
   await deps.store.commit((state, seq) => {
     const refused = step === 0 ? overBudget(state, change, deps.config, deps.clock.now()) : null;
     if (refused) return refused;
@@ -357,11 +404,16 @@ async function intend(deps: GateDeps, change: Change, step: number, token: strin
         clientToken: sent,
         owner,
         resendUntil: change.expiresAt,
+        leaseMs: LEASE_MS,
       },
     ];
   });
   return { id, step, clientToken: sent };
 }
+
+const unlessFatal = (error: unknown): void => {
+  if (!(error instanceof OpsError)) throw error;
+};
 
 function ended(
   change: Change,

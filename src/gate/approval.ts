@@ -3,6 +3,7 @@
 import { needsHuman } from "../../policies/approval.js";
 import type { ApprovalForm, ApprovalReply } from "../core/call.js";
 import { approvalPhrase, type Change, type ChangeStep } from "../core/change.js";
+import { operatorCommand } from "../core/command.js";
 import { OpsError } from "../core/errors.js";
 import { diff, type Json } from "../core/json.js";
 import type { GateDeps } from "./deps.js";
@@ -47,7 +48,7 @@ function short(value: Json | undefined): string {
 
 /** What the operator types to see a plan and approve it. */
 export const approveCommand = (changeId: string, state: string): string =>
-  `aws-devops-mcp approve ${changeId} --state ${/^[\w./:~-]+$/.test(state) ? state : `'${state.replaceAll("'", "'\\''")}'`}`;
+  operatorCommand(["approve", changeId], state);
 
 /**
  * Lets a change pass that needs no human, or has one's yes to exactly this plan: recorded before, or in the reply to our

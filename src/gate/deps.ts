@@ -1,8 +1,9 @@
 // What the gate works with: the only place where the writer is held.
 
+import type { Event } from "../../state/events.js";
 import type { Store } from "../../state/journal.js";
 import type { Config } from "../config.js";
-import type { Liveness, Owner } from "../core/change.js";
+import type { Owner } from "../core/change.js";
 import type { Aws, Clock, Ids, Log, Scan } from "../core/ports.js";
 import type { Session } from "../session.js";
 import type { SecretKeeper } from "./secrets.js";
@@ -21,6 +22,7 @@ export interface GateDeps {
     | "createsPerHour"
     | "deletesPerHour"
     | "blockFindings"
+    | "allowStackOwned"
   >;
   readonly aws: Aws;
   readonly store: Store;
@@ -29,9 +31,10 @@ export interface GateDeps {
   readonly ids: Ids;
   readonly log: Log;
   readonly owner: Owner;
-  readonly liveness: Liveness;
   readonly secrets: SecretKeeper;
   /** Security scanners installed beside this server. */
   readonly scan: Scan;
   readonly who: Who;
+  /** Operation → what became of it, where the record could not take it. The next call tries again. */
+  readonly unrecorded: Map<string, readonly Event[]>;
 }

@@ -1,16 +1,28 @@
 // The gate: plans become changes, tokens become AWS calls, and what a crash left open is finished or named.
 
-import { openChangeIds } from "../../state/fold.js";
+import type { Proof } from "../../state/events.js";
+import { epochOf, openChangeIds } from "../../state/fold.js";
+import { LEASE_MS } from "../../state/leases.js";
 import { openOperations } from "../../state/lineage.js";
 import { recoveryOf } from "../../state/recover.js";
-import type { Caller, Change, Operation, ReaderName, ResourceRef, State } from "../core/change.js";
+import {
+  type Caller,
+  type Change,
+  type Operation,
+  type ReaderName,
+  type ResourceRef,
+  type State,
+  sameOwner,
+} from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
-import type { ApplyReport, AwsReader, DriftObservation, WhoAsked } from "../core/ports.js";
+import type { ApplyReport, AwsReader, Decision, DriftObservation, Resolved, WhoAsked } from "../core/ports.js";
 import type { Attribution } from "../core/trail.js";
 import { type ApplyRequest, applyChange } from "./apply.js";
+import { cancelRequest } from "./cancel.js";
 import type { GateDeps } from "./deps.js";
 import { type PlanRequest, planChange } from "./plan.js";
+import { resolveOperation } from "./resolve.js";
 import { followStep, reconcile, type Work } from "./settle.js";
 import { BESIDE_DRIFT, whoChanged } from "./who.js";
 
@@ -21,13 +33,16 @@ const LOOK_AGAIN_AFTER_MS = 10_000;
 export interface Gate {
   plan(request: Omit<PlanRequest, "refusedBefore">): Promise<{ change: Change; token: string }>;
   apply(request: Omit<ApplyRequest, "refusedBefore" | "executing">): Promise<ApplyReport>;
-  cancel(changeId: string, caller: Caller): Promise<{ change: Change; state: State }>;
+  /** A planned change dies; of one that AWS is working on through Cloud Control, the request in progress is stopped. */
+  cancel(changeId: string, caller: Caller, aws: AwsReader): Promise<{ change: Change; state: State }>;
   /** The change as it stands, after asking AWS about a running operation of it. */
   follow(
     changeId: string,
     aws: AwsReader,
     progress: (message: string) => void,
   ): Promise<{ change: Change; state: State }>;
+  /** Ends a parked operation as somebody decided, or any open one by its signed outcome. */
+  resolve(decision: Decision, aws: AwsReader, caller: Caller): Promise<Resolved>;
   recordDrift(reports: readonly DriftObservation[]): Promise<void>;
   whoChanged: (aws: AwsReader, questions: readonly WhoAsked[]) => Promise<Attribution[][]>;
   confirmed(
@@ -43,8 +58,8 @@ function asValue(error: unknown): OpsError {
   throw error;
 }
 
-export function createGate(ports: Omit<GateDeps, "who">): Gate {
-  const deps: GateDeps = { ...ports, who: whoChanged(ports) };
+export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
+  const deps: GateDeps = { ...ports, who: whoChanged(ports), unrecorded: new Map() };
   const refusals = new Set<string>();
   const settling = new Map<string, Promise<void>>();
   /** Changes that this process is executing right now: nobody else may settle their operations. */
@@ -63,9 +78,9 @@ export function createGate(ports: Omit<GateDeps, "who">): Gate {
   const refusedBefore = (rid: string): boolean => refusals.has(rid);
 
   const known = async (changeId: string): Promise<{ change: Change; state: State }> => {
-    const state = await deps.store.state();
-    const change = state.changes.get(changeId);
-    if (change) return { change, state };
+    const state = await deps.store.recall(changeId);
+    const change = state?.changes.get(changeId);
+    if (state && change) return { change, state };
     throw new OpsError("unknown_change", `This state store knows no change ${changeId}.`, {
       field: "changeId",
       next: [{ tool: "changes.list", arguments: {} }],
@@ -81,16 +96,54 @@ export function createGate(ports: Omit<GateDeps, "who">): Gate {
   ) {
     const change = state.changes.get(operation.changeId)!;
     const step = change.steps[operation.step]!;
-    const action = recoveryOf(operation, deps.clock.now());
-    const work: Work = { change, operation, step, aws, deadline: deps.clock.now().getTime() + waitMs, progress };
+    const afterwards = recoveryOf(operation, deps.clock.now());
+    const deadline = deps.clock.now().getTime() + waitMs;
+    const work: Work = { change, operation, step, aws, deadline, afterwards, progress };
     if (operation.requestToken) await followStep(deps, work);
     else {
       const lost = new OpsError(
         "outcome_unknown",
         "The process that sent this call ended before its answer was recorded.",
       );
-      await reconcile(deps, work, lost, action, false);
+      await reconcile(deps, work, lost);
     }
+  }
+
+  /** What could not be stored when it was learnt. False: it still cannot. */
+  async function recordLate(operationId: string): Promise<boolean> {
+    const events = deps.unrecorded.get(operationId);
+    if (!events) return true;
+    try {
+      await deps.store.commit(() => events);
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      if (error.code === "state_read_only" || error.code === "state_unreadable") return false;
+      // Somebody else has recorded an outcome, or has the operation now.
+    }
+    deps.unrecorded.delete(operationId);
+    return true;
+  }
+
+  /** True once this process owns the operation of one that is proven gone. */
+  async function takeOver(operation: Operation, proof: Proof): Promise<boolean> {
+    await deps.store.owners.hold();
+    const { events } = await deps.store.commit((now) => {
+      const current = now.operations.get(operation.id);
+      // Two processes may find the same dead owner: only the first of them finds it still in possession.
+      if (!current || current.settledAt || !sameOwner(current.owner, operation.owner)) return [];
+      return [
+        {
+          type: "op.takeover",
+          operationId: operation.id,
+          owner: deps.owner,
+          from: operation.owner,
+          supersedes: epochOf(current),
+          proof,
+          leaseMs: LEASE_MS,
+        },
+      ];
+    });
+    return events.length > 0;
   }
 
   async function settleOpen(aws: AwsReader): Promise<void> {
@@ -98,25 +151,21 @@ export function createGate(ports: Omit<GateDeps, "who">): Gate {
     for (const operation of openOperations(state)) {
       const change = state.changes.get(operation.changeId);
       if (!change || change.account !== aws.account || change.region !== aws.region) continue;
+      if (executing.has(change.id) || operation.state === "parked") continue;
       const own = operation.owner.session === deps.owner.session;
-      if (executing.has(change.id)) continue;
-      if (!own && deps.liveness(operation.owner) !== "dead") continue;
-      if (deps.store.readOnly) return;
+      const proof = own ? null : await deps.store.owners.proofOf(operation);
+      if (!own && !proof) continue;
       const now = deps.clock.now().getTime();
       if (now - (lookedAt.get(operation.id) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_AFTER_MS) continue;
       if (lookedAt.size > 1_000) lookedAt.clear();
       lookedAt.set(operation.id, now);
-      if (!own) {
-        const taken = await deps.store.commit((now) =>
-          // Two processes may find the same dead owner: only the first of them finds it still in possession.
-          now.operations.get(operation.id)?.owner.session === operation.owner.session
-            ? [{ type: "op.takeover", operationId: operation.id, owner: deps.owner }]
-            : [],
-        );
-        if (taken.events.length === 0) continue;
-      }
+      if (own && !(await recordLate(operation.id))) return;
+      if (deps.store.readOnly) return;
+      if (proof && !(await takeOver(operation, proof))) continue;
       deps.log("warn", "settling an operation that an earlier process left open", { operation: operation.id });
-      await finish(operation, aws, await deps.store.state(), 2_000, () => {});
+      const current = (await deps.store.state()).operations.get(operation.id);
+      if (current && !current.settledAt) await finish(current, aws, await deps.store.state(), 2_000, () => {});
+      if (proof) await deps.store.owners.forget(operation.owner);
     }
     await nameInterrupted();
   }
@@ -131,7 +180,7 @@ export function createGate(ports: Omit<GateDeps, "who">): Gate {
       const last = operations.at(-1);
       if (!last || operations.some((one) => one?.state !== "succeeded")) continue;
       const own = last.owner.session === deps.owner.session;
-      if (!own && deps.liveness(last.owner) !== "dead") continue;
+      if (!own && !(await deps.store.owners.proofOf(last))) continue;
       const because = `it was left after step ${last.step + 1} of ${change.steps.length}; the rest was never sent`;
       await deps.store.commit(() => [{ type: "change.interrupted", changeId: change.id, because }]);
     }
@@ -146,13 +195,16 @@ export function createGate(ports: Omit<GateDeps, "who">): Gate {
         return report;
       }),
 
-    async cancel(changeId, caller) {
-      const { change } = await known(changeId);
+    async cancel(changeId, caller, aws) {
+      const { change, state: before } = await known(changeId);
       if (change.state !== "planned") {
-        throw new OpsError("unsupported", `${changeId} is ${change.state}: only a planned change can be cancelled.`, {
-          field: "changeId",
-          next: [{ tool: "changes.get", arguments: { changeId } }],
-        });
+        const running = change.operationIds
+          .map((id) => before.operations.get(id))
+          .find((operation) => operation?.requestToken && !operation.settledAt);
+        await cancelRequest(deps, change, running, caller, aws);
+        // The call that is applying the change sees its end by itself.
+        if (!executing.has(changeId)) await finish(running!, aws, before, 5_000, () => {});
+        return known(changeId);
       }
       const { state } = await deps.store.commit(() => [{ type: "change.cancelled", changeId, by: caller.arn }]);
       return { change: state.changes.get(changeId)!, state };
@@ -174,9 +226,17 @@ export function createGate(ports: Omit<GateDeps, "who">): Gate {
       ) {
         return { change, state };
       }
-      await finish(running, aws, state, 5_000, progress);
+      if (!(await recordLate(running.id))) return { change, state };
+      const current = (await deps.store.state()).operations.get(running.id);
+      if (current && !current.settledAt) await finish(current, aws, await deps.store.state(), 5_000, progress);
       await nameInterrupted();
       return known(changeId);
+    },
+
+    async resolve(decision, aws, caller) {
+      const resolved = await resolveOperation(deps, decision, aws, caller, recordLate);
+      refusals.clear();
+      return resolved;
     },
 
     async confirmed(aws, resources, progress) {

@@ -16,6 +16,7 @@ import type { AwsReader, SeenRecord } from "../core/ports.js";
 import { checkBasedOn } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { checkPlan, planRisk, refuseForbidden, refuseUnsafe } from "./guards.js";
+import { refuseStackOwned } from "./stack-owned.js";
 
 export interface PlanRequest {
   readonly tool: string;
@@ -32,8 +33,8 @@ export interface PlanRequest {
 
 /**
  * Stores a proposal as a change under a fresh execution token.
- * @throws OpsError precondition_required, stale_revision, forbidden_by_operator, unsafe_change, resource_busy, access_denied and what
- * AWS's dry run says.
+ * @throws OpsError precondition_required, stale_revision, stack_owned, forbidden_by_operator, unsafe_change, resource_busy,
+ * access_denied and what AWS's dry run says.
  */
 export async function planChange(deps: GateDeps, request: PlanRequest): Promise<{ change: Change; token: string }> {
   const { proposal, aws, tool } = request;
@@ -51,8 +52,13 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
     throw new OpsError("nothing_to_change", proposal.summary, { details: { warnings: [...proposal.warnings] } });
   }
   refuseForbidden(deps.config, proposal.steps);
+  for (const step of proposal.steps) refuseStackOwned(step, step.before, deps.config.allowStackOwned);
+  const { steps, envelopes } = await deps.secrets.hide({
+    steps: proposal.steps,
+    schemaOf: (type) => aws.schema(type),
+    storedOf: (rid) => current.resources.get(rid)?.envelopes ?? [],
+  });
   const warnings = [...proposal.warnings, ...(await preflight(proposal.steps, aws, deps.config.allowWrites))];
-  const steps = await deps.secrets.hide(proposal.steps, (type) => aws.schema(type));
   const facts = proposal.facts && (await deps.secrets.hideFacts(proposal.facts));
   const policyResults = await checkPlan(steps, deps.scan);
   refuseUnsafe(deps.config, policyResults);
@@ -74,6 +80,7 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
           warnings,
           ...(proposal.rolledBackTo ? { rolledBackTo: proposal.rolledBackTo } : {}),
           ...(facts ? { facts } : {}),
+          ...(envelopes.length > 0 ? { envelopes } : {}),
           tool,
           intent: request.intent,
           explanation: request.explanation,

@@ -1,10 +1,13 @@
 // One step from its durable intent to its durable outcome: send, follow, read back, commit. Also after a crash.
 
-import type { Event, Result } from "../../state/events.js";
-import { type Recovery, reached } from "../../state/recover.js";
+import type { Event, EventOf, Result } from "../../state/events.js";
+import { type Recovery, reached, verdictOn } from "../../state/recover.js";
+import { refusedForNow } from "../aws/control.js";
+import { refusalText } from "../aws/errors.js";
 import {
   type Change,
   type ChangeStep,
+  envelopesOf,
   type Operation,
   type OperationError,
   type ResourceRef,
@@ -14,21 +17,24 @@ import {
 import { isGone, volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { diff, type JsonObject, pathsTouch } from "../core/json.js";
-import type { AwsReader, Progress } from "../core/ports.js";
+import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 
 export interface Work {
   readonly change: Change;
-  readonly operation: Pick<Operation, "id" | "step" | "clientToken" | "requestToken"> & {
-    readonly state?: Operation["state"];
-  };
+  readonly operation: Pick<Operation, "id" | "step" | "clientToken" | "requestToken"> &
+    Partial<Pick<Operation, "state" | "intentAt">>;
+  /** How many requests were made of this step before. */
+  readonly attempt?: number;
   /** The step as stored. */
   readonly step: ChangeStep;
   readonly aws: AwsReader;
   /** Wall time, by the clock port, after which the work is handed over instead of waited for. */
   readonly deadline: number;
+  /** Set where a process settles what was left open: what it may do, where the caller of the change no longer waits. */
+  readonly afterwards?: Recovery;
   progress(message: string): void;
 }
 
@@ -41,32 +47,55 @@ export type StepOutcome =
 const FIRST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 10_000;
 const READ_BACKS = 6;
+const MOST_REQUESTS = 3;
+const PAUSE_BEFORE_ANEW_MS = 3_000;
+/** What AWS allows a handler that declares nothing, in minutes; below the least, no schema is asked. */
+const HANDLER_MINUTES = { usual: 120, least: 1 };
+
+const opOf = ({ operation, attempt }: Work) => (attempt ? { ...operation, attempt } : operation);
 
 /** Sends the step and brings it to an outcome. The intent is durable before this is called. */
 export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome> {
   const { step, operation } = work;
-  let sent: Awaited<ReturnType<ReturnType<GateDeps["aws"]["writer"]>["send"]>>;
+  let sent: Sent;
+  await stillOurs(deps, operation.id);
   try {
-    const open = deps.secrets.reveal(step);
-    sent = await deps.aws.writer(work.aws.region).send(open, operation);
+    sent = await send(deps, work);
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     if (error.code === "outcome_unknown") return reconcile(deps, work, error);
+    // Gone between our look and the call: that is what was asked for.
+    const gone = step.kind === "delete" && error.code === "not_found";
+    if (gone && (await readOrNull(work.aws, step.ref, step)) === null) return readBack(deps, work, [step.ref.id]);
+    const anew = refusedForNow(error, step.kind) ? await makeAnew(deps, work, "refused") : null;
+    if (anew) return anew;
     return fail(deps, work, (await guardFailure(work)) ?? error);
   }
   if (sent.requestToken || sent.awsRequestId) {
-    await commit(deps, [
-      {
-        type: "op.submitted",
-        operationId: operation.id,
-        ...(sent.requestToken ? { requestToken: sent.requestToken } : {}),
-        ...(sent.awsRequestId ? { awsRequestId: sent.awsRequestId } : {}),
-      },
-    ]);
+    await submitted(deps, {
+      type: "op.submitted",
+      operationId: operation.id,
+      ...(sent.requestToken ? { requestToken: sent.requestToken } : {}),
+      ...(sent.awsRequestId ? { awsRequestId: sent.awsRequestId } : {}),
+    });
   }
   if (sent.requestToken)
     return followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   return readBack(deps, work, sent.identifiers);
+}
+
+async function send(deps: GateDeps, work: Work): Promise<Sent> {
+  const open = await deps.secrets.reveal(work.step, envelopesOf(work.change, work.operation.step));
+  return deps.aws.writer(work.aws.region).send(open, opOf(work));
+}
+
+/** A process that stood still may have been taken for dead: it sends nothing for what is another one's now. */
+async function stillOurs(deps: GateDeps, operationId: string): Promise<void> {
+  const operation = (await deps.store.state()).operations.get(operationId);
+  if (!operation || operation.owner.session === deps.owner.session) return;
+  throw new OpsError("resource_busy", `Operation ${operationId} belongs to another process now. Nothing was sent.`, {
+    details: { operationId, changeId: operation.changeId, owner: operation.owner },
+  });
 }
 
 /** Polls AWS's own record of a request until it ends or the deadline passes. A failed poll discards nothing. */
@@ -80,17 +109,82 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
       answer = await writer.poll(step, operation.requestToken!);
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
-      if (error.code === "not_found") return reconcile(deps, work, error);
+      if (error.code === "not_found" || (!error.retriable && work.afterwards === "settle")) {
+        return reconcile(deps, work, error);
+      }
       if (!error.retriable) return { status: "running", state: await deps.store.state() };
       answer = { status: "pending" };
     }
     if (answer.status === "succeeded") return readBack(deps, work, answer.identifier ? [answer.identifier] : []);
     if (answer.status === "failed") return failedInAws(deps, work, answer);
-    if (deps.clock.now().getTime() >= work.deadline) return { status: "running", state: await deps.store.state() };
+    const late = await overdue(deps, work);
+    if (late) return late;
+    const now = deps.clock.now().getTime();
+    const pause = answer.retryAfterMs ?? wait;
+    // Nobody asks before AWS wants to be asked, and nobody waits longer than was promised.
+    if (now >= work.deadline || now + (answer.retryAfterMs ?? 0) > work.deadline) {
+      return { status: "running", state: await deps.store.state() };
+    }
     work.progress(`${step.service}.${step.operation} is in progress in AWS`);
-    await deps.clock.sleep(answer.retryAfterMs ?? wait);
+    await deps.clock.sleep(pause);
     wait = Math.min(wait * 1.5, LONGEST_POLL_MS);
   }
+}
+
+/**
+ * Past the time AWS gives the type's handler nobody knows what a request in progress is still doing: what live proves is
+ * taken, and the rest is unknown. It is asked about again on later calls. Null before that.
+ */
+async function overdue(deps: GateDeps, work: Work): Promise<StepOutcome | null> {
+  const { step, operation } = work;
+  if (operation.intentAt === undefined || step.kind === "action") return null;
+  const minutes = (deps.clock.now().getTime() - Date.parse(operation.intentAt)) / 60_000;
+  if (minutes < HANDLER_MINUTES.least) return null;
+  const schema = await work.aws.schema(step.ref.type).catch(unlessFatal);
+  const allowed = schema?.timeouts?.[step.kind] ?? HANDLER_MINUTES.usual;
+  if (minutes < allowed) return null;
+  const made = await deps.aws.writer(work.aws.region).find(step, operation).catch(unlessFatal);
+  if (made && made.length > 0) return readBack(deps, work, made);
+  const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+  if (live !== undefined && step.kind !== "create" && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  const because = `AWS has called it in progress for longer than the ${allowed} minutes it allows itself.`;
+  const error = new OpsError(
+    "outcome_unknown",
+    `${because} Read the resource; it is asked about again on later calls.`,
+    {
+      details: { operationId: operation.id, changeId: work.change.id, allowedMinutes: allowed },
+      next: [{ tool: "changes.get", arguments: { changeId: work.change.id } }],
+    },
+  );
+  return { status: "unknown", state: await unknown(deps, work, error, because), error };
+}
+
+/**
+ * A request that AWS gave up before it did anything is made anew, at most twice, and only where a read shows that nothing
+ * was done; a refusal needs no read where the resource has no name yet. A later process does so while the approval
+ * stands, and under the same tokens: what had been made anew already is found, not made twice. Null: not this time.
+ */
+async function makeAnew(
+  deps: GateDeps,
+  work: Work,
+  again: NonNullable<Progress["again"]>,
+): Promise<StepOutcome | null> {
+  const { step, attempt = 0 } = work;
+  const now = deps.clock.now();
+  const pause = PAUSE_BEFORE_ANEW_MS * 2 ** attempt;
+  const may =
+    work.afterwards === undefined
+      ? now.getTime() + pause <= work.deadline
+      : step.kind !== "delete" && work.afterwards === "resend";
+  if (attempt + 1 >= MOST_REQUESTS || !may || !deps.config.allowWrites) return null;
+  work.progress(`AWS gave ${step.service}.${step.operation} up before it began; making the request anew`);
+  await deps.clock.sleep(pause);
+  const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+  const untouched =
+    step.ref.id === ""
+      ? again === "refused"
+      : live !== undefined && diff(step.before ?? undefined, live ?? undefined).length === 0;
+  return untouched ? sendStep(deps, { ...work, attempt: attempt + 1 }) : null;
 }
 
 /**
@@ -124,6 +218,15 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   // Only a patch that was refused changed nothing: any other failure may have left half of our own update behind.
   const guard = answer.awsCode === "InvalidRequest" ? await guardFailure(work) : null;
   if (guard) return fail(deps, work, guard);
+  const anew = answer.again ? await makeAnew(deps, work, answer.again) : null;
+  if (anew) return anew;
+  // A process that ended meanwhile may have made the request anew: its work bears the mark, or cannot be told apart.
+  if (answer.again && step.kind === "create" && work.afterwards !== undefined) {
+    const made = await deps.aws.writer(work.aws.region).find(step, work.operation).catch(unlessFatal);
+    if (made && made.length > 0) return readBack(deps, work, made);
+    const there = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
+    if (there !== null) return work.afterwards === "settle" ? park(deps, work) : nothingProven(deps, work, answer);
+  }
   const id = answer.identifier ?? step.ref.id;
   const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;
   const changed = live !== undefined && diff(step.before ?? undefined, live ?? undefined).length > 0;
@@ -143,44 +246,82 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   const results: Result[] = ours
     ? [{ ref: { ...step.ref, id }, reader: step.reader, before: step.before, after: live ?? null }]
     : [];
-  const error = new OpsError(
-    "aws_failed",
-    `AWS could not finish ${step.service}.${step.operation}; its reason is in awsMessage. Read the resource to see what is true now.`,
-    {
-      details: {
-        awsCode: answer.awsCode ?? "unknown",
-        awsMessage: answer.message ?? "",
-        ...(answer.code ? { reason: answer.code } : {}),
-        ...(answer.identifier ? { identifier: answer.identifier } : {}),
-        nothingWasChanged,
-      },
+  return fail(deps, work, failureOf(work, answer, nothingWasChanged), nothingWasChanged === true, results);
+}
+
+async function nothingProven(deps: GateDeps, work: Work, answer: Progress): Promise<StepOutcome> {
+  const { operation, change } = work;
+  const because = "AWS gave one request up; whether another was made of it before its process ended is not known.";
+  const error = new OpsError("outcome_unknown", `${because} It is looked for again on later calls.`, {
+    details: { operationId: operation.id, changeId: change.id, awsCode: answer.awsCode ?? "unknown" },
+    next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+  });
+  return { status: "unknown", error, state: await unknown(deps, work, error, because) };
+}
+
+/** Records once that an outcome is not known. */
+const unknown = async (deps: GateDeps, { operation }: Work, error: OpsError, because: string): Promise<State> =>
+  operation.state === "unknown"
+    ? deps.store.state()
+    : record(deps, { type: "op.unknown", operationId: operation.id, error: errorOf(error), because });
+
+/** Codes that say nothing of the reason. */
+const VAGUE: ReadonlySet<string> = new Set(["aws_failed", "outcome_unknown"]);
+
+/** The end of a request in words: AWS's reason by its own code where nothing was done, else only that it failed. */
+function failureOf({ step }: Work, answer: Progress, nothingWasChanged: boolean | "unknown"): OpsError {
+  const cancelled = answer.awsCode === "CANCEL_COMPLETE";
+  const reason = cancelled ? "change_cancelled" : answer.code;
+  const told = nothingWasChanged === true && reason !== undefined && !VAGUE.has(reason) ? reason : "aws_failed";
+  const call = { service: step.service, operation: step.operation, region: step.ref.region };
+  const name = `${step.service}.${step.operation}`;
+  const { message, action }: { message: string; action?: string } =
+    told === "change_cancelled"
+      ? { message: `${name} was cancelled before it changed anything.` }
+      : told !== "aws_failed"
+        ? refusalText(told, call, answer.message ?? "")
+        : {
+            message: cancelled
+              ? `${name} was cancelled while AWS was at it. Read the resource to see what is true now.`
+              : `AWS could not finish ${name}; its reason is in awsMessage. Read the resource to see what is true now.`,
+          };
+  const untagged = answer.awsCode === "UnauthorizedTaggingOperation" && step.kind === "create";
+  const hint = untagged ? " The operator can leave this server's own tags out with --default-tags off." : "";
+  return new OpsError(told, message + hint, {
+    details: {
+      awsCode: answer.awsCode ?? "unknown",
+      awsMessage: answer.message ?? "",
+      ...(reason && told === "aws_failed" ? { reason } : {}),
+      ...(action !== undefined ? { action } : {}),
+      ...(answer.identifier ? { identifier: answer.identifier } : {}),
+      ...(answer.inFlight ? { inFlight: answer.inFlight } : {}),
+      nothingWasChanged,
     },
-  );
-  return fail(deps, work, error, nothingWasChanged === true, results);
+  });
 }
 
 /**
  * After a call whose answer never came: look for what it did; where AWS shows that it did nothing and is as it was
- * planned from, the identical call may go out again. `inApply`: the caller is waiting, and live was checked just now.
+ * planned from, the identical call may go out again. Once it may not, what AWS shows decides, or somebody has to.
  */
-export async function reconcile(
-  deps: GateDeps,
-  work: Work,
-  why: OpsError,
-  may: Recovery = "resend",
-  inApply = true,
-): Promise<StepOutcome> {
-  const { step, operation } = work;
+export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Promise<StepOutcome> {
+  const { step, operation, afterwards: may = "resend" } = work;
+  const inApply = work.afterwards === undefined;
   const writer = deps.aws.writer(work.aws.region);
   work.progress(`the answer to ${step.service}.${step.operation} was lost; looking for what it did`);
-  const made = await writer.find(step, operation).catch(unlessFatal);
+  const found = await writer.find(step, operation).catch(asValue);
+  const made = found instanceof OpsError ? undefined : found;
   if (made && made.length > 0) return readBack(deps, work, made);
   const idempotency = writer.idempotency(step);
-  const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
-  const target = idempotency === "natural" || step.kind === "delete";
-  if (target && live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  const read = step.ref.id ? await work.aws.content(step.ref, step.reader).catch(asValue) : undefined;
+  const live = read instanceof OpsError ? undefined : read;
+  // A create overwrites nothing: under its own token AWS answers what became of it, or that somebody else was first.
+  const asks = step.kind === "create" && idempotency === "token";
+  // Nothing else was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
+  const telling = !asks && (idempotency !== "none" || step.kind === "delete");
+  if (telling && live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
   const unmoved =
-    step.ref.id === ""
+    step.ref.id === "" || asks
       ? step.kind === "create"
       : live !== undefined && moved(step.before, live, step.touches).overlapping.length === 0;
   // A delete of a process that is gone is never sent by whoever comes next: they only came to read.
@@ -189,13 +330,19 @@ export async function reconcile(
     const again = await sendAgain(deps, work, idempotency === "natural");
     if (again) return again;
   }
-  // A create that bears neither mark nor id cannot be looked for: it stays named as unknown.
-  if (may === "settle" && (made || live !== undefined)) return giveUp(deps, work, why, made ?? null, live);
+  if (may === "settle") {
+    const verdict = verdictOn(step, { live, made, natural: idempotency === "natural", unmoved });
+    if (verdict === "carried_out") return readBack(deps, work, [step.ref.id]);
+    if (verdict === "not_carried_out") return giveUp(deps, work, why, made ?? null, live);
+    const failures = [found, read].filter((one) => one instanceof OpsError);
+    // AWS that cannot say just now is asked again; everything else will not become clearer by itself.
+    if (!failures.some((one) => one.retriable)) return park(deps, work, failures[0]);
+  }
   const because = "The call was sent and its answer lost; nothing found in AWS proves or disproves it.";
   const state =
     operation.state === "unknown"
       ? await deps.store.state()
-      : await commit(deps, [{ type: "op.unknown", operationId: operation.id, error: errorOf(why), because }]);
+      : await record(deps, { type: "op.unknown", operationId: operation.id, error: errorOf(why), because });
   return {
     status: "unknown",
     state,
@@ -210,13 +357,35 @@ export async function reconcile(
   };
 }
 
+/** Nothing will prove this any more: it is kept, and shown until somebody decides. */
+async function park(deps: GateDeps, work: Work, unreadable?: OpsError): Promise<StepOutcome> {
+  const { step, operation, change } = work;
+  const because = unreadable
+    ? `The answer to the call was lost, and AWS does not let this server look for what it did (${unreadable.code}).`
+    : step.kind !== "create"
+      ? "The answer to the call was lost, and the resource was changed since in a way that does not tell what the call did."
+      : step.ref.id === ""
+        ? "The answer to the call was lost, and what it may have made bears no mark by which it could be found."
+        : "The answer to the call was lost, and what bears the name now may be what it made or somebody else's.";
+  const state = await record(deps, { type: "op.parked", operationId: operation.id, because });
+  return {
+    status: "unknown",
+    state,
+    error: new OpsError("outcome_unknown", `${because} It waits for a decision.`, {
+      details: { operationId: operation.id, changeId: change.id },
+      next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
+    }),
+  };
+}
+
 /** The identical call once more, under the same client token. Null where its answer says nothing either. */
 async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<StepOutcome | null> {
   const { step, operation } = work;
+  await stillOurs(deps, operation.id);
   try {
-    const sent = await deps.aws.writer(work.aws.region).send(deps.secrets.reveal(step), operation);
+    const sent = await send(deps, work);
     if (!sent.requestToken) return await readBack(deps, work, sent.identifiers);
-    await commit(deps, [{ type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken }]);
+    await submitted(deps, { type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken });
     return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
@@ -242,8 +411,9 @@ async function giveUp(
     step.ref.id === ""
       ? made !== null && made.length === 0
       : live !== undefined && moved(step.before, live, [""]).overlapping.length === 0;
+  // Also of a create: the name was free when it was sent, and what bears it now must not be unknown to the state.
   const results: Result[] =
-    nothing || live === undefined || live === null || step.before === null
+    nothing || live === undefined || live === null
       ? []
       : [{ ref: step.ref, reader: step.reader, before: step.before, after: live }];
   const error = new OpsError(
@@ -265,13 +435,17 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
   for (const id of ids) {
     const ref = { ...step.ref, id };
     work.progress(`reading ${id} back`);
-    results.push({ ref, reader: step.reader, before: step.before, after: await settled(deps, work, ref) });
+    const after = await settled(deps, work, ref);
+    // What could not be read is not known to be gone: the operation stays open, and later calls read it back.
+    if (after === undefined) return { status: "running", state: await deps.store.state() };
+    results.push({ ref, reader: step.reader, before: step.before, after });
   }
-  const state = await commit(deps, [{ type: "op.succeeded", operationId: work.operation.id, results }]);
+  const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
   return { status: "succeeded", results, state };
 }
 
-async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null> {
+/** `undefined` where AWS could not say once. */
+async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null | undefined> {
   const { step } = work;
   let last: JsonObject | null | undefined;
   for (let attempt = 0; attempt < READ_BACKS; attempt++) {
@@ -288,7 +462,7 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
       await deps.clock.sleep(Math.min(500 * 2 ** attempt, 5_000));
     }
   }
-  return last ?? null;
+  return last;
 }
 
 const steadyDiff = (type: string, a: JsonObject | null, b: JsonObject | null) =>
@@ -306,6 +480,11 @@ const unlessFatal = (error: unknown): undefined => {
   return undefined;
 };
 
+function asValue(error: unknown): OpsError {
+  if (error instanceof OpsError) return error;
+  throw error;
+}
+
 async function fail(
   deps: GateDeps,
   work: Work,
@@ -313,15 +492,13 @@ async function fail(
   nothingWasChanged = true,
   results: readonly Result[] = [],
 ): Promise<StepOutcome> {
-  const state = await commit(deps, [
-    {
-      type: "op.failed",
-      operationId: work.operation.id,
-      error: errorOf(error),
-      nothingWasChanged,
-      ...(results.length > 0 ? { results } : {}),
-    },
-  ]);
+  const state = await record(deps, {
+    type: "op.failed",
+    operationId: work.operation.id,
+    error: errorOf(error),
+    nothingWasChanged,
+    ...(results.length > 0 ? { results } : {}),
+  });
   return { status: "failed", error, state };
 }
 
@@ -330,5 +507,26 @@ function errorOf(error: OpsError): OperationError {
   return { code: error.code, message: error.message, ...(typeof awsCode === "string" ? { awsCode } : {}) };
 }
 
-const commit = async (deps: GateDeps, events: readonly Event[]): Promise<State> =>
-  (await deps.store.commit(() => events)).state;
+/** The handle of work in progress. Where the record cannot take it now, it goes with the outcome. */
+async function submitted(deps: GateDeps, event: EventOf<"op.submitted">): Promise<void> {
+  await record(deps, event).catch((error: unknown) => {
+    if (!cannotBeStored(error)) throw error;
+  });
+}
+
+/** Commits what became of an operation, with whatever of it could not be stored before. */
+async function record(deps: GateDeps, event: Event & { readonly operationId: string }): Promise<State> {
+  const { operationId } = event;
+  const events = [...(deps.unrecorded.get(operationId) ?? []), event];
+  try {
+    const { state } = await deps.store.commit(() => events);
+    deps.unrecorded.delete(operationId);
+    return state;
+  } catch (error) {
+    if (cannotBeStored(error)) deps.unrecorded.set(operationId, events);
+    throw error;
+  }
+}
+
+const cannotBeStored = (error: unknown): boolean =>
+  error instanceof OpsError && (error.code === "state_read_only" || error.code === "state_unreadable");

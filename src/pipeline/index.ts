@@ -4,6 +4,7 @@ import type { Call, Outcome } from "../core/call.js";
 import { compose } from "../core/compose.js";
 import { type LocateDeps, locate } from "./locate.js";
 import { type LookupDeps, lookup } from "./lookup.js";
+import { type ParkedDeps, parked } from "./parked.js";
 import { type RecoverDeps, recover } from "./recover.js";
 import { type ResumeDeps, resume } from "./resume.js";
 import { type RevalidateDeps, revalidate } from "./revalidate.js";
@@ -11,7 +12,14 @@ import { type RunDeps, run } from "./run.js";
 import { type SeeDeps, see } from "./see.js";
 import { validate } from "./validate.js";
 
-export type PipelineDeps = RecoverDeps & LookupDeps & LocateDeps & ResumeDeps & RevalidateDeps & SeeDeps & RunDeps;
+export type PipelineDeps = RecoverDeps &
+  LookupDeps &
+  LocateDeps &
+  ResumeDeps &
+  RevalidateDeps &
+  SeeDeps &
+  ParkedDeps &
+  RunDeps;
 
 /** From a call to its outcome. Never rejects. */
 export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>) =>
@@ -23,6 +31,7 @@ export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>)
       locate(deps), //    account, region, credentials   region_missing unknown_region credentials_*
       revalidate(deps), // another look at what was shown before
       see(deps), //       what was shown, what is stale
+      parked(deps), //    what waits for a decision
       recover(deps), //   so that a refusal too says where, and what is stale
       resume(deps), //    what a crash left open         state_unreadable
     ],

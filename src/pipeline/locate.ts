@@ -1,4 +1,5 @@
 // Where a call looks: the region it names or the session's, and AWS there. Nothing ever falls back to a region of ours.
+// What is about the record alone looks nowhere.
 
 import type { Call, Outcome } from "../core/call.js";
 import type { Layer } from "../core/compose.js";
@@ -15,6 +16,7 @@ export interface LocateDeps {
 export const locate =
   ({ aws, regionOfChange }: LocateDeps): Layer<Call, Outcome> =>
   async (call, next) => {
+    if (call.entry!.tool.scope === "none") return next(call);
     const input = call.input!;
     const region = (input.region as string | undefined) ?? (await regionOfChange(input)) ?? (await aws.defaultRegion());
     if (!region) {

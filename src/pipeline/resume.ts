@@ -14,7 +14,8 @@ export interface ResumeDeps {
 export const resume =
   ({ settleOpen, log }: ResumeDeps): Layer<Call, Outcome> =>
   async (call, next) => {
-    await settleOpen(call.aws!).catch((error: unknown) => {
+    if (!call.aws) return next(call);
+    await settleOpen(call.aws).catch((error: unknown) => {
       if (!(error instanceof OpsError)) throw error;
       // What is left open is named by session.whoami and changes.get; it does not stop a look at something else.
       log("warn", "an open operation could not be settled", { code: error.code, message: error.message });

@@ -34,9 +34,9 @@ export const revalidate =
   ({ session, currentState, clock, revalidate: mode }: RevalidateDeps): Layer<Call, Outcome> =>
   async (call, next) => {
     const { tool } = call.entry!;
-    if (mode === "off" || (tool.kind === "gate" && tool.changesAws)) return next(call);
+    if (!call.aws || mode === "off" || (tool.kind === "gate" && tool.changesAws)) return next(call);
     const before = new Date(call.at.getTime() - OLD_AFTER_MS).toISOString();
-    const due = session.due(call.aws!, before);
+    const due = session.due(call.aws, before);
     if (due.length === 0) return next(call);
     const late = new AbortController();
     const inTime = clock.sleep(BUDGET_MS, late.signal).then(
@@ -45,7 +45,7 @@ export const revalidate =
     );
     const [outcome, looks] = await Promise.all([
       next(call),
-      Promise.race([lookAgain(call.aws!, due).catch(() => []), inTime]).finally(() => late.abort()),
+      Promise.race([lookAgain(call.aws, due).catch(() => []), inTime]).finally(() => late.abort()),
     ]);
     const shown = new Set(outcome.status === "ok" ? (outcome.seen ?? []).map(({ ref }) => JSON.stringify(ref)) : []);
     const others = looks.filter(({ record }) => !shown.has(JSON.stringify(record.ref)));

@@ -1,8 +1,9 @@
-// The core of the onion: a read reads, a plan proposes, and the gate does the rest.
+// The core of the onion: a read reads, a plan proposes, a tool about the record holds its doors, and the gate does the rest.
 
 import type { Call, Outcome } from "../core/call.js";
 import {
   type Caller,
+  type LineageEntry,
   type RiskLevel,
   revisionOf,
   ridOf,
@@ -14,6 +15,7 @@ import {
 import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
+import type { RecordDoors } from "../core/record.js";
 import type { PlanTool } from "../core/tool.js";
 import { approvalForm } from "../gate/approval.js";
 import type { Gate } from "../gate/index.js";
@@ -21,8 +23,10 @@ import type { Session } from "../session.js";
 
 export interface RunDeps {
   readonly gate: Gate;
+  readonly record: RecordDoors;
   readonly session: Session;
   readonly currentState: () => Promise<State>;
+  readonly lineage: (rid: string) => Promise<readonly LineageEntry[]>;
   readonly now: () => Date;
   readonly mode: Mode;
   readonly needsHuman: (risk: RiskLevel) => boolean;
@@ -37,6 +41,10 @@ export const run =
   async (call: Call): Promise<Outcome> => {
     const { tool } = call.entry!;
     const input = call.input!;
+    if (tool.kind === "store") {
+      const { record, now, mode } = deps;
+      return { status: "ok", ...(await tool.run(input, { record, now: now(), mode })) };
+    }
     const ports = await portsOf(deps, call);
     switch (tool.kind) {
       case "read":
@@ -50,7 +58,10 @@ export const run =
     }
   };
 
-async function portsOf({ currentState, session, mode, now, sessionId }: RunDeps, call: Call): Promise<ReadPorts> {
+async function portsOf(
+  { currentState, lineage, session, mode, now, sessionId }: RunDeps,
+  call: Call,
+): Promise<ReadPorts> {
   const aws = call.aws!;
   const held = await currentState().catch(stateFailure);
   const caller: Caller = { arn: aws.identity.arn, session: sessionId };
@@ -61,6 +72,7 @@ async function portsOf({ currentState, session, mode, now, sessionId }: RunDeps,
       if (held instanceof OpsError) throw held;
       return held;
     },
+    lineage,
     ledger: session,
     now: now(),
     caller,
@@ -175,8 +187,9 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
       return report;
     },
     async cancel(changeId) {
-      const result = await deps.gate.cancel(changeId, ports.caller);
+      const result = await deps.gate.cancel(changeId, ports.caller, aws);
       state = result.state;
+      if (result.change.state !== "cancelled") settled(result.change.tool, "unknown");
       return result.change;
     },
     async follow(changeId) {
@@ -184,7 +197,17 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
       const result = await deps.gate.follow(changeId, aws, ports.progress);
       state = result.state;
       const after = result.change.state;
-      if (before !== after && (after === "applied" || after === "unknown")) settled(result.change.tool, after);
+      // One that the state does not hold ended long ago: nothing becomes stale by it now.
+      if (before !== undefined && before !== after && (after === "applied" || after === "unknown"))
+        settled(result.change.tool, after);
+      return result;
+    },
+    async resolve(decision) {
+      const result = await deps.gate.resolve(decision, aws, ports.caller);
+      state = result.state;
+      // An outcome that becomes known makes the same things stale as one that was known at once.
+      const closed = decision.choice === "clear" || decision.choice === "retry";
+      if (!closed) settled(result.change.tool, result.change.state === "applied" ? "applied" : "unknown");
       return result;
     },
     confirmed: (resources) =>

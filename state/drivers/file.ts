@@ -90,6 +90,8 @@ export const nodeFs: FsPort = {
 export interface FileOptions {
   /** The folder of one store, absolute. It is created by the first write, not by opening. */
   readonly root: string;
+  /** Free space, in bytes, below which nothing begins and no reserve is made; 1 MiB unless told. */
+  readonly minFreeBytes?: number;
 }
 
 interface FileEffects {
@@ -104,14 +106,19 @@ const RESERVE_BYTES = 64 * 1024;
 const LEFTOVER_MS = 10 * 60_000;
 const FOLDERS = ["journal", "tmp"] as const;
 /** Made when first needed. Their loss is found by the chain; the loss of journal/ by `inspect`. */
-const LATER_FOLDERS: ReadonlySet<string> = new Set(["archive", "floor", "lock", "quarantine", "backups"]);
+const LATER_FOLDERS: ReadonlySet<string> = new Set([
+  ...["archive", "floor", "lock", "keys", "quarantine", "backups", "exports"],
+]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
 const missing = (error: unknown): boolean => codeOf(error) === "ENOENT";
 
 /** A store in a folder of the local machine. */
-export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: FileEffects): StateDriver {
+export function fileDriver(
+  { root, minFreeBytes = MIN_FREE_BYTES }: FileOptions,
+  { clock, ids, fs = nodeFs }: FileEffects,
+): StateDriver {
   const at = (key: string): string => join(root, ...key.split("/"));
   let hardLinks = true;
   let prepared = false;
@@ -212,7 +219,8 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
 
   /** Makes the folders of a store. Only keys at the root may bring a folder into being: a commit never may. */
   async function prepare(key: string): Promise<void> {
-    if (prepared) return;
+    // The folders are made with the store: what stood in the folder before it (quarantine/) made none of them.
+    if (prepared && key !== "store.id") return;
     if (!key.includes("/")) {
       await makeFolder(root);
       for (const folder of FOLDERS) await makeFolder(join(root, folder));
@@ -448,15 +456,21 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
           `${root} is not empty and open to other users; give the state a folder of its own with --state.`,
         );
       }
-      for (const name of ["store.id", "state.json", "state.json.prev", "key"].filter((name) => holds.has(name))) {
-        const path = join(root, name);
-        const forbidden = name === "key" ? 0o077 : 0o022;
+      const keys = holds.has("keys") ? ((await names(join(root, "keys"))) ?? []).map((name) => `keys/${name}`) : [];
+      const looked = ["store.id", "state.json", "state.json.prev", "key", "keys"].filter((name) => holds.has(name));
+      for (const name of [...looked, ...keys]) {
+        const path = at(name);
+        const forbidden = /^key/.test(name) ? 0o077 : 0o022;
         const found = await fs.stat(path).catch((error: unknown) => {
           if (missing(error)) return null;
           throw unreadable(error, path);
         });
         if (found && (found.mode & forbidden) !== 0) {
-          return refuse("state_read_only", `${path} is open to other users; run: chmod 600 '${path}'.`, path);
+          return refuse(
+            "state_read_only",
+            `${path} is open to other users; run: chmod ${name === "keys" ? 700 : 600} '${path}'.`,
+            path,
+          );
         }
       }
       return null;
@@ -468,7 +482,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
         while (!(await exists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
         await fs.writable(folder);
         const free = await fs.freeBytes(folder);
-        if (free < MIN_FREE_BYTES) throw Object.assign(new Error(`${free} bytes free`), { code: "ENOSPC" });
+        if (free < minFreeBytes) throw Object.assign(new Error(`${free} bytes free`), { code: "ENOSPC" });
         return null;
       } catch (error) {
         return unwritable(error instanceof OpsError ? error.cause : error, folder);
@@ -478,7 +492,7 @@ export function fileDriver({ root }: FileOptions, { clock, ids, fs = nodeFs }: F
     async keepReserve() {
       const path = join(root, RESERVE);
       try {
-        if ((await exists(path)) || (await fs.freeBytes(root)) < MIN_FREE_BYTES) return;
+        if ((await exists(path)) || (await fs.freeBytes(root)) < minFreeBytes) return;
         // Random bytes: a file system that compresses would set aside nothing for zeros.
         await fs.rename(await temporary(ids.bytes(RESERVE_BYTES)), path);
         await settle(path);

@@ -13,7 +13,7 @@ import { codeOf, log, op, step } from "./support.js";
 
 const REGION = "eu-west-1";
 const TYPE = "AWS::Logs::LogGroup";
-const clock = { now: () => new Date(), sleep: () => Promise.resolve() };
+const clock = { now: () => new Date(), sleep: () => Promise.resolve(), monotonic: () => 0 };
 
 const create = (name: string) =>
   step(

@@ -31,7 +31,7 @@ describe("progress", () => {
   });
   it("every ErrorCode of Cloud Control has a code of ours", () => {
     expect(Object.keys(ASYNCHRONOUS)).toHaveLength(16);
-    for (const [awsCode, code] of Object.entries(ASYNCHRONOUS)) {
+    for (const [awsCode, { code }] of Object.entries(ASYNCHRONOUS)) {
       const event = { OperationStatus: "FAILED", ErrorCode: awsCode as "NotFound" } as const;
       expect(progressOf(event, "update", now)).toMatchObject({ status: "failed", awsCode, code });
     }

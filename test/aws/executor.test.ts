@@ -2,8 +2,10 @@
 
 import { describe, expect, it } from "vitest";
 import { apiOf, type RawCall } from "../../src/aws/api.js";
-import { executor, OPERATION_MARK, preflight, type WholeApi, writeNames } from "../../src/aws/executor.js";
+import { executor, preflight, type WholeApi, writeNames } from "../../src/aws/executor.js";
 import type { SecurityGroup } from "../../src/core/content.js";
+import type { Clock } from "../../src/core/ports.js";
+import { OPERATION_MARK } from "../../src/core/tags.js";
 import { API, allow, clock, codeOf, failure, log, op, PROD, SERVICE, sandbox, step } from "./support.js";
 
 const launch = (count = 1) =>
@@ -160,9 +162,20 @@ describe("outcomes", () => {
     [Object.assign(new Error("refused"), { code: "ECONNREFUSED" }), "aws_unavailable"],
     [refusal("UnauthorizedOperation", 403), "access_denied"],
     [refusal("InsufficientInstanceCapacity", 500), "aws_rejected"],
-    [refusal("RequestLimitExceeded", 503), "throttled"],
   ])("%s is %s", async (cause, code) => {
     expect(await codeOf(scripted(cause).writer.send(launch(), op("op-1")))).toBe(code);
+  });
+  it("a throttled call goes out again as it was, a few times with pauses", async () => {
+    const limit = refusal("RequestLimitExceeded", 503);
+    const pauses: number[] = [];
+    const patient: Clock = { ...clock, sleep: async (pause) => void pauses.push(pause) };
+    const never = scripted(limit, limit, limit, limit);
+    expect(await codeOf(executor(never.api, patient).send(launch(), op("op-1")))).toBe("throttled");
+    expect(never.calls).toHaveLength(4);
+    expect(pauses).toEqual([2_000, 4_000, 8_000]);
+    expect(new Set(never.calls.map(({ input }) => (input as { ClientToken: string }).ClientToken)).size).toBe(1);
+    const soon = scripted(limit, { Instances: [{ InstanceId: "i-1" }] });
+    expect((await executor(soon.api, patient).send(launch(), op("op-1"))).identifiers).toEqual(["i-1"]);
   });
   it("a call cancelled beforehand is not sent", async () => {
     const { writer, calls } = scripted();

@@ -10,6 +10,7 @@ function virtual(): Clock & { at: number } {
   const clock = {
     at: 1_000_000,
     now: () => new Date(clock.at),
+    monotonic: () => clock.at,
     sleep: async (ms: number) => {
       clock.at += ms;
     },

@@ -2,9 +2,10 @@
 
 import { describe, expect, it } from "vitest";
 import type { Api } from "../../src/aws/api.js";
-import { schemas, shippedSchema, trimSchema } from "../../src/aws/schema.js";
-import { BUILT_IN } from "../../src/aws/schema-table.js";
-import { sandbox } from "./support.js";
+import { schemas, trimSchema } from "../../src/aws/schema.js";
+import { OVERLAY } from "../../src/aws/schema-overlay.js";
+import { shippedSchema, shippedTypes } from "../../src/aws/schema-table.js";
+import { clock, sandbox } from "./support.js";
 
 const document = {
   typeName: "AWS::Test::Thing",
@@ -52,6 +53,33 @@ describe("a registry document", () => {
     expect(schema.properties.Loop).toEqual({ type: "object" });
     expect(schema.properties.Arn).toEqual({ type: "string or object" });
   });
+  it("knows what may replace, how long a handler may take, and what a list needs one of", () => {
+    const schema = trimSchema("x", {
+      properties: { A: { type: "string" } },
+      conditionalCreateOnlyProperties: ["/properties/A"],
+      handlers: {
+        create: { permissions: ["x:Create"], timeoutInMinutes: 2160 },
+        delete: { timeoutInMinutes: 5 },
+        list: { handlerSchema: { properties: {}, oneOf: [{ required: ["B"] }, { required: ["C", "D"] }] } },
+      },
+    });
+    expect(schema).toMatchObject({
+      conditional: ["/A"],
+      timeouts: { create: 2160, delete: 5 },
+      listRequires: [],
+      listRequiresOneOf: [["B"], ["C", "D"]],
+      writeOnlyKnown: true,
+    });
+  });
+  it("tags are only those whose shape can be written", () => {
+    const tagged = (fields: object) =>
+      trimSchema("x", {
+        properties: { Tags: { type: "array", items: { type: "object", properties: fields } } },
+      } as never).tags;
+    expect(tagged({ Key: {}, Value: {}, PropagateAtLaunch: {} })?.shape).toBe("asg");
+    expect(tagged({ Key: {}, Value: {} })?.shape).toBe("list");
+    expect(tagged({ ResourceType: {}, Tags: {} })).toBeUndefined();
+  });
   it("without tags has none; a map is a map; untaggable is said", () => {
     expect(trimSchema("x", { properties: {} }).tags).toBeUndefined();
     expect(trimSchema("x", { properties: { Tags: { type: "object" } } }).tags?.shape).toBe("map");
@@ -68,6 +96,7 @@ describe("where a schema comes from", () => {
     });
     expect(await aws.schema("AWS::No::Such")).toMatchObject({ source: "none", readOnly: [], properties: {} });
     expect((await aws.schema("toString")).source).toBe("none");
+    expect((await aws.schema("AWS::No::Such")).writeOnlyKnown).toBe(false);
   });
   it("the registry is asked once when it answers, and again later when it failed", async () => {
     let time = 0;
@@ -80,7 +109,7 @@ describe("where a schema comes from", () => {
         return { Schema: JSON.stringify(document) };
       },
     } as unknown as Api;
-    const schema = schemas({ now: () => new Date(time), sleep: async () => {} });
+    const schema = schemas({ now: () => new Date(time), sleep: async () => {}, monotonic: () => time });
     const sources: string[] = [];
     const ask = async () => sources.push((await schema(api, "us-east-1", "AWS::S3::Bucket")).source);
     await ask();
@@ -93,15 +122,101 @@ describe("where a schema comes from", () => {
     expect(sources).toEqual(["built-in", "built-in", "registry", "registry"]);
     expect(calls).toBe(2);
   });
-  it("the table's pointers name properties of their type", () => {
-    for (const type of Object.keys(BUILT_IN)) {
-      const { readOnly, createOnly, unordered, properties, required, tags } = shippedSchema(type);
-      const known = new Set([...Object.keys(properties), ...readOnly.map((path) => path.split("/")[1])]);
-      if (tags) expect(known).toContain(tags.property);
-      for (const name of required) expect(known, type).toContain(name);
-      for (const path of createOnly)
-        expect([...known, "Role", "SchedulingStrategy"], type).toContain(path.split("/")[1]);
-      for (const path of unordered) expect(path).toMatch(/^\/[A-Za-z]/);
+  it("what only the shipped table knows stands beside a registry document", async () => {
+    const api = { call: async () => ({ Schema: JSON.stringify(document) }) } as unknown as Api;
+    const ask = schemas({ ...clock, now: () => new Date(0) });
+    const bucket = await ask(api, "us-east-1", "AWS::S3::Bucket");
+    expect(bucket).toMatchObject({
+      source: "registry",
+      stateful: true,
+      arn: expect.stringContaining(":s3:::"),
+      readOnly: ["/Arn"],
+    });
+    expect(await ask(api, "us-east-1", "Acme::Private::Thing")).toMatchObject({
+      source: "registry",
+      readOnly: ["/Arn"],
+    });
+  });
+});
+
+describe("the shipped table", () => {
+  it("knows the published types: identifiers, tags, replacement, references", async () => {
+    const all = await Promise.all((await shippedTypes()).map(shippedSchema));
+    expect(all.length).toBeGreaterThan(1_700);
+    const count = (fits: (one: (typeof all)[number]) => unknown) => all.filter(fits).length;
+    expect(count(({ tags }) => tags?.shape === "list")).toBeGreaterThan(1_000);
+    expect(count(({ tags }) => tags?.shape === "map")).toBeGreaterThan(140);
+    expect(all.filter(({ tags }) => tags?.shape === "asg").map(({ type }) => type)).toEqual([
+      "AWS::AutoScaling::AutoScalingGroup",
+    ]);
+    expect(count(({ primaryIdentifier }) => primaryIdentifier.length > 1)).toBeGreaterThan(250);
+    expect(count(({ refs }) => refs)).toBeGreaterThan(350);
+    expect(count(({ stateful }) => stateful)).toBeGreaterThan(25);
+    expect(count(({ arn }) => arn)).toBeGreaterThan(950);
+    expect(count(({ scrutiny }) => scrutiny?.[""])).toBeGreaterThan(40);
+  });
+
+  it.each([
+    [
+      "AWS::EC2::SecurityGroup",
+      {
+        primaryIdentifier: ["/Id"],
+        createOnly: ["/GroupDescription", "/GroupName", "/VpcId"],
+        readOnly: ["/GroupId", "/Id"],
+        required: ["GroupDescription"],
+      },
+    ],
+    ["AWS::EC2::SecurityGroupIngress", { tags: undefined, scrutiny: { "": "IngressRuleResource" } }],
+    [
+      "AWS::ECS::Service",
+      { primaryIdentifier: ["/ServiceArn", "/Cluster"], tags: { property: "Tags", shape: "list" } },
+    ],
+    [
+      "AWS::CodeDeploy::DeploymentGroup",
+      { primaryIdentifier: ["/ApplicationName", "/DeploymentGroupName"], listRequires: ["ApplicationName"] },
+    ],
+    [
+      "AWS::SSM::Parameter",
+      {
+        tags: { property: "Tags", shape: "map" },
+        writeOnly: ["/AllowedPattern", "/Description", "/Policies", "/Tier"],
+        writeOnlyKnown: true,
+      },
+    ],
+    ["AWS::RDS::DBInstance", { stateful: true, primaryIdentifier: ["/DBInstanceIdentifier"] }],
+    ["AWS::Cognito::UserPool", { tags: { property: "UserPoolTags", shape: "map" }, writeOnlyKnown: false }],
+    [
+      "AWS::ElasticLoadBalancingV2::Listener",
+      { listRequires: [], listRequiresOneOf: [["LoadBalancerArn"], ["ListenerArns"]] },
+    ],
+  ])("%s is as published", async (type, facts) => {
+    const schema = await shippedSchema(type);
+    expect(schema.source).toBe("built-in");
+    for (const [name, value] of Object.entries(facts)) {
+      expect(schema[name as keyof typeof schema], name).toEqual(value);
     }
+  });
+
+  it("names the paths that may point at other resources, in depth", async () => {
+    const { refs } = await shippedSchema("AWS::ECS::Service");
+    expect(refs).toMatchObject({
+      "/TaskDefinition": [{ type: "AWS::ECS::TaskDefinition", path: "/TaskDefinitionArn" }],
+      "/NetworkConfiguration/AwsvpcConfiguration/Subnets": [{ type: "AWS::EC2::Subnet", path: "/SubnetId" }],
+      "/LoadBalancers/*/TargetGroupArn": [
+        { type: "AWS::ElasticLoadBalancingV2::TargetGroup", path: "/TargetGroupArn" },
+      ],
+    });
+  });
+
+  it("the rows written by hand are of types it knows, and name properties of theirs", async () => {
+    const wrong: string[] = [];
+    for (const [type, row] of OVERLAY) {
+      const { properties, readOnly } = await shippedSchema(type);
+      const known = new Set([...Object.keys(properties), ...readOnly.map((path) => path.split("/")[1]!)]);
+      const named = [...(row.writeOnly ?? []), ...(row.unordered ?? []), ...(row.exclusive ?? []).flat()];
+      for (const path of named) if (!known.has(path.split("/")[1]!)) wrong.push(`${type} ${path}`);
+      if (known.size === 0) wrong.push(type);
+    }
+    expect(wrong).toEqual([]);
   });
 });

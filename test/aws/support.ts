@@ -9,7 +9,7 @@ import type { JsonObject } from "../../src/core/json.js";
 import type { Aws, Clock } from "../../src/core/ports.js";
 
 export const NOW = "2026-11-21T10:00:00.000Z";
-export const clock: Clock = { now: () => new Date(NOW), sleep: () => Promise.resolve() };
+export const clock: Clock = { now: () => new Date(NOW), sleep: () => Promise.resolve(), monotonic: () => 0 };
 export const log = () => {};
 
 export const PROD = "sg-0bb00000000000001";

@@ -75,6 +75,7 @@ const lookups = () => http.seen.filter(({ headers }) => String(headers["x-amz-ta
 const bodies = () => lookups().map(({ body }) => JSON.parse(body));
 const clock: Clock = {
   now: () => new Date(Date.parse(NOW) + slept),
+  monotonic: () => slept,
   sleep: async (ms) => {
     slept += ms;
   },

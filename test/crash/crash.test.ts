@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { Disk, withoutFileSync, withoutFolderSync } from "./disk.js";
 import { broken, type Count, enumerate, total } from "./enumerate.js";
+import { ROOT, scenario } from "./scenario.js";
 
 const SEED = 20_261_121;
 
@@ -10,6 +11,13 @@ const summary = (count: Count): string =>
   `${total(count)} worlds, ${count.restarted} restarts, seed ${count.seed}: ${[...count.examples].map(([what, where]) => `\n  ${count.violations.get(what)} × ${what}; ${where}`).join("")}`;
 
 describe("a crash anywhere in twenty operations", () => {
+  it("comes upon a store that leaves history to its archive", async () => {
+    const { moments } = await scenario(SEED);
+    const written = moments.map(({ disk }) => disk.files().get(`${ROOT}/state.json`));
+    const spilled = written.filter((bytes) => bytes && Buffer.from(bytes).includes('"lineage_spilled"'));
+    expect(spilled.length).toBeGreaterThan(100);
+  });
+
   it("loses nothing that was acknowledged and does nothing twice", async () => {
     const count = await enumerate({
       seed: SEED,

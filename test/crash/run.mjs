@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { schemaData } from "../../schema-table.mjs";
 
 const root = join(import.meta.dirname, "../..");
 // Beside the packages, so that the bundle finds them, and where nobody looks for sources.
@@ -17,6 +18,7 @@ try {
     platform: "node",
     format: "esm",
     packages: "external",
+    plugins: [schemaData],
     outfile,
     logLevel: "error",
   });

@@ -6,7 +6,7 @@ import type { Clock, Ids } from "../../src/core/ports.js";
 import { seqOfKey } from "../../state/driver.js";
 import { type FsPort, fileDriver } from "../../state/drivers/file.js";
 import type { Event } from "../../state/events.js";
-import { openStore, type Store } from "../../state/journal.js";
+import { openStore, type Store, type StoreOptions } from "../../state/journal.js";
 import { mintToken, operationId, tokenSha256 } from "../../state/tokens.js";
 import { intent, owner, plan, START } from "../state/helpers.js";
 import { ACCOUNT, REGION, ScriptedAws } from "./aws.js";
@@ -43,6 +43,7 @@ export function machineClock(startMs = Date.parse(START)): Clock & { advance(ms:
   let at = startMs;
   return {
     now: () => new Date(at),
+    monotonic: () => at,
     sleep: async (ms) => {
       at += ms;
     },
@@ -139,6 +140,7 @@ export async function compact(store: Store): Promise<void> {
 }
 
 export interface Variant {
+  readonly limits?: StoreOptions["limits"];
   readonly port?: (fs: FsPort) => FsPort;
   readonly clientTokens?: boolean;
 }
@@ -196,10 +198,10 @@ export async function start(
   ids: Ids,
   clock: Clock,
   by: Owner,
-  { port = (fs) => fs }: Variant = {},
+  { port = (fs) => fs, limits = {} }: Variant = {},
 ): Promise<Process> {
   const driver = fileDriver({ root: ROOT }, { clock, ids, fs: port(recorder.disk.port) });
-  const store = await openStore({ driver, clock, ids, owner: by, user: "alice", client: "crash", ...PROOF });
+  const store = await openStore({ driver, clock, ids, owner: by, user: "alice", client: "crash", limits, ...PROOF });
   return {
     store,
     owner: by,
@@ -300,9 +302,12 @@ export async function scenario(seed: number, variant: Variant = {}): Promise<Rec
     },
   ]);
   await apply(change("old", "action", content("old"), { ...content("old"), Versioning: "stopped" }, "s3"));
-  // 11–15: the process ends, another begins; an answer is lost, drift is ignored, a delete, compaction
+  // 11–15: the process ends, another begins and leaves to the archive what only that holds; an answer is lost, drift is ignored, a delete, compaction
   await process.store.close();
-  process = await start(recorder, ids, clock, owner("session-2", 102), variant);
+  process = await start(recorder, ids, clock, owner("session-2", 102), {
+    ...variant,
+    limits: { inlineBytes: 1, recentMs: 0 },
+  });
   const lost = bucket("fourth");
   const doubtful = await run(await planned([lost]), lost, 0, "is lost");
   await process.commit(() => [

@@ -15,7 +15,11 @@ const NOT_AWS = new Set([
   "changes.cancel",
   "changes.list",
   "session.seen",
+  "state.export",
   "state.history",
+  "state.load",
+  "state.save",
+  "state.verify",
   "tools.run",
   "tools.search",
 ]);

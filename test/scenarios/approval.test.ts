@@ -46,7 +46,7 @@ async function inTerminal(changeId: string, typed: string | null): Promise<{ cod
   let shown = "";
   const { config } = loadConfig(args, {});
   const code = await approve(config, [changeId], {
-    clock: { now: () => new Date(), sleep: async () => {} },
+    clock: { now: () => new Date(), sleep: async () => {}, monotonic: () => 0 },
     ids: { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) },
     env: {},
     host: "test",

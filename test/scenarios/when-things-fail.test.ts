@@ -101,6 +101,75 @@ describe("a lost answer", () => {
   });
 });
 
+describe("a create", () => {
+  const target = { type: BUCKET, identifier: "new-logs" };
+  const create = () =>
+    session.call("resources_create", { type: BUCKET, properties: { BucketName: "new-logs" }, intent: "logs" });
+
+  it("whose answer was lost is asked for again under its own token, and is ours", async () => {
+    aws.faults.push("after");
+    const answer = await apply(await create());
+    expect(answer.outcome, JSON.stringify(answer)).toBe("applied");
+    expect((await session.call("state_drift", target)).resources).toMatchObject([{ status: "IN_SYNC" }]);
+  });
+
+  it("whose answer was lost does not take what somebody else made meanwhile for its own", async () => {
+    await session.close();
+    let sent = 0;
+    session = await inMemory({
+      wrap: (inner) => ({
+        ...inner,
+        writer: (region) => ({
+          ...inner.writer(region),
+          send: async (step, op, signal) => {
+            if (++sent > 1) return inner.writer(region).send(step, op, signal);
+            await session.edit((here) => {
+              here.resources[BUCKET]!["new-logs"] = { BucketName: "new-logs", Tags: [{ Key: "by", Value: "others" }] };
+            });
+            throw new OpsError("outcome_unknown", "the answer was lost");
+          },
+        }),
+      }),
+    });
+    const answer = await apply(await create());
+    expect(answer, JSON.stringify(answer)).toMatchObject({ isError: true, nothingWasChanged: true });
+    expect((await session.call("state_history", target)).code).toBe("no_history");
+  });
+
+  it("that cannot be read back stays open, and is never recorded as gone", async () => {
+    let denied = false;
+    await session.close();
+    session = await inMemory({
+      wrap: (real) => ({
+        ...real,
+        reader: async (region) => {
+          const reader = await real.reader(region);
+          return {
+            ...reader,
+            content: async (...given: Parameters<typeof reader.content>) => {
+              if (denied) throw new OpsError("access_denied", "denied");
+              return reader.content(...given);
+            },
+          };
+        },
+        writer: (region) => ({
+          ...real.writer(region),
+          send: async (...given) => {
+            denied = true;
+            return real.writer(region).send(...given);
+          },
+        }),
+      }),
+    });
+    const planned = await create();
+    expect((await apply(planned)).outcome).toBe("in_progress");
+    denied = false;
+    session.pass(11_000);
+    expect((await session.call("state_drift", target)).resources).toMatchObject([{ status: "IN_SYNC" }]);
+    expect((await session.call("changes_get", { changeId: planned.change.changeId })).change.state).toBe("applied");
+  });
+});
+
 describe("a record that fails after AWS has acted", () => {
   it("is said to be unknown, and settled by a later call of the same process", async () => {
     let failing = false;

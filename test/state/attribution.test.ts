@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { ManagedResource, ResourceRef, State } from "../../src/core/change.js";
+import { type ManagedResource, type ResourceRef, ridOf, type State } from "../../src/core/change.js";
 import type { Difference, JsonObject } from "../../src/core/json.js";
 import type { WhoAsked } from "../../src/core/ports.js";
 import type { Attribution, TrailEvent } from "../../src/core/trail.js";
@@ -443,11 +443,26 @@ describe("what is never an answer", () => {
         ["ch_1", { steps: [step] }],
         ["ch_2", { steps: [{ ref: ref("AWS::EC2::SecurityGroup", OTHER) }] }],
       ]),
+      // One whose operation the state no longer holds, and an import, which is no call of ours.
+      resources: new Map([
+        [
+          ridOf(group.ref),
+          {
+            lineage: [
+              { operationId: "op_0", timestamp: "2026-11-20T09:00:00.000Z" },
+              { operationId: "", timestamp: "2026-11-20T10:00:00.000Z" },
+            ],
+          },
+        ],
+      ]),
     } as unknown as State;
     expect(oursOf(state, group.ref, ME)).toEqual({
       arn: ME,
       requestIds: new Set(["r-1", "r-2"]),
-      times: [{ from: Date.parse("2026-11-21T08:58:00Z"), to: Date.parse("2026-11-21T09:03:00Z") }],
+      times: [
+        { from: Date.parse("2026-11-21T08:58:00Z"), to: Date.parse("2026-11-21T09:03:00Z") },
+        { from: Date.parse("2026-11-20T08:58:00Z"), to: Date.parse("2026-11-20T09:02:00Z") },
+      ],
     });
   });
 });

@@ -221,6 +221,10 @@ describe("converge", () => {
       ["/Extra", "it was neither declared nor seen, so it is not removed"],
     ]);
     expect(converge({ ...request, live: { A: 1 }, target: { A: 1 } }).steps).toEqual([]);
+    const risky = { ...request, schema: schema({ conditional: ["/A"] }) };
+    expect(converge({ ...risky, live: { A: 1 }, target: { A: 2 } }).warnings).toEqual([
+      "Possible interruption or replacement: AWS may replace AWS::S3::Bucket for /A.",
+    ]);
   });
 
   it("touches a list as a whole, whatever index the patch names", () => {

@@ -87,9 +87,17 @@ const EVERY: { [T in EventType]: EventOf<T> } = {
     results: [result(null, null)],
   },
   "op.unknown": { type: "op.unknown", operationId: "op_2", error, because: "lost" },
-  "op.takeover": { type: "op.takeover", operationId: "op_2", owner: owner() },
+  "op.takeover": {
+    type: "op.takeover",
+    operationId: "op_2",
+    owner: owner("session-2", 7),
+    from: owner(),
+    supersedes: 2,
+    proof: { kind: "heartbeat_still", stillMs: 90_000 },
+    leaseMs: 60_000,
+  },
   "op.parked": { type: "op.parked", operationId: "op_2", because: "?" },
-  "op.resolved": { type: "op.resolved", operationId: "op_2", choice: "import", by: "bob", results: [] },
+  "op.resolved": { type: "op.resolved", operationId: "op_2", choice: "import", by: "bob", reason: "seen", results: [] },
   "resource.imported": {
     type: "resource.imported",
     ref: ref(),
@@ -148,6 +156,7 @@ const EVERY: { [T in EventType]: EventOf<T> } = {
     owner: owner(),
     because: "its process is gone",
   },
+  "key.rotated": { type: "key.rotated", kid: "k2", by: "alice" },
   "lease.broken": { type: "lease.broken", scope: "store", generation: 2, by: "alice", because: "stuck" },
 };
 

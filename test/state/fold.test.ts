@@ -298,23 +298,164 @@ describe("an outcome", () => {
     ]);
   });
 
-  it("that was parked is decided by a human: retry opens it again, import settles it", () => {
-    const { log, op, id } = begun();
-    log.add([{ type: "op.parked", operationId: op, because: "nothing proves it" }]);
-    log.add([{ type: "op.resolved", operationId: op, choice: "retry", by: "bob" }]);
-    expect(log.state.operations.get(op)?.state).toBe("open");
-    expect(log.state.changes.get(id)?.state).toBe("applying");
-    log.add([{ type: "op.parked", operationId: op, because: "again" }]);
-    log.add([
-      {
-        type: "op.resolved",
-        operationId: op,
-        choice: "import",
-        by: "bob",
-        results: [result({ state: "running" }, { state: "stopped" })],
+  describe("that was parked", () => {
+    const decide = (
+      choice: "import" | "clear" | "retry",
+      op: string,
+      results?: ReturnType<typeof result>[],
+    ): Event => ({
+      type: "op.resolved",
+      operationId: op,
+      choice,
+      by: "bob",
+      reason: "looked in the console",
+      ...(results && { results }),
+    });
+    const resolved = (choice: string) => ({ choice, by: "bob", reason: "looked in the console" });
+
+    it("stands in the history as unknown, and is no process's to end any more", () => {
+      const { log, op, id } = begun();
+      log.add([{ type: "op.parked", operationId: op, because: "nothing proves it" }]);
+      expect(log.state.operations.get(op)).toMatchObject({ state: "parked", parkedAt: START });
+      expect(log.state.changes.get(id)).toMatchObject({ state: "unknown", because: "nothing proves it" });
+      expect(log.state.resources.get(rid)).toMatchObject({
+        drift: { status: "UNKNOWN" },
+        lineage: [{ outcome: "unknown" }],
+      });
+      expect(code(log.add([succeeded(op)]))).toBe("token_spent");
+      expect(code(log.add([{ type: "op.takeover", operationId: op, owner: owner("session-2", 7) }]))).toBe(
+        "token_spent",
+      );
+    });
+
+    it("is imported: what was read is its outcome, and who decided so stands beside it", () => {
+      const { log, op, id } = begun();
+      log.add([{ type: "op.parked", operationId: op, because: "nothing proves it" }]);
+      const imported = decide("import", op, [result({ state: "running" }, { state: "stopped" })]);
+      expect(code(log.add([imported], owner("session-2", 7)))).toBe("accepted");
+      expect(log.state.changes.get(id)?.state).toBe("applied");
+      expect(log.state.operations.get(op)).toMatchObject({ state: "succeeded", resolved: resolved("import") });
+      expect(log.state.resources.get(rid)).toMatchObject({
+        properties: { state: "stopped" },
+        lineage: [{ outcome: "succeeded", resolved: resolved("import") }],
+      });
+      expect(code(log.add([imported]))).toBe("token_spent");
+    });
+
+    it.each(["clear", "retry"] as const)(
+      "is closed by %s: not carried out, the resource free, no doubt left",
+      (choice) => {
+        const { log, op, id } = begun();
+        log.add([{ type: "op.parked", operationId: op, because: "nothing proves it" }]);
+        log.add([decide(choice, op)], owner("session-2", 7));
+        expect(log.state.operations.get(op)).toMatchObject({ state: "failed", resolved: resolved(choice) });
+        expect(log.state.changes.get(id)).toMatchObject({ state: "failed" });
+        expect(log.state.changes.get(id)?.because).toContain("by bob: looked in the console");
+        expect(claims(log.state).size).toBe(0);
+        expect(log.state.resources.get(rid)).toMatchObject({
+          properties: { state: "running" },
+          drift: { status: "NOT_CHECKED" },
+          lineage: [{ outcome: "failed", resolved: resolved(choice) }],
+        });
       },
-    ]);
-    expect(log.state.changes.get(id)?.state).toBe("applied");
+    );
+
+    it("or unknown can be decided, and nothing that is still under way", () => {
+      const { log, op } = begun();
+      expect(code(log.add([decide("clear", op)]))).toBe("resource_busy");
+      log.add([{ type: "op.unknown", operationId: op, error, because: "lost" }]);
+      expect(code(log.add([decide("clear", op)]))).toBe("accepted");
+    });
+  });
+});
+
+describe("a takeover with its proof", () => {
+  const one = owner();
+  const two = owner("session-2", 7);
+  const far = { ...two, host: "host-2", bootId: "boot-2" };
+  const rebooted = { ...two, bootId: "boot-9" };
+  const LEASE = 60_000;
+
+  /** An operation whose owner heartbeats. */
+  function held() {
+    const log = chain();
+    const made = plan(1);
+    log.add([made.event]);
+    log.add([{ ...intent(2, made.id, made.token), leaseMs: LEASE }]);
+    return { log, op: operationId(2) };
+  }
+  const takeover = (more: Partial<Extract<Event, { type: "op.takeover" }>> = {}): Event => ({
+    type: "op.takeover",
+    operationId: operationId(2),
+    owner: two,
+    from: one,
+    supersedes: 2,
+    proof: { kind: "process_gone" },
+    leaseMs: LEASE,
+    ...more,
+  });
+  const still = (stillMs: number) => ({ kind: "heartbeat_still", stillMs }) as const;
+
+  it("is accepted, and from then on the old owner's commits are refused", () => {
+    const { log, op } = held();
+    expect(code(log.add([takeover()], two))).toBe("accepted");
+    expect(log.state.operations.get(op)).toMatchObject({ owner: two, epoch: 3, leaseMs: LEASE });
+    const zombie: Event[] = [
+      { type: "op.submitted", operationId: op, requestToken: "r" },
+      succeeded(op),
+      { type: "op.failed", operationId: op, error, nothingWasChanged: true },
+      { type: "op.unknown", operationId: op, error, because: "lost" },
+      { type: "op.parked", operationId: op, because: "?" },
+    ];
+    for (const event of zombie) {
+      const refusal = log.add([event], one);
+      expect(refusal, event.type).toMatchObject({ code: "resource_busy", details: { operationId: op, owner: two } });
+    }
+    expect(code(log.add([succeeded(op)], two))).toBe("accepted");
+  });
+
+  it("is one process's: the second that found the same owner gone is refused", () => {
+    const { log } = held();
+    const three = owner("session-3", 8);
+    expect(code(log.add([takeover()], two))).toBe("accepted");
+    expect(code(log.add([takeover({ owner: three })], three))).toBe("resource_busy");
+    // Named rightly, under the number by which it got the operation: accepted.
+    expect(code(log.add([takeover({ owner: three, from: two })], three))).toBe("resource_busy");
+    expect(code(log.add([takeover({ owner: three, from: two, supersedes: 3 })], three))).toBe("accepted");
+  });
+
+  it.each<[string, Partial<Extract<Event, { type: "op.takeover" }>>, ReturnType<typeof owner>]>([
+    ["names nobody", { from: undefined }, two],
+    ["is from oneself", { owner: one }, one],
+    ["is for somebody else", {}, far],
+    ["calls a process of another host gone", { owner: far }, far],
+    ["calls a process of another boot gone", { owner: rebooted }, rebooted],
+    ["calls the same boot another one", { proof: { kind: "other_boot" } }, two],
+    ["calls another host another boot", { owner: far, proof: { kind: "other_boot" } }, far],
+    ["did not wait for a lease and a half", { owner: far, proof: still(1.5 * LEASE - 1) }, far],
+  ])("that %s is refused", (_, more, by) => {
+    const { log, op } = held();
+    expect(code(log.add([takeover(more)], by))).toBe("internal");
+    expect(log.state.operations.get(op)?.owner).toEqual(one);
+  });
+
+  it("may rest on a heartbeat that stood still, from any host, or on another boot of this one", () => {
+    expect(code(held().log.add([takeover({ owner: far, proof: still(1.5 * LEASE) })], far))).toBe("accepted");
+    expect(code(held().log.add([takeover({ owner: rebooted, proof: { kind: "other_boot" } })], rebooted))).toBe(
+      "accepted",
+    );
+  });
+
+  it("never rests on the heartbeat of a process that gives none", () => {
+    const { log } = begun();
+    expect(code(log.add([takeover({ owner: far, proof: still(1_000 * LEASE) })], far))).toBe("internal");
+  });
+
+  it("of a store from before is read as it was", () => {
+    const { log, op } = held();
+    expect(code(log.add([{ type: "op.takeover", operationId: op, owner: two }]))).toBe("accepted");
+    expect(log.state.operations.get(op)).not.toHaveProperty("leaseMs");
+    expect(log.state.operations.get(op)).not.toHaveProperty("epoch");
   });
 });
 

@@ -22,6 +22,7 @@ export function testClock(start = START): TestClock {
   let now = Date.parse(start);
   return {
     now: () => new Date(now),
+    monotonic: () => now,
     sleep: () => new Promise((resolve) => setImmediate(resolve)),
     advance: (ms) => {
       now += ms;

@@ -135,6 +135,7 @@ describe("a takeover", () => {
     let slept = 0;
     const clock: Clock = {
       now: testClock().now,
+      monotonic: () => slept,
       async sleep(ms) {
         slept += ms;
         await meanwhile(slept);

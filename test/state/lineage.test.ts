@@ -215,6 +215,36 @@ describe("rolling back", () => {
     expect(answer.unrestorable).toMatchObject([{ path: "/Image" }]);
   });
 
+  it("restores a secret of then that is stored, and one that AWS shows only where it is", () => {
+    const [f, e] = ["f".repeat(64), "e".repeat(64)];
+    const log = lineage(service, "cloudcontrol", [
+      { before: null, after: { A: 1, Token: { $secret: f } }, desired: { A: 1, Password: { $secret: f } } },
+      {
+        before: { A: 1, Token: { $secret: f } },
+        after: { A: 2, Token: { $secret: e } },
+        desired: { A: 2, Password: { $secret: e }, Token: { $secret: e } },
+      },
+    ]);
+    const envelope = (path: string, print: string) =>
+      ({ $enc: "v1", kid: "k1", iv: "iv", ct: "ct", path, print }) as const;
+    const writeOnly = { schema: schema({ writeOnly: ["/Password"] }) };
+    const live = { A: 2, Token: { $secret: e } };
+    const held = { ...log, resource: { ...log.resource, envelopes: [envelope("/Password", f)] } };
+    const way = back(held, 0, live, writeOnly);
+    expect(way.target).toEqual({ A: 1, Token: { $secret: e }, Password: { $secret: f } });
+    expect(way.desired).toEqual({ A: 1, Password: { $secret: f } });
+    expect(way.needsSecret).toEqual(["/Token"]);
+    expect(way.unrestorable.map(({ path }) => path)).toEqual(["/Token"]);
+    const both = {
+      ...log,
+      resource: { ...log.resource, envelopes: [envelope("/Password", f), envelope("/Token", f)] },
+    };
+    expect(back(both, 0, live, writeOnly)).toMatchObject({ needsSecret: [], target: { Token: { $secret: f } } });
+    expect(back(log, 0, live, writeOnly).needsSecret).toEqual(["/Password", "/Token"]);
+    // What was declared then is what is declared now: nothing is set again.
+    expect(back(both, 1, live, writeOnly)).toMatchObject({ noChange: true, needsSecret: [] });
+  });
+
   it("says that a secret of then is not known", () => {
     const secret = lineage(service, "cloudcontrol", [
       { before: null, after: { A: 1 }, desired: { A: 1, Password: { $secret: "f" } } },
@@ -244,6 +274,19 @@ describe("rolling back", () => {
       ],
     });
     expect(answer.kept).toMatchObject([{ path: "/Tags/theirs" }]);
+  });
+
+  it("leaves other people's tags alone also where a list was or is empty", () => {
+    const tags = (...pairs: [string, string][]) => ({ Tags: pairs.map(([Key, Value]) => ({ Key, Value })) });
+    const tagged = lineage(service, "cloudcontrol", [
+      { before: null, after: { A: 1, ...tags() }, desired: { A: 1 } },
+      { before: { A: 1, ...tags() }, after: { A: 1, ...tags(["ours", "1"]) }, desired: tags(["ours", "1"]) },
+    ]);
+    const answer = back(tagged, 0, { A: 1, ...tags(["ours", "1"], ["theirs", "2"]) });
+    expect(answer.target).toEqual({ A: 1, ...tags(["theirs", "2"]) });
+    expect(answer.kept).toMatchObject([{ path: "/Tags/theirs" }]);
+    expect(back(tagged, 0, { A: 1 })).toMatchObject({ noChange: true, kept: [] });
+    expect(back(tagged, 1, { A: 1, ...tags() }).target).toEqual({ A: 1, ...tags(["ours", "1"]) });
   });
 
   it("makes a deleted resource again, and says what that does not bring back", () => {

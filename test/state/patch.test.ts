@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyPatch, canonicalJson, type Json, type JsonObject, sameJson } from "../../src/core/json.js";
+import { applyPatch, canonicalJson, type Json, type JsonObject, sameJson, valueAt } from "../../src/core/json.js";
 import { mergeDesired, type PatchRequest, patchFor } from "../../state/patch.js";
 import { schema } from "./schemas.js";
 
@@ -48,6 +48,18 @@ describe("mergeDesired", () => {
       { T: [{ Key: "b", Value: "2" }] },
     ],
     ["no tags add no tags", { T: [{ Key: "a", Value: "1" }] }, { T: [] }, { T: [{ Key: "a", Value: "1" }] }],
+    ["a tag's null takes it also from nowhere", { A: 1 }, { T: [{ Key: "a", Value: null }] }, { A: 1 }],
+    [
+      "a tag's null takes it also from an empty list",
+      { T: [] },
+      {
+        T: [
+          { Key: "a", Value: null },
+          { Key: "b", Value: "2" },
+        ],
+      },
+      { T: [{ Key: "b", Value: "2" }] },
+    ],
     ["null removes all tags", { T: [{ Key: "a", Value: "1" }] }, { T: null }, {}],
     ["a new object loses its nulls", {}, { a: { b: null, c: [{ d: null, e: 1 }] } }, { a: { c: [{ e: 1 }] } }],
     ["an object takes a scalar's place", { a: 1 }, { a: { b: 1 } }, { a: { b: 1 } }],
@@ -156,6 +168,36 @@ describe("the patch", () => {
     expect(asked({ Arn: "x", A: 1 }, { Arn: "y" }, { schema: schema({ readOnly: ["/Arn"] }) }).noChange).toBe(true);
   });
 
+  it("repeats a write-only value that is stored, lets go one that null lets go, and asks for those of list elements", () => {
+    const print = "a".repeat(64);
+    const declaredBefore: JsonObject = {
+      Password: { $secret: print },
+      Users: [{ Name: "x", Key: { $secret: print } }, { Name: "gone" }],
+    };
+    const rules = schema({ writeOnly: ["/Password", "/Users/*/Key"] });
+    const live = { A: 1, Users: [{ Name: "x" }] };
+    const stored = (path: string, one: string) => path === "/Password" && one === print;
+    const make = (desired: JsonObject) =>
+      patchFor({ live, target: mergeDesired(live, desired), desired, declaredBefore, schema: rules, stored });
+    const kept = make({ A: 2 });
+    expect(kept.patch.at(-1)).toEqual({ op: "add", path: "/Password", value: { $secret: print } });
+    expect(kept.needsSecret).toEqual(["/Users/0/Key"]);
+    expect(make({ A: 2, Password: null, Users: [{ Name: "x", Key: "k" }] })).toMatchObject({
+      needsSecret: [],
+      patch: expect.not.arrayContaining([expect.objectContaining({ path: "/Password" })]),
+    });
+  });
+
+  it("treats a secret's mark as one value, and sends none to be compared", () => {
+    const live = { Environment: { Token: { $secret: "a" }, Mode: "x" } };
+    const target = { Environment: { Token: { $secret: "b" }, Mode: "x", New: 1 } };
+    const { patch } = patchFor({ live, target, desired: target });
+    expect(patch).toEqual([
+      { op: "add", path: "/Environment/Token", value: { $secret: "b" } },
+      { op: "add", path: "/Environment/New", value: 1 },
+    ]);
+  });
+
   it("sends write-only values without a guard, repeats those it holds, asks for those it does not", () => {
     const rules = schema({ writeOnly: ["/Password", "/Description", "/Code/Zip", "/Born"], createOnly: ["/Born"] });
     const declaredBefore = { Password: { $secret: "f00" }, Description: "words", Born: "b", Code: { Zip: "z" } };
@@ -172,6 +214,78 @@ describe("the patch", () => {
       patch: [],
       needsSecret: [],
     });
+  });
+
+  it("lets a write-only value go when the user says null, and asks for none twice", () => {
+    const rules = schema({ writeOnly: ["/Password"] });
+    const declaredBefore = { Password: { $secret: "f00" } };
+    const answer = asked({ A: 1 }, { A: 2, Password: null }, { schema: rules, declaredBefore });
+    expect(answer.needsSecret).toEqual([]);
+    expect(JSON.stringify(answer.patch)).not.toContain("Password");
+  });
+
+  it("repeats write-only values inside a list with the whole list, matched by name", () => {
+    const rules = schema({ writeOnly: ["/Rules/*/Days"], unordered: ["/Rules"] });
+    const live = { A: 1, Rules: [{ Id: "b" }, { Id: "a" }, { Id: "theirs" }] };
+    const declaredBefore = {
+      Rules: [
+        { Id: "a", Days: 1 },
+        { Id: "b", Days: 2 },
+      ],
+    };
+    expect(asked(live, { A: 2 }, { schema: rules, declaredBefore }).patch.at(-1)).toEqual({
+      op: "add",
+      path: "/Rules",
+      value: [{ Id: "b", Days: 2 }, { Id: "a", Days: 1 }, { Id: "theirs" }],
+    });
+    const nameless = asked(
+      { A: 1, Rules: [{}, {}] },
+      { A: 2 },
+      { schema: rules, declaredBefore: { Rules: [{ Days: 1 }] } },
+    );
+    expect(nameless.needsSecret).toEqual(["/Rules/0/Days"]);
+    const secret = { Rules: [{ Id: "a", Days: { $secret: "f00" } }] };
+    expect(asked(live, { A: 2 }, { schema: rules, declaredBefore: secret }).needsSecret).toEqual(["/Rules/0/Days"]);
+    expect(asked(live, { A: 2 }, { schema: rules, declaredBefore: { Rules: [{ Id: "a" }] } }).needsSecret).toEqual([]);
+  });
+
+  it("neither guards nor sends what live hides", () => {
+    const live = { L: [{ n: "PASSWORD", v: { $secret: "f00" } }], A: 1 };
+    expect(asked(live, { A: 2 }).needsSecret).toEqual([]);
+    const added = asked(live, { L: [{ n: "PASSWORD", v: "given" }] });
+    expect(added.needsSecret).toEqual([]);
+    expect(added.patch).toEqual([{ op: "add", path: "/L", value: [{ n: "PASSWORD", v: "given" }] }]);
+    const kept = patchFor({ live, target: { ...live, L: [...live.L, { n: "B", v: "1" }] } });
+    expect(kept.needsSecret).toEqual(["/L"]);
+  });
+
+  it("says what may replace or interrupt", () => {
+    const rules = schema({ conditional: ["/Type", "/Net/*/Zone"] });
+    const live = { Type: "a", Net: [{ Zone: "z" }], Size: 1 };
+    expect(asked(live, { Type: "b", Size: 2 }, { schema: rules }).conditional).toEqual(["/Type"]);
+    expect(asked(live, { Net: [{ Zone: "y" }] }, { schema: rules }).conditional).toEqual(["/Net/*/Zone"]);
+    expect(asked(live, { Size: 2 }, { schema: rules }).conditional).toEqual([]);
+  });
+
+  it("gives up what AWS keeps only one of, and only for another of the kind", () => {
+    const rules = schema({ exclusive: [["/Template", "/Configuration"]] });
+    const live = { Configuration: "c", Size: 1 };
+    const answer = asked(live, { Template: "t" }, { schema: rules });
+    expect(answer.patch).toEqual(
+      [
+        { op: "add", path: "/Template", value: "t" },
+        { op: "test", path: "/Configuration", value: "c" },
+        { op: "remove", path: "/Configuration" },
+      ].sort(
+        (a, b) =>
+          Number(b.op === "test") - Number(a.op === "test") || Number(b.op === "remove") - Number(a.op === "remove"),
+      ),
+    );
+    expect(answer.givenUp).toEqual(["/Configuration"]);
+    expect(answer.after).toEqual({ Template: "t", Size: 1 });
+    expect(asked(live, { Size: 2 }, { schema: rules }).givenUp).toEqual([]);
+    expect(asked(live, { Template: "t", Configuration: "c" }, { schema: rules }).givenUp).toEqual([]);
+    expect(asked({ ...live, Template: "t" }, { Template: "t", Size: 2 }, { schema: rules }).givenUp).toEqual([]);
   });
 
   it("escapes names and drops nulls and empties nobody asked for", () => {
@@ -217,6 +331,9 @@ const tidy = (value: Json): Json => {
   );
 };
 
+/** The characters of a text in order: two lists of the same members have the same, whatever the order. */
+const bag = (text: string): string => [...text].sort().join("");
+
 describe("for any two documents", () => {
   it("the patch makes the target of live, when all of live was seen", () => {
     fc.assert(
@@ -228,6 +345,44 @@ describe("for any two documents", () => {
         expect(got).toEqual(after);
         expect(canonicalJson(tidy(got))).toBe(canonicalJson(tidy(target)));
       }),
+      { numRuns: 400 },
+    );
+  });
+
+  it("with any rules, the patch makes the target of live but for what the rules forbid", () => {
+    const names = ["a", "b", "c", "a/b", "~"].map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`);
+    const some = fc.subarray(names);
+    fc.assert(
+      fc.property(
+        document,
+        document,
+        some,
+        some,
+        some,
+        some,
+        (live, target, readOnly, createOnly, unordered, writeOnly) => {
+          const rules = schema({ readOnly, createOnly, unordered, writeOnly });
+          const { patch, after, kept, replacements } = patchFor({ live, target, seen: live, schema: rules });
+          const got = applyPatch(live, patch) as JsonObject;
+          expect(got).toEqual(after);
+          expect(kept).toEqual([]);
+          for (const path of names) {
+            const [was, is, wanted] = [live, got, target].map((one) => canonicalJson(valueAt(tidy(one), path) ?? null));
+            const fixed = [...readOnly, ...writeOnly, ...createOnly].includes(path);
+            if (fixed) expect(is).toBe(was);
+            else if (unordered.includes(path)) expect(bag(is!)).toBe(bag(wanted!));
+            else expect(is).toBe(wanted);
+            const bound = createOnly.includes(path) && !readOnly.includes(path) && !writeOnly.includes(path);
+            if (bound && was !== wanted) expect(replacements).toContain(path);
+          }
+          for (const { op, path } of patch) {
+            expect(
+              [...readOnly, ...writeOnly, ...createOnly].some((one) => path === one || path.startsWith(`${one}/`)),
+              `${op} ${path}`,
+            ).toBe(false);
+          }
+        },
+      ),
       { numRuns: 400 },
     );
   });

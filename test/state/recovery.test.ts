@@ -266,7 +266,7 @@ describe("every single byte", () => {
     await first.checkpoint();
   });
 
-  const quiet = { now: () => new Date("2026-11-21T10:00:00Z"), sleep: async () => {} };
+  const quiet = { now: () => new Date("2026-11-21T10:00:00Z"), sleep: async () => {}, monotonic: () => 0 };
 
   /** Damage is refused at open, or it does no harm to the state; verify finds it in either case. */
   async function detected(files: Map<string, Uint8Array>): Promise<boolean> {

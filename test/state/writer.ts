@@ -11,6 +11,7 @@ const [root = "", count = "1", compactEvery = "0"] = process.argv.slice(2);
 const clock = {
   now: () => new Date(),
   sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+  monotonic: () => performance.now(),
 };
 const ids = { uuid: () => randomUUID(), bytes: (size: number) => randomBytes(size) };
 const runtime = {

@@ -1,0 +1,43 @@
+// Stories that broke a promise once, as small as fast-check could make them. Each is played first in every run.
+
+import type { Step } from "./steps.js";
+
+export interface Counterexample {
+  readonly because: string;
+  readonly steps: readonly Step[];
+}
+
+export const COUNTEREXAMPLES: readonly Counterexample[] = [
+  {
+    because: "a read-back that was denied was recorded as a deletion",
+    steps: [
+      { do: "register", by: "b", version: 0, now: false },
+      { do: "apply", by: "a", token: 0, fault: "read denied" },
+    ],
+  },
+  {
+    because: "a tag taken from a bucket without tags was planned as a tag without a value",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: {}, now: true },
+      { do: "update", by: "b", target: 0, wish: { "tag:z": null }, basedOn: "last", now: false },
+    ],
+  },
+  {
+    because: "a rollback was planned where an empty list of tags was all that differed",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: {}, now: true },
+      { do: "update", by: "b", target: 0, wish: { "tag:z": "1" }, basedOn: "last", now: true },
+      { do: "rollback", by: "a", target: 0, to: "previous", undoOthers: false, basedOn: "fresh", now: true },
+      { do: "rollback", by: "b", target: 0, to: 2, undoOthers: false, basedOn: "fresh", now: false },
+    ],
+  },
+  {
+    because: "a create whose answer was lost ended as a resource of ours that nobody held",
+    steps: [
+      { do: "create", by: "a", name: 0, wish: {}, now: false },
+      { do: "apply", by: "a", token: 0, fault: "answer lost" },
+      { do: "pass", minutes: 1 },
+      { do: "drift", by: "a" },
+    ],
+  },
+];
