@@ -16,6 +16,8 @@ export interface ScanOptions {
   /** What cfn-guard checks: without rules it has nothing to say and is not run. */
   readonly guardRules?: string;
   readonly log: Log;
+  /** Where the template is for as long as a scanner reads it. */
+  readonly temporary?: string;
 }
 
 interface Scanner {
@@ -105,7 +107,7 @@ const cfnGuard = (rules: string): Scanner => ({
 });
 
 /** The installed scanners. One that is not found is not looked for again; one that fails is named and says nothing. */
-export function installedScanners({ path, guardRules, log }: ScanOptions): Scan {
+export function installedScanners({ path, guardRules, log, temporary = tmpdir() }: ScanOptions): Scan {
   const missing = new Set<string>();
   const all = [checkov, ...(guardRules ? [cfnGuard(guardRules)] : [])];
 
@@ -128,7 +130,7 @@ export function installedScanners({ path, guardRules, log }: ScanOptions): Scan 
 
   return async (resources) => {
     if (all.every(({ name }) => missing.has(name))) return [];
-    const folder = await mkdtemp(join(tmpdir(), "aws-devops-mcp-scan-")).catch(() => null);
+    const folder = await mkdtemp(join(temporary, "aws-devops-mcp-scan-")).catch(() => null);
     if (!folder) return [];
     try {
       const template = join(folder, "template.json");

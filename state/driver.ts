@@ -47,6 +47,12 @@ export interface StateDriver {
     keepPrevious?: boolean,
   ): Promise<{ readonly etag: string } | "conflict">;
 
+  /**
+   * Makes what was read so far durable: the process that wrote it may have been killed before it could, and what is told of
+   * it must survive a power cut. Changes no byte.
+   */
+  settle(): Promise<void>;
+
   /** Takes keys away, durably; a key that is missing already is no error. Never a commit the archive does not hold. */
   remove(keys: readonly string[]): Promise<void>;
 

@@ -168,6 +168,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   /** A full disk or a missing right: asked again before the next commit. */
   let unwritable: OpsError | null = closedFor ? null : await driver.probeWritable();
   let state: State | null = loaded.state;
+  /** The newest commit that is known to be durable. */
+  let settledSeq = 0;
   let committedHere = false;
   let reserved = false;
   /** The space set aside is in use: it is for outcomes, not for checkpoints. */
@@ -187,6 +189,20 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     saver.grew(bytes);
     if (bad) closedFor = await chain.badCommit(bad);
     return state;
+  }
+
+  /** The newest state, which nothing can take back any more: what is answered of another process's commit has to last. */
+  async function settled(): Promise<State> {
+    const now = await head();
+    if (now.seq <= settledSeq) return now;
+    try {
+      await driver.settle();
+      settledSeq = now.seq;
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      log("warn", `What was read could not be made durable. ${error.message}`, { code: error.code });
+    }
+    return now;
   }
 
   async function reload(): Promise<void> {
@@ -271,6 +287,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       if (await putWithReserve(made, bytes)) {
         unwritable = null;
         state = next;
+        settledSeq = seq;
         committedHere = true;
         saver.grew(bytes.length);
         await checkpointIfDue(events);
@@ -591,7 +608,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     get readOnly() {
       return closedFor ?? unwritable;
     },
-    state: () => inTurn(head),
+    state: () => inTurn(settled),
     commit: (build, actor) => inTurn(() => commit(build, actor)),
     async lineage(rid) {
       const at = await inTurn(head);

@@ -1,7 +1,6 @@
 // Scanners: real programs on a PATH of our own that write what Checkov 3.3 and cfn-guard 3 write, or fail in each way there is.
 
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Scanned } from "../src/core/ports.js";
@@ -34,10 +33,11 @@ const logged: string[] = [];
 const scan = (guardRules?: string) =>
   installedScanners({
     path: folder.path,
+    temporary: folder.path,
     log: (_level, message) => void logged.push(message),
     ...(guardRules ? { guardRules } : {}),
   });
-const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("aws-devops-mcp-scan-"));
+const leftovers = () => readdirSync(folder.path).filter((name) => name.startsWith("aws-devops-mcp-scan-"));
 
 /** As Checkov 3.3.30 wrote it, without the members nobody reads. */
 const CHECKOV = {

@@ -402,6 +402,11 @@ export function fileDriver(
       }
     },
 
+    settle: () =>
+      settleSeen().catch((error: unknown) => {
+        throw unwritable(error, root);
+      }),
+
     async remove(keys) {
       try {
         await settleSeen();

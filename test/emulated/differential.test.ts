@@ -101,7 +101,8 @@ function normalised(answers: Map<string, unknown>): Map<string, unknown> {
       .replace(/\bxt_[0-9a-z]+_[\w-]{22}/g, (token) => nth("token", token))
       .replace(/\b\d{12}\b/g, "<account>")
       .replace(/\b(us-east-1|eu-west-1)\b/g, "<region>")
-      .replace(/arn:aws:[^"\s]*/g, "<arn>");
+      .replace(/arn:aws:[^"\s]*/g, "<arn>")
+      .replace(/^\/rules\/\d+$/, "/rules/<one>");
   const walk = (value: unknown): unknown => {
     if (typeof value === "string") return text(value);
     if (Array.isArray(value)) {
@@ -162,7 +163,12 @@ describe.skipIf(!product)("the sandbox against moto", () => {
     const { Images = [] } = await ec2.send(new DescribeImagesCommand({ Owners: ["amazon"] }));
     const { Subnets = [] } = await ec2.send(new DescribeSubnetsCommand({}));
     const group = await ec2.send(
-      new CreateSecurityGroupCommand({ GroupName: "prod", Description: "Production API", VpcId: Subnets[0]!.VpcId! }),
+      new CreateSecurityGroupCommand({
+        GroupName: "prod",
+        Description: "Production API",
+        VpcId: Subnets[0]!.VpcId!,
+        TagSpecifications: [{ ResourceType: "security-group", Tags: [{ Key: "env", Value: "prod" }] }],
+      }),
     );
     const groupId = group.GroupId!;
     await ec2.send(
@@ -174,7 +180,12 @@ describe.skipIf(!product)("the sandbox against moto", () => {
       }),
     );
     const ran = await ec2.send(
-      new RunInstancesCommand({ ImageId: Images[0]!.ImageId!, InstanceType: "t3.micro", MinCount: 1, MaxCount: 1 }),
+      new RunInstancesCommand({
+        ImageId: Images[0]!.ImageId!,
+        InstanceType: "t3.micro",
+        MinCount: 1,
+        MaxCount: 1,
+      }),
     );
     const onMoto = await product!.start();
     const moto = normalised(

@@ -1,13 +1,12 @@
-// The product against a plain model: stories kept, stories made at random, and products broken on purpose.
+// The product against a plain model: stories kept, and stories made at random.
 
 import { describe, expect, it } from "vitest";
 import { COUNTEREXAMPLES } from "./counterexamples.js";
 import { type Explored, explore, replay } from "./explore.js";
-import { VARIANTS } from "./variants.js";
 
-/** `npm test` takes the same stories every time; `npm run test:model` takes others. */
+/** `npm test` takes the same stories every time, MODEL_SHARE of them; `npm run test:model` takes others. */
 const SEEDS = [20_261_121, 20_261_122, 20_261_123];
-const RUNS_EACH = 100;
+const RUNS_EACH = Number(process.env.MODEL_SHARE ?? 100);
 
 const told = ({ failure }: Explored, seed: number): string =>
   failure ? `${failure.because}\n[${failure.commands}]\nMODEL_SEED=${seed} MODEL_PATH=${failure.path}` : "";
@@ -20,23 +19,12 @@ describe("a kept story", () => {
 
 describe("the product and the model agree", () => {
   it.each(SEEDS)(
-    "in a hundred stories of up to sixty commands, seed %i",
+    `in ${RUNS_EACH} stories of up to sixty commands, seed %i`,
     async (seed) => {
       const found = await explore({ seed, runs: RUNS_EACH });
       expect(told(found, seed)).toBe("");
       expect(found.runs).toBe(RUNS_EACH);
       expect(found.commands).toBeGreaterThan(RUNS_EACH * 20);
-    },
-    300_000,
-  );
-});
-
-describe("the model catches", () => {
-  it.each(Object.keys(VARIANTS))(
-    "%s",
-    async (name) => {
-      const found = await explore({ seed: SEEDS[0]!, runs: 300, variant: VARIANTS[name]!, shrink: false });
-      expect(found.failure, `${found.runs} runs found nothing`).not.toBeNull();
     },
     300_000,
   );
