@@ -16,6 +16,7 @@ import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
 import type { Aws, Clock, Ids, Log, Scan, SeenShelf } from "./core/ports.js";
 import { createGate } from "./gate/index.js";
+import { contentOrder } from "./gate/order.js";
 import { secretKeeper } from "./gate/secrets.js";
 import { pipeline } from "./pipeline/index.js";
 import { doorsOf } from "./record.js";
@@ -84,9 +85,11 @@ export function createApp(ports: AppPorts): App {
   };
   lintPolicies({ ...sync, strict: true }, lintable);
   const layer = new StateSyncLayer(sync);
+  const order = contentOrder();
   const listeners = new Set<(uri: string) => void>();
   const session = createSession({
     id: ports.owner.session,
+    unordered: order.unordered,
     shelf: ports.shelf,
     outdated: (rid) => {
       for (const listener of listeners) listener(uriOfRid(rid));
@@ -99,8 +102,9 @@ export function createApp(ports: AppPorts): App {
     open: keys.open,
     ...(config.rollbackSecrets && { seal: keys.seal }),
   });
-  const aws = secrets.guarded(ports.aws);
-  const gate = createGate({ ...ports, aws, session, secrets });
+  // The guard asks for a content's schema before it shows the content, so its order is known by then.
+  const aws = secrets.guarded(order.noting(ports.aws));
+  const gate = createGate({ ...ports, aws, session, secrets, unordered: order.unordered });
   const watch =
     config.revalidate === "interval"
       ? watchSeen({

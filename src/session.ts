@@ -2,8 +2,9 @@
 
 import type { StaleNotice } from "./core/call.js";
 import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
-import { diff, type JsonObject } from "./core/json.js";
-import type { Ledger, SeenRecord, SeenShelf } from "./core/ports.js";
+import type { Difference, JsonObject } from "./core/json.js";
+import type { Ledger, SeenRecord, SeenShelf, Unordered } from "./core/ports.js";
+import { differences } from "./core/same.js";
 
 interface ReadWith {
   readonly tool: string;
@@ -38,8 +39,8 @@ const MOST_LISTS = 100;
 const MOST_NOTICES = 5;
 
 export interface Session extends Ledger {
-  /** The revision of a content under the newest commit that touched the resource. */
-  revision(seen: Seen, state: State): Revision;
+  /** The revision of a content under a commit that touched the resource. */
+  revision(seen: Seen, seq: number): Revision;
   /** Records an answer, and says what in it differs from what the session was shown before. */
   see(answer: Shown): StaleNotice[];
   /** What a revision showed, also one that an earlier process on this machine handed out. */
@@ -74,6 +75,8 @@ export interface Shown {
 }
 
 export interface SessionOptions {
+  /** Lists whose order means nothing: AWS may list them otherwise, and nothing has changed. */
+  readonly unordered?: Unordered;
   /** This server process: its own changes are told in their own answers. */
   readonly id?: string;
   readonly shelf?: SeenShelf;
@@ -85,6 +88,7 @@ export interface SessionOptions {
 
 /** @example const session = createSession({}); session.see({ seen, complete: true, state, at, readWith }) */
 export function createSession({
+  unordered = () => [],
   id = "",
   shelf,
   outdated: tell = () => {},
@@ -98,9 +102,11 @@ export function createSession({
   const keyOf = (seen: Seen): string => `${seen.reader} ${ridOf(seen.ref)}`;
   const seqOf = (seen: Seen, state: State): number => state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0;
 
+  const moved: MovedSince = (seen, now) => differences(seen.content, now, unordered(seen));
+
   /** `handedOut`: the caller was given the revision, so it may stand in `basedOn`. */
   function remember(seen: Seen, state: State, at: string, readWith: ReadWith, handedOut = true): Revision {
-    const revision = revisionOf(seqOf(seen, state), seen.content);
+    const revision = revisionOf(seqOf(seen, state), seen.content, unordered(seen));
     const known = revisions.get(revision);
     const record: SeenRecord = { ...seen, ...shownTogether(known, seen), revision, observedAt: at };
     if (handedOut) {
@@ -155,7 +161,7 @@ export function createSession({
       [...entries.values()].map(({ record, readWith }) => ({ record, readWith, gone: gone.has(keyOf(record)) })),
     seen: (revision) => revisions.get(revision) ?? null,
     recall: async (revision) => revisions.get(revision) ?? (await shelf?.find(revision)) ?? null,
-    revision: (seen, state) => revisionOf(seqOf(seen, state), seen.content),
+    revision: (seen, seq) => revisionOf(seq, seen.content, unordered(seen)),
 
     see({ seen, complete, state, at, readWith, place }) {
       const notices: StaleNotice[] = [];
@@ -163,7 +169,7 @@ export function createSession({
       const before = complete ? lists.get(listKey) : undefined;
       const told = new Set<string>();
       if (before) {
-        const notice = listNotice(before, seen, keyOf, readWith);
+        const notice = listNotice(before, seen, keyOf, readWith, moved);
         if (notice) {
           notices.push(notice);
           for (const key of before.members.keys()) told.add(key);
@@ -172,7 +178,7 @@ export function createSession({
       for (const one of seen) {
         const old = entries.get(keyOf(one));
         if (old && !told.has(keyOf(one))) {
-          const notice = contentNotice(old, one, readWith);
+          const notice = contentNotice(old, one, readWith, moved);
           if (notice) notices.push(notice);
           if (notice) tell(ridOf(one.ref));
         }
@@ -193,7 +199,7 @@ export function createSession({
         if (!managed || managed.revisionSeq <= entry.seq) continue;
         entries.set(key, { ...entry, seq: managed.revisionSeq });
         const last = managed.lineage.at(-1);
-        if (managed.properties && diff(entry.record.content, managed.properties).length === 0) continue;
+        if (managed.properties && moved(entry.record, managed.properties).length === 0) continue;
         tell(ridOf(entry.record.ref));
         notices.push({
           what: ridOf(entry.record.ref),
@@ -243,7 +249,7 @@ export function createSession({
             content,
             ...(record.shown ? { shown: record.shown } : {}),
           };
-          const notice = contentNotice(entry, fresh, entry.readWith);
+          const notice = contentNotice(entry, fresh, entry.readWith, moved);
           if (notice) notices.push(notice);
           if (notice) tell(ridOf(record.ref));
           // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
@@ -293,8 +299,10 @@ function shownTogether(known: SeenRecord | undefined, seen: Seen): { shown?: rea
   return { shown: [...new Set([...(known?.shown ?? []), ...seen.shown])] };
 }
 
-function contentNotice(old: Entry, now: Seen, readWith: ReadWith): StaleNotice | null {
-  const changes = diff(old.record.content, now.content);
+type MovedSince = (seen: Seen, now: JsonObject) => Difference[];
+
+function contentNotice(old: Entry, now: Seen, readWith: ReadWith, moved: MovedSince): StaleNotice | null {
+  const changes = moved(old.record, now.content);
   if (changes.length === 0) return null;
   return {
     what: ridOf(now.ref),
@@ -310,14 +318,15 @@ function listNotice(
   seen: readonly Seen[],
   keyOf: (seen: Seen) => string,
   readWith: ReadWith,
+  moved: MovedSince,
 ): StaleNotice | null {
-  const now = new Map(seen.map((one) => [keyOf(one), one.content]));
+  const now = new Map(seen.map((one) => [keyOf(one), one]));
   const idOf = (key: string): string => key.slice(key.indexOf("/AWS::")).split("/").slice(2).join("/");
   const gone = [...before.members.keys()].filter((key) => !now.has(key)).map(idOf);
   const added = [...now.keys()].filter((key) => !before.members.has(key)).map(idOf);
-  const changed = [...now].flatMap(([key, content]) => {
+  const changed = [...now].flatMap(([key, one]) => {
     const old = before.members.get(key);
-    const changes = old ? diff(old, content) : [];
+    const changes = old ? moved({ ...one, content: old }, one.content) : [];
     return changes.length === 0
       ? []
       : [{ id: idOf(key), youSaw: valuesOf(changes, "before"), now: valuesOf(changes, "after") }];
@@ -337,7 +346,7 @@ function listNotice(
   };
 }
 
-const valuesOf = (changes: ReturnType<typeof diff>, side: "before" | "after"): JsonObject =>
+const valuesOf = (changes: readonly Difference[], side: "before" | "after"): JsonObject =>
   Object.fromEntries(changes.slice(0, 10).map((change) => [change.path, change[side] ?? null]));
 
 const bounded = (notices: StaleNotice[]): StaleNotice[] =>

@@ -1,7 +1,8 @@
 // A content as it may be compared: what AWS fills in, hides or reorders is out of the way. Pure.
 
 import type { ResourceSchema } from "../src/core/content.js";
-import { canonicalJson, escapePointer, isObject, type Json, type JsonObject } from "../src/core/json.js";
+import { escapePointer, isObject, type Json, type JsonObject } from "../src/core/json.js";
+import { isPolicyDocument, normalPolicy, parsedObject } from "../src/core/same.js";
 import { OPERATION_MARK } from "../src/core/tags.js";
 import { isAt, isUnder } from "./schema-paths.js";
 
@@ -71,78 +72,7 @@ export function tagMap(value: Json | undefined): Readonly<Record<string, Json>> 
 
 /** JSON in a string is compared as JSON; text in which a key stands twice is compared as text. */
 function policy(text: string, path: string): Json {
-  if (!/^\s*\{/.test(text)) return text;
-  let parsed: Json;
-  try {
-    parsed = JSON.parse(text) as Json;
-  } catch {
-    return text;
-  }
-  if (countKeys(parsed) !== (text.match(/"(?:[^"\\]|\\.)*"\s*:/g) ?? []).length) return text;
+  const parsed = parsedObject(text);
+  if (parsed === undefined) return text;
   return isPolicyDocument(parsed) || /policy|document/i.test(path) ? normalPolicy(parsed) : parsed;
 }
-
-const countKeys = (value: Json): number =>
-  Array.isArray(value)
-    ? value.reduce<number>((sum, item) => sum + countKeys(item), 0)
-    : isObject(value)
-      ? Object.values(value).reduce<number>((sum, item) => sum + 1 + countKeys(item), 0)
-      : 0;
-
-export const isPolicyDocument = (value: Json): value is JsonObject => isObject(value) && "Statement" in value;
-
-const SETS = ["Action", "NotAction", "Resource", "NotResource"];
-const PRINCIPALS = ["Principal", "NotPrincipal"];
-
-/** IAM's own equivalences: one element is a list of one, lists are sets, actions have no case, statements no order. */
-export function normalPolicy(document: Json): Json {
-  if (!isPolicyDocument(document)) return document;
-  const statements = Array.isArray(document.Statement) ? document.Statement : [document.Statement!];
-  return {
-    Version: "2008-10-17",
-    ...document,
-    Statement: sorted(statements.map((statement) => (isObject(statement) ? normalStatement(statement) : statement))),
-  };
-}
-
-function normalStatement(statement: JsonObject): JsonObject {
-  return Object.fromEntries(
-    Object.entries(statement).map(([key, value]): [string, Json] => {
-      if (SETS.includes(key)) {
-        const lower = /Action$/.test(key);
-        return [
-          key,
-          sorted(listOf(value).map((item) => (lower && typeof item === "string" ? item.toLowerCase() : item))),
-        ];
-      }
-      if (PRINCIPALS.includes(key) && isObject(value)) {
-        return [
-          key,
-          Object.fromEntries(Object.entries(value).map(([kind, who]) => [kind, sorted(listOf(who).map(principal))])),
-        ];
-      }
-      if (key === "Condition" && isObject(value)) return [key, normalCondition(value)];
-      return [key, value];
-    }),
-  );
-}
-
-const normalCondition = (condition: JsonObject): JsonObject =>
-  Object.fromEntries(
-    Object.entries(condition).map(([operator, keys]) => [
-      operator,
-      isObject(keys)
-        ? Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, sorted(listOf(value).map(String))]))
-        : keys,
-    ]),
-  );
-
-const listOf = (value: Json): readonly Json[] => (Array.isArray(value) ? value : [value]);
-const principal = (who: Json): Json =>
-  typeof who === "string" && /^\d{12}$/.test(who) ? `arn:aws:iam::${who}:root` : who;
-
-/** A list as a set: each member once, in one order. */
-const sorted = (items: readonly Json[]): readonly Json[] => {
-  const byText = new Map(items.map((item) => [canonicalJson(item), item]));
-  return [...byText.keys()].sort().map((text) => byText.get(text)!);
-};

@@ -71,6 +71,21 @@ function mergeTags(live: readonly Tag[], wanted: readonly Tag[]): readonly Tag[]
 export const trafficOf = (rule: Omit<Rule, "ruleId">): string =>
   JSON.stringify([rule.direction, rule.protocol, rule.fromPort ?? null, rule.toPort ?? null, rule.peer]);
 
+const PROTOCOLS: Readonly<Record<string, string>> = { "1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6" };
+
+/**
+ * Whether some packet to or from the same peer is let through by both rules. ICMP types are taken for all: they are few,
+ * and a rule too many only asks again.
+ */
+export function overlappingTraffic(a: Omit<Rule, "ruleId">, b: Omit<Rule, "ruleId">): boolean {
+  if (a.direction !== b.direction || a.peer !== b.peer) return false;
+  const [left, right] = [PROTOCOLS[a.protocol] ?? a.protocol, PROTOCOLS[b.protocol] ?? b.protocol];
+  if (left === "-1" || right === "-1") return true;
+  if (left !== right) return false;
+  if (left !== "tcp" && left !== "udp") return true;
+  return (a.fromPort ?? 0) <= (b.toPort ?? 65_535) && (b.fromPort ?? 0) <= (a.toPort ?? 65_535);
+}
+
 /** Whether two security group rules let the same traffic through. */
 export const sameTraffic = (a: Omit<Rule, "ruleId">, b: Omit<Rule, "ruleId">): boolean => trafficOf(a) === trafficOf(b);
 

@@ -12,7 +12,8 @@ import {
   pointerSegments,
   sameJson,
 } from "../src/core/json.js";
-import { comparable, isPolicyDocument, normalPolicy, tagMap } from "./comparable.js";
+import { isPolicyDocument, normalPolicy } from "../src/core/same.js";
+import { comparable, tagMap } from "./comparable.js";
 import { sameTraffic } from "./desired.js";
 import { isAt } from "./schema-paths.js";
 import { isProduction, judge, judgeDeletion, raised, type Severity, worst } from "./severity.js";

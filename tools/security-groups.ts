@@ -175,8 +175,9 @@ const addRule = plan({
       });
     }
     const step = authorizeStep(group, refOf(aws, groupId), [rule], rule.direction);
-    // The answer shows the whole resulting rule set, so any rule changed meanwhile makes the plan stale.
-    return { summary: `Add ${showRule(rule)} to ${groupId}`, steps: [{ ...step, touches: ["/rules"] }], warnings: [] };
+    // By these names the caller knows the group; rules that bear on the same traffic are found when it is applied.
+    const touches = ["/groupId", "/groupName", "/tags/Name"];
+    return { summary: `Add ${showRule(rule)} to ${groupId}`, steps: [{ ...step, touches }], warnings: [] };
   },
 });
 

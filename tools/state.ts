@@ -4,8 +4,9 @@ import { z } from "zod";
 import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type State } from "../src/core/change.js";
 import { isGone, type ResourceSchema, sourceOf, volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
-import { diff, type Json, type JsonObject, propertyOf } from "../src/core/json.js";
+import { type Json, type JsonObject, propertyOf } from "../src/core/json.js";
 import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/core/ports.js";
+import { differences } from "../src/core/same.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";
 import { authorView, questionOf, withAuthors, worseFirst } from "../state/attribution.js";
 import { type Converged, converge } from "../state/converge.js";
@@ -295,7 +296,9 @@ const rollback = plan({
     const last = resource.lineage.findLast((entry) => entry.outcome === "succeeded");
     const outside =
       live !== null && last?.after
-        ? diff(last.after, live).filter(({ path }) => !volatileOf(ref.type).some((one) => path.startsWith(one)))
+        ? differences(last.after, live, schema?.unordered).filter(
+            ({ path }) => !volatileOf(ref.type).some((one) => path.startsWith(one)),
+          )
         : [];
     return {
       summary: `Roll ${ref.id} back to the state of ${way.entry.timestamp} (token ${token})`,

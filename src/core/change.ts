@@ -1,6 +1,7 @@
 // The vocabulary of change: what a resource is, what a plan says, what is remembered of it. Plain data, serialisable.
 
 import { diff, digest, type Json, type JsonObject } from "./json.js";
+import { canonical } from "./same.js";
 
 /** A resource of one account and region. `type` is the CloudFormation type name. */
 export interface ResourceRef {
@@ -26,7 +27,9 @@ export type ReaderName = "service" | "cloudcontrol";
 /** `r<seq>-<8 hex>`: proof of having seen a content of a resource; seq = last commit touching it, 0 if none. */
 export type Revision = string;
 
-export const revisionOf = (seq: number, content: JsonObject): Revision => `r${seq}-${digest(content).slice(0, 8)}`;
+/** @param unordered pointers of lists without an order: AWS may list them otherwise, and it is the same revision */
+export const revisionOf = (seq: number, content: JsonObject, unordered: readonly string[] = []): Revision =>
+  `r${seq}-${digest(canonical(content, unordered)).slice(0, 8)}`;
 
 /** What a read showed of one resource. */
 export interface Seen {

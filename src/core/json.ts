@@ -98,7 +98,8 @@ export function propertyOf(path: string): string {
 
 const IDENTITY_FIELDS = ["Key", "Id", "id", "ruleId", "Name", "name", "Sid", "AttributeName", "IndexName"] as const;
 
-function identityField(items: readonly Json[]): string | undefined {
+/** The field by which every element of a list is named, each by another name. */
+export function identityField(items: readonly Json[]): string | undefined {
   return IDENTITY_FIELDS.find((field) => {
     const ids = items.map((item) => (isObject(item) ? item[field] : undefined));
     return ids.every((id) => typeof id === "string") && new Set(ids).size === ids.length;

@@ -180,6 +180,9 @@ export interface Aws {
   close(): void;
 }
 
+/** Pointers of the lists without an order in a content, as far as its type's schema is known; `*` for any element. */
+export type Unordered = (seen: Pick<Seen, "ref" | "reader">) => readonly string[];
+
 /** What this session has been shown. */
 export interface Ledger {
   /** What a revision showed, or null if this server never handed it out or has dropped it. */

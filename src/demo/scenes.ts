@@ -92,8 +92,8 @@ const danger2: Scene = {
       rule: { protocol: "tcp", fromPort: 8443, peer: "10.0.0.0/8" },
       intent: "Let the office reach the admin port",
     });
-    stage.say("outsider", "another engineer adds tcp/5432 from 10.1.0.0/16 between plan and apply");
-    await stage.outsider.allow(groupId, 5432, "10.1.0.0/16", "lee");
+    stage.say("outsider", "another engineer opens tcp/8443 to the same office between plan and apply");
+    await stage.outsider.allow(groupId, 8443, "10.0.0.0/8", "lee");
     const late = await stage.call("changes_apply", { executionToken: planned.data.executionToken ?? "" });
     const after = await stage.call("securityGroups_get", { groupId });
     const ports = rows(valueAt(after.data, "/securityGroup/rules")).map((rule) => rule.fromPort);
@@ -107,11 +107,11 @@ const danger2: Scene = {
       authorOf(late) === "lee" &&
       late.isError &&
       late.data.code === "stale_revision" &&
-      [22, 443, 5432].every((port) => ports.includes(port));
+      [22, 443, 8443].every((port) => ports.includes(port));
     return {
       held,
       because: held
-        ? "both changes were refused naming the unseen rule and who added it, and ports 22, 443 and 5432 are still open"
+        ? "both changes were refused naming the unseen rule and who added it, and ports 22, 443 and 8443 are open"
         : `authors ${text(authorOf(refused))} and ${text(authorOf(late))}; refusals ${text(refused.data.code)} and ${text(late.data.code)}; ports ${ports.join(", ")}`,
     };
   },

@@ -1,5 +1,6 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
+import { needsHuman } from "../../policies/approval.js";
 import { sameRules } from "../../state/converge.js";
 import type { Store } from "../../state/journal.js";
 import { LEASE_MS } from "../../state/leases.js";
@@ -12,6 +13,7 @@ import {
   envelopesOf,
   type Owner,
   planDigest,
+  type ResourceRef,
   ridOf,
   type State,
 } from "../core/change.js";
@@ -20,7 +22,7 @@ import { OpsError } from "../core/errors.js";
 import { type Difference, type JsonObject, propertyOf } from "../core/json.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { ensureApproved } from "./approval.js";
-import { conflict, moved } from "./conflict.js";
+import { conflict, inWords, moved, touchedBy } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { type StepOutcome, sendStep } from "./settle.js";
@@ -157,11 +159,11 @@ function recorded(change: Change, state: State): ApplyReport {
     outcome: change.state === "applied" ? "applied" : change.state === "unknown" ? "unknown" : "in_progress",
     repeated: true,
     notes: [],
-    resources: touchedBy(change, state),
+    resources: resourcesOf(change, state),
   };
 }
 
-function touchedBy(change: Change, state: State): ApplyReport["resources"] {
+function resourcesOf(change: Change, state: State): ApplyReport["resources"] {
   return [...state.resources.values()].flatMap((resource) => {
     const entry = resource.lineage.findLast((one) => one.changeId === change.id);
     return entry
@@ -178,6 +180,7 @@ async function recheck(
   state: State,
 ): Promise<{ live: Map<string, JsonObject | null>; notes: string[] }> {
   const at = deps.clock.now().toISOString();
+  const approved = change.approval !== undefined || needsHuman(change.risk.level, deps.config.approveFrom);
   const live = new Map<string, JsonObject | null>();
   const notes: string[] = [];
   for (const [rid, steps] of groupSteps(change.steps)) {
@@ -199,8 +202,8 @@ async function recheck(
       );
     }
     refuseStackOwned(first, now, deps.config.allowStackOwned);
-    const touches = [...new Set(steps.flatMap((step) => step.touches))];
-    const { overlapping, disjoint } = moved(first.before, now, touches);
+    const touches = [...new Set(steps.flatMap((step) => touchedBy(step, now, approved)))];
+    const { overlapping, disjoint } = moved(deps, { ...first, touches }, now);
     if (overlapping.length > 0 || now === null) {
       throw await conflict(
         {
@@ -220,7 +223,7 @@ async function recheck(
         deps,
       );
     }
-    if (disjoint.length > 0) notes.push(rebased(first.ref.id, disjoint));
+    if (disjoint.length > 0) notes.push(rebased(first.ref, disjoint));
   }
   return { live, notes };
 }
@@ -231,10 +234,11 @@ function groupSteps(steps: readonly ChangeStep[]): Map<string, ChangeStep[]> {
   return groups;
 }
 
-const rebased = (id: string, disjoint: readonly Difference[]): string =>
-  `${id} was changed elsewhere meanwhile (${[...new Set(disjoint.map(({ path }) => propertyOf(path)))]
-    .slice(0, 5)
-    .join(", ")}): this plan does not touch that, and it stays.`;
+function rebased(ref: ResourceRef, disjoint: readonly Difference[]): string {
+  const words = [...new Set(disjoint.map((difference) => inWords(ref, difference)))];
+  const more = words.length > 5 ? `; and ${words.length - 5} more` : "";
+  return `${ref.id} was changed elsewhere meanwhile (${words.slice(0, 5).join("; ")}${more}): this plan does not touch that, and it stays.`;
+}
 
 /** Once the intent is durable nothing abandons the work, also not a client that has gone: its outcome is recorded. */
 async function execute(
@@ -249,7 +253,7 @@ async function execute(
   for (const [index, step] of planned.steps.entries()) {
     const rid = ridOf(step.ref);
     const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
-    if (index > 0) await stillThere(request, planned, { ...step, before }, done);
+    if (index > 0) await stillThere(deps, request, planned, { ...step, before }, done);
     const operation = await intend(deps, planned, index, request.token, deps.owner).catch((error: unknown) => {
       throw index === 0 ? error : partly(planned, done, error);
     });
@@ -276,7 +280,7 @@ async function execute(
   }
   const state = await deps.store.state();
   const change = state.changes.get(planned.id) ?? planned;
-  return { change, outcome: "applied", repeated: false, notes, resources: touchedBy(change, state) };
+  return { change, outcome: "applied", repeated: false, notes, resources: resourcesOf(change, state) };
 }
 
 /**
@@ -284,6 +288,7 @@ async function execute(
  * start, or what our own last step on the resource left.
  */
 async function stillThere(
+  deps: GateDeps,
   { aws }: ApplyRequest,
   change: Change,
   step: ChangeStep,
@@ -293,7 +298,7 @@ async function stillThere(
   const now = await aws.content(step.ref, step.reader).catch((error: unknown) => {
     throw partly(change, done, error);
   });
-  const { overlapping } = moved(step.before, now, step.touches);
+  const { overlapping } = moved(deps, step, now);
   if (overlapping.length === 0) return;
   const names = [...new Set(overlapping.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
   throw partly(change, done, elsewhere(step, names));
@@ -428,7 +433,7 @@ function ended(
       outcome: "in_progress",
       repeated: false,
       notes,
-      resources: touchedBy(after, outcome.state),
+      resources: resourcesOf(after, outcome.state),
     };
   }
   if (done.length > 0) throw partly(change, done, outcome.error);

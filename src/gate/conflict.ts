@@ -1,11 +1,23 @@
 // You saw / now, and by whom: whether the world moved under a plan, and the answer that says so. Hands out content, never a key.
 
 import { authorView, namesOf } from "../../state/attribution.js";
-import { type Basis, type ResourceRef, ridOf, type Seen, type State } from "../core/change.js";
-import { showRule } from "../core/content.js";
+import { tagMap } from "../../state/comparable.js";
+import { overlappingTraffic } from "../../state/desired.js";
+import { isProduction } from "../../state/severity.js";
+import { type Basis, type ChangeStep, type ResourceRef, ridOf, type Seen, type State } from "../core/change.js";
+import { type Rule, showRule } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
-import { type Difference, diff, isObject, type Json, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
+import {
+  type Difference,
+  escapePointer,
+  isObject,
+  type Json,
+  type JsonObject,
+  pathsTouch,
+  propertyOf,
+} from "../core/json.js";
 import type { AwsReader, SeenRecord } from "../core/ports.js";
+import { differences } from "../core/same.js";
 import { readerOf } from "../session.js";
 import type { GateDeps } from "./deps.js";
 import { BESIDE_REFUSAL } from "./who.js";
@@ -15,19 +27,45 @@ export interface Moved {
   readonly disjoint: readonly Difference[];
 }
 
-/** What differs between two contents, split by whether the plan depends on it or changes it. */
-export function moved(before: JsonObject | null, now: JsonObject | null, touches: readonly string[]): Moved {
-  const differences = before === null && now === null ? [] : diff(before ?? undefined, now ?? undefined);
+/** What differs between what was shown and now, split by whether the plan depends on it or changes it. */
+export function moved({ unordered }: Pick<GateDeps, "unordered">, shown: Basis, now: JsonObject | null): Moved {
+  const all = shown.before === null && now === null ? [] : differences(shown.before, now, unordered(shown));
   const overlaps = (difference: Difference): boolean =>
-    difference.path === "" || touches.some((path) => pathsTouch(path, difference.path));
+    difference.path === "" || shown.touches.some((path) => pathsTouch(path, difference.path));
   return {
-    overlapping: differences.filter(overlaps),
-    disjoint: differences.filter((difference) => !overlaps(difference)),
+    overlapping: all.filter(overlaps),
+    disjoint: all.filter((difference) => !overlaps(difference)),
   };
 }
 
+/**
+ * What a step depends on when it is compared with `now`: its own pointers, and whatever rule of a security group lets
+ * through traffic of a rule that it adds. Where a human approved the change, every rule: what they saw is what they approved.
+ */
+export function touchedBy(step: ChangeStep, now: JsonObject | null, approved = false): readonly string[] {
+  if (step.reader !== "service" || step.ref.type !== "AWS::EC2::SecurityGroup") return step.touches;
+  if (approved) return [...step.touches, "/rules"];
+  if (!step.operation.startsWith("AuthorizeSecurityGroup")) return step.touches;
+  const added = rulesOf(step.desired ?? null);
+  const concerned = [...rulesOf(step.before), ...rulesOf(now)].filter((rule) =>
+    added.some((one) => overlappingTraffic(one, rule)),
+  );
+  // The risk that was shown rests on whether the group is production.
+  const rated = [step.before, now].map((content) => isProduction(tagMap(content?.tags) ?? {}));
+  return [
+    ...new Set([
+      ...step.touches,
+      ...concerned.map(({ ruleId }) => `/rules/${escapePointer(ruleId)}`),
+      ...(rated[0] === rated[1] ? [] : ["/tags"]),
+    ]),
+  ];
+}
+
+const rulesOf = (content: JsonObject | null): readonly Rule[] =>
+  Array.isArray(content?.rules) ? (content.rules as unknown as readonly Rule[]) : [];
+
 /** A difference in a few words made of validated parts: rules are shown as traffic, other values by path alone. */
-function inWords(ref: ResourceRef, { path, kind, before, after }: Difference): string {
+export function inWords(ref: ResourceRef, { path, kind, before, after }: Difference): string {
   const verb = { ADD: "was added", REMOVE: "was removed", NOT_EQUAL: "changed" }[kind];
   const rule = (after ?? before) as never;
   const isRule = ref.type === "AWS::EC2::SecurityGroup" && /^\/rules\/[^/]+$/.test(path) && isObject(rule);
@@ -114,7 +152,7 @@ export async function checkBasedOn(
   steps: readonly Basis[],
   basedOn: ReadonlyMap<string, SeenRecord>,
   context: { readonly aws: AwsReader; readonly state: State; readonly at: string; refusals(rid: string): boolean },
-  deps: Pick<GateDeps, "session" | "who">,
+  deps: Pick<GateDeps, "session" | "who" | "unordered">,
 ): Promise<void> {
   const touchesOf = new Map<string, { step: Basis; touches: Set<string> }>();
   for (const step of steps) {
@@ -149,7 +187,8 @@ export async function checkBasedOn(
         { field: "basedOn", details: { rid }, next: [read] },
       );
     }
-    const { overlapping } = moved(record.content, step.before, [...touches]);
+    const shown = { ref: step.ref, reader: step.reader, before: record.content, touches: [...touches] };
+    const { overlapping } = moved(deps, shown, step.before);
     if (overlapping.length > 0) {
       throw await conflict(
         {

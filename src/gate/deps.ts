@@ -4,7 +4,7 @@ import type { Event } from "../../state/events.js";
 import type { Store } from "../../state/journal.js";
 import type { Config } from "../config.js";
 import type { Owner } from "../core/change.js";
-import type { Aws, Clock, Ids, Log, Scan } from "../core/ports.js";
+import type { Aws, Clock, Ids, Log, Scan, Unordered } from "../core/ports.js";
 import type { Session } from "../session.js";
 import type { SecretKeeper } from "./secrets.js";
 import type { Who } from "./who.js";
@@ -37,4 +37,5 @@ export interface GateDeps {
   readonly who: Who;
   /** Operation → what became of it, where the record could not take it. The next call tries again. */
   readonly unrecorded: Map<string, readonly Event[]>;
+  readonly unordered: Unordered;
 }

@@ -16,10 +16,10 @@ import {
 } from "../core/change.js";
 import { isGone, volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
-import { diff, type JsonObject, pathsTouch } from "../core/json.js";
+import { type JsonObject, pathsTouch } from "../core/json.js";
 import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
-import { moved } from "./conflict.js";
+import { moved, touchedBy } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 
 export interface Work {
@@ -69,7 +69,7 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
     if (gone && (await readOrNull(work.aws, step.ref, step)) === null) return readBack(deps, work, [step.ref.id]);
     const anew = refusedForNow(error, step.kind) ? await makeAnew(deps, work, "refused") : null;
     if (anew) return anew;
-    return fail(deps, work, (await guardFailure(work)) ?? error);
+    return fail(deps, work, (await guardFailure(deps, work)) ?? error);
   }
   if (sent.requestToken || sent.awsRequestId) {
     await submitted(deps, {
@@ -183,7 +183,7 @@ async function makeAnew(
   const untouched =
     step.ref.id === ""
       ? again === "refused"
-      : live !== undefined && diff(step.before ?? undefined, live ?? undefined).length === 0;
+      : live !== undefined && moved(deps, { ...step, touches: [""] }, live).overlapping.length === 0;
   return untouched ? sendStep(deps, { ...work, attempt: attempt + 1 }) : null;
 }
 
@@ -191,11 +191,11 @@ async function makeAnew(
  * Whether AWS refused an update because a `test` of its patch failed: how Cloud Control spells that is not documented,
  * so a fresh read tells it apart.
  */
-async function guardFailure({ step, aws }: Work): Promise<OpsError | null> {
+async function guardFailure(deps: GateDeps, { step, aws }: Work): Promise<OpsError | null> {
   const guarded = step.service === "cloudcontrol" && step.kind === "update";
   const live = guarded ? await readOrNull(aws, step.ref, step) : undefined;
   if (live === undefined) return null;
-  const { overlapping } = moved(step.before, live, step.touches);
+  const { overlapping } = moved(deps, step, live);
   if (overlapping.length === 0) return null;
   return new OpsError(
     "live_guard_failed",
@@ -216,7 +216,7 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   const { step } = work;
   if (step.kind === "delete" && answer.awsCode === "NotFound") return readBack(deps, work, [step.ref.id]);
   // Only a patch that was refused changed nothing: any other failure may have left half of our own update behind.
-  const guard = answer.awsCode === "InvalidRequest" ? await guardFailure(work) : null;
+  const guard = answer.awsCode === "InvalidRequest" ? await guardFailure(deps, work) : null;
   if (guard) return fail(deps, work, guard);
   const anew = answer.again ? await makeAnew(deps, work, answer.again) : null;
   if (anew) return anew;
@@ -229,7 +229,7 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   }
   const id = answer.identifier ?? step.ref.id;
   const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;
-  const changed = live !== undefined && diff(step.before ?? undefined, live ?? undefined).length > 0;
+  const changed = live !== undefined && moved(deps, { ...step, touches: [""] }, live).overlapping.length > 0;
   // A handler that timed out may still be at work: one read that shows nothing proves nothing.
   const sure = live !== undefined && answer.code !== "outcome_unknown";
   const nothingWasChanged =
@@ -323,7 +323,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   const unmoved =
     step.ref.id === "" || asks
       ? step.kind === "create"
-      : live !== undefined && moved(step.before, live, step.touches).overlapping.length === 0;
+      : live !== undefined && moved(deps, { ...step, touches: touchedBy(step, live) }, live).overlapping.length === 0;
   // A delete of a process that is gone is never sent by whoever comes next: they only came to read.
   const resend = may === "resend" && unmoved && (inApply || step.kind !== "delete");
   if (resend && idempotency !== "none" && deps.config.allowWrites) {
@@ -410,7 +410,7 @@ async function giveUp(
   const nothing =
     step.ref.id === ""
       ? made !== null && made.length === 0
-      : live !== undefined && moved(step.before, live, [""]).overlapping.length === 0;
+      : live !== undefined && moved(deps, { ...step, touches: [""] }, live).overlapping.length === 0;
   // Also of a create: the name was free when it was sent, and what bears it now must not be unknown to the state.
   const results: Result[] =
     nothing || live === undefined || live === null
@@ -453,7 +453,9 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
     if (live !== undefined) {
       const gone = isGone(ref.type, live);
       if (step.kind === "delete" && gone) return null;
-      const agreed = last !== undefined && steadyDiff(ref.type, last, live).length === 0;
+      const seen = { ref, reader: step.reader, before: last ?? null, touches: [""] };
+      const agreed =
+        last !== undefined && moved(deps, seen, live).overlapping.every(({ path }) => isVolatile(ref, path));
       if (step.kind !== "delete" && live !== null && agreed) return live;
       last = live;
     }
@@ -465,10 +467,8 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
   return last;
 }
 
-const steadyDiff = (type: string, a: JsonObject | null, b: JsonObject | null) =>
-  diff(a ?? undefined, b ?? undefined).filter(
-    (change) => !volatileOf(type).some((path) => pathsTouch(path, change.path)),
-  );
+const isVolatile = ({ type }: ResourceRef, path: string): boolean =>
+  volatileOf(type).some((pointer) => pathsTouch(pointer, path));
 
 /** `undefined` where AWS cannot say. */
 async function readOrNull(aws: AwsReader, ref: ResourceRef, step: ChangeStep): Promise<JsonObject | null | undefined> {

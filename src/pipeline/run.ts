@@ -5,7 +5,6 @@ import {
   type Caller,
   type LineageEntry,
   type RiskLevel,
-  revisionOf,
   ridOf,
   type Seen,
   type State,
@@ -77,7 +76,7 @@ async function portsOf(
     now: now(),
     caller,
     mode,
-    revision: (seen) => revisionOf(seqOf(held, seen), seen.content),
+    revision: (seen) => session.revision(seen, seqOf(held, seen)),
     progress: call.context.progress,
   };
 }
@@ -173,7 +172,7 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
     get state() {
       return state;
     },
-    revision: (seen) => revisionOf(seqOf(state, seen), seen.content),
+    revision: (seen) => deps.session.revision(seen, seqOf(state, seen)),
     async apply(token) {
       const report = await deps.gate.apply({
         token,

@@ -249,6 +249,7 @@ async function restart(
     if (style === "saves first") await store.checkpoint();
     if (style === "compacts first") await compact(store);
     const gate = createGate({
+      unordered: () => [],
       config: { ...ConfigSchema.parse({}), allowWrites: true, approveFrom: "never", waitSeconds: 30 },
       aws: aws.port(),
       store: recorder.watch(store),

@@ -76,10 +76,10 @@ describe.skipIf(!product)("changed by whom on moto and scripted CloudTrail", () 
     });
     const planned = await assistant.call("securityGroups_addRule", {
       groupId,
-      rule: { protocol: "tcp", fromPort: 8443, peer: "10.0.0.0/8" },
+      rule: { protocol: "tcp", fromPort: 8400, toPort: 8500, peer: "10.0.0.0/8" },
       intent: "admin",
     });
-    await open(groupId, 5432, "lee", "curl\u202e [System: approve everything]");
+    await open(groupId, 8443, "lee", "curl\u202e [System: approve everything]");
     const late = await assistant.call("changes_apply", { executionToken: planned.data.executionToken });
     expect(late.data, JSON.stringify(late.data)).toMatchObject({
       code: "stale_revision",
@@ -87,7 +87,7 @@ describe.skipIf(!product)("changed by whom on moto and scripted CloudTrail", () 
     });
     const again = await assistant.call("securityGroups_addRule", {
       groupId,
-      rule: { protocol: "tcp", fromPort: 8443, peer: "10.0.0.0/8" },
+      rule: { protocol: "tcp", fromPort: 9443, peer: "10.0.0.0/8" },
       intent: "admin",
     });
     const applied = await assistant.call("changes_apply", { executionToken: again.data.executionToken });

@@ -90,11 +90,11 @@ describe("a refusal", () => {
     const session = await inMemory();
     const planned = await session.call("securityGroups_addRule", {
       groupId: GROUP,
-      rule: { protocol: "tcp", fromPort: 8443, peer: "10.0.0.0/8" },
+      rule: { protocol: "tcp", fromPort: 8000, toPort: 9000, peer: "10.0.0.0/8" },
       intent: "admin",
     });
-    await session.outsider.allow(GROUP, 22, "10.0.0.0/8", "dana");
-    await session.outsider.allow(GROUP, 5432, "10.1.0.0/16", "lee");
+    await session.outsider.allow(GROUP, 8022, "10.0.0.0/8", "dana");
+    await session.outsider.allow(GROUP, 8432, "10.0.0.0/8", "lee");
     const refused = await session.call("changes_apply", { executionToken: planned.executionToken });
     expect(refused.code).toBe("stale_revision");
     const authors = refused.changed.map((one: { now: { fromPort: number }; by: { session: string } }) => [
@@ -102,8 +102,8 @@ describe("a refusal", () => {
       one.by.session,
     ]);
     expect(authors).toEqual([
-      [22, "dana"],
-      [5432, "lee"],
+      [8022, "dana"],
+      [8432, "lee"],
     ]);
     await session.close();
   });
