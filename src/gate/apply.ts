@@ -1,7 +1,7 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
 import { needsHuman } from "../../policies/approval.js";
-import { sameRules } from "../../state/converge.js";
+import { sameTraffic } from "../../state/desired.js";
 import type { Store } from "../../state/journal.js";
 import { LEASE_MS } from "../../state/leases.js";
 import { changeOfToken, clientToken, operationId, tokenSha256 } from "../../state/tokens.js";
@@ -17,9 +17,9 @@ import {
   ridOf,
   type State,
 } from "../core/change.js";
-import type { SecurityGroup } from "../core/content.js";
+import { type Rule, volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
-import { type Difference, type JsonObject, propertyOf } from "../core/json.js";
+import { type Difference, type Json, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
@@ -268,9 +268,9 @@ async function execute(
     }
     if (outcome.status !== "succeeded") return ended(planned, outcome, notes, done);
     for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
-    const later = planned.steps.slice(index + 1).some((one) => ridOf(one.ref) === rid);
-    if (later && !leftAsPlanned(step, live.get(rid)))
-      throw partly(planned, [...done, step.operation], elsewhere(step, "rules"));
+    const later = planned.steps.slice(index + 1).filter((one) => ridOf(one.ref) === rid);
+    const strange = otherThanPlanned(deps, step, live.get(rid), later);
+    if (strange.length > 0) throw partly(planned, [...done, step.operation], elsewhere(step, namesOf(strange)));
     deps.session.changed(
       outcome.results.flatMap(({ ref, reader, after }) => (after ? [{ ref, reader, content: after }] : [])),
       outcome.state,
@@ -300,8 +300,7 @@ async function stillThere(
   });
   const { overlapping } = moved(deps, step, now);
   if (overlapping.length === 0) return;
-  const names = [...new Set(overlapping.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
-  throw partly(change, done, elsewhere(step, names));
+  throw partly(change, done, elsewhere(step, namesOf(overlapping)));
 }
 
 const elsewhere = (step: ChangeStep, names: string): OpsError =>
@@ -313,10 +312,35 @@ const elsewhere = (step: ChangeStep, names: string): OpsError =>
     },
   );
 
-/** Whether a step left what the plan said it would, so that a later step on the same resource still means the same. */
-function leftAsPlanned(step: ChangeStep, after: JsonObject | null | undefined): boolean {
-  if (step.reader !== "service" || step.ref.type !== "AWS::EC2::SecurityGroup" || !step.after || !after) return true;
-  return sameRules(step.after as unknown as SecurityGroup, after as unknown as SecurityGroup);
+const namesOf = (differences: readonly Difference[]): string =>
+  [...new Set(differences.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
+
+/**
+ * What a step left otherwise than planned where later steps look: somebody else was there between our read and the call,
+ * and the read-back must not pass that off as ours.
+ */
+function otherThanPlanned(
+  deps: GateDeps,
+  step: ChangeStep,
+  left: JsonObject | null | undefined,
+  later: readonly ChangeStep[],
+): readonly Difference[] {
+  if (later.length === 0 || step.reader !== "service" || !step.after || !left) return [];
+  const touches = later.flatMap((one) => one.touches);
+  return moved(deps, { ...step, before: withIds(step.after, left), touches }, left).overlapping.filter(
+    ({ path }) => !volatileOf(step.ref.type).some((pointer) => pathsTouch(pointer, path)),
+  );
+}
+
+/** A planned content with the ids that AWS gave to the rules it numbered meanwhile. */
+function withIds(planned: JsonObject, left: JsonObject): JsonObject {
+  if (!Array.isArray(planned.rules) || !Array.isArray(left.rules)) return planned;
+  const [before, after] = [planned.rules, left.rules] as unknown as readonly (readonly Rule[])[];
+  const rules = before!.map((rule) => {
+    const numbered = rule.ruleId.startsWith("new-") && after!.find((one) => sameTraffic(one, rule));
+    return numbered ? { ...rule, ruleId: numbered.ruleId } : rule;
+  });
+  return { ...planned, rules: rules as unknown as Json };
 }
 
 /** The change stops here: what was done stays and is recorded, the rest was never sent. */

@@ -1,0 +1,51 @@
+// Where AWS has no precondition: what may be lost, and when. Each row is one of SECURITY.md's; nothing else may ever be lost.
+
+export interface Window {
+  /** As the service spells the call. */
+  readonly operation: RegExp;
+  /** The part of the resource that may be overwritten. */
+  readonly part: RegExp;
+  /** From when on: our last read before the call, or the moment AWS took the call. */
+  readonly opens: "after our last read" | "after the call was taken";
+  /** Words of the row in SECURITY.md. */
+  readonly row: string;
+}
+
+export const WINDOWS: readonly Window[] = [
+  {
+    operation: /^ec2:RevokeSecurityGroup(Ingress|Egress)$/,
+    part: /^rule\//,
+    opens: "after our last read",
+    row: "a rule whose id stays while its content is modified between re-read and revoke",
+  },
+  {
+    operation: /^ec2:UpdateSecurityGroupRuleDescriptions(Ingress|Egress)$/,
+    part: /^rule\//,
+    opens: "after our last read",
+    row: "a description of the same rule set between re-read and call",
+  },
+  {
+    operation: /^ec2:(Create|Delete)Tags$/,
+    part: /^tag\//,
+    opens: "after our last read",
+    row: "a value of the same key set between re-read and call",
+  },
+  {
+    operation: /^ec2:TerminateInstances$/,
+    part: /./,
+    opens: "after our last read",
+    row: "an instance repurposed between re-read and call",
+  },
+  {
+    operation: /^cloudcontrol:UpdateResource$/,
+    part: /./,
+    opens: "after the call was taken",
+    row: "Cloud Control's own gap between its read and the service call",
+  },
+  {
+    operation: /^cloudcontrol:DeleteResource$/,
+    part: /./,
+    opens: "after our last read",
+    row: "a change between re-read and call",
+  },
+];
