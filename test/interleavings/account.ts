@@ -47,7 +47,11 @@ const asSdkError = (error: CloudControlError): Error =>
 
 /** @param bend changes a call on its way or an answer on its way back: how a broken product is played. */
 export function account(watch: Watcher, bend: (transport: Transport) => Transport = (same) => same): InProcessAccount {
-  const clock: Clock = { now: () => new Date("2026-11-21T10:00:00Z"), sleep: async () => {} };
+  const clock: Clock = {
+    now: () => new Date("2026-11-21T10:00:00Z"),
+    monotonic: () => 0,
+    sleep: async () => {},
+  };
   const store = memoryStore(seed(clock.now()));
   const world = () => store.load() as NonNullable<Awaited<ReturnType<typeof store.load>>>;
   const ec2 = sandboxTransport(store, clock);
