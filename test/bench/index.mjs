@@ -1,13 +1,16 @@
-// Benches by name: `npm run bench` measures start-up and surface, `npm run bench -- state` the state store at size.
+// Benches by name: `npm run bench` measures start-up and surface, `npm run bench -- state` the state store at size,
+// `npm run bench -- gate` what a plan and its apply add to the bare calls.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { schemaData } from "../../schema-table.mjs";
 
 const SUITES = {
   surface: () => import("./surface.mjs"),
   state: () => bundled("state.ts"),
+  gate: () => bundled("gate.ts"),
 };
 
 /** Runs a suite that is written beside the sources: Node cannot read them as they are. */
@@ -24,6 +27,7 @@ async function bundled(name) {
       platform: "node",
       format: "esm",
       packages: "external",
+      plugins: [schemaData],
       outfile,
       logLevel: "error",
     });
