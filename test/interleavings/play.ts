@@ -257,8 +257,18 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
           intent,
           ...given(one.basis, basis),
         });
-        planned(one, "group", answer, basis, (now) =>
-          unique.every((rule) => ruleElements(now).some((each) => covers(each, rule))),
+        // What is to stay is not ours: somebody may remove it right before our call, and that stands.
+        const dropped = rules[one.drop % rules.length]!;
+        const stays = (rule: ShownRule) => unique.some((each) => trafficKey(each) === trafficKey(rule));
+        const added = unique.filter((rule) => !rules.some((each) => trafficKey(each) === trafficKey(rule)));
+        planned(
+          one,
+          "group",
+          answer,
+          basis,
+          (now) =>
+            added.every((rule) => ruleElements(now).some((each) => covers(each, rule))) &&
+            (stays(dropped) || !now.has(`group/rule/${dropped.ruleId}`)),
         );
         return;
       }
