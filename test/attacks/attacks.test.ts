@@ -263,9 +263,9 @@ describe("basedOn", () => {
 });
 
 describe("the world moves between plan and apply", () => {
-  it("a rule is added to the group: refused", async () => {
+  it("a rule of the same traffic is added to the group: refused", async () => {
     const { executionToken } = await planRule();
-    await session.outsider.allow(GROUP, 22, "10.0.0.0/8");
+    await session.outsider.allow(GROUP, 8443, "10.0.0.0/8");
     refused(await apply(executionToken), "stale_revision");
   });
 
