@@ -70,7 +70,8 @@ export function arrivingOf(
   { service, operation, input, writes }: Pick<RawCall, "service" | "operation" | "input" | "writes">,
   ids: Readonly<Record<Thing, string>>,
 ): Arriving {
-  const text = JSON.stringify(input);
+  // A document to be created travels as text in the text.
+  const text = JSON.stringify(input).replaceAll("\\", "");
   const thing = (Object.keys(ids) as Thing[]).find((one) => text.includes(JSON.stringify(ids[one])));
   return { service, operation, thing, writes };
 }
