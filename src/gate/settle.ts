@@ -229,7 +229,10 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   }
   const id = answer.identifier ?? step.ref.id;
   const live = id ? await readOrNull(work.aws, { ...step.ref, id }, step) : undefined;
-  const changed = live !== undefined && moved(deps, { ...step, touches: [""] }, live).overlapping.length > 0;
+  // What was not there any more was taken away by somebody else: an update of ours left nothing behind.
+  const vanished = answer.awsCode === "NotFound" && live === null;
+  const changed =
+    live !== undefined && !vanished && moved(deps, { ...step, touches: [""] }, live).overlapping.length > 0;
   // A handler that timed out may still be at work: one read that shows nothing proves nothing.
   const sure = live !== undefined && answer.code !== "outcome_unknown";
   const nothingWasChanged =

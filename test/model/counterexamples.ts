@@ -40,4 +40,14 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "drift", by: "a" },
     ],
   },
+  {
+    because: "somebody else's deletion was recorded as a failed deletion of ours",
+    steps: [
+      { do: "outsider creates", name: 0, wish: {} },
+      { do: "update", by: "b", target: 0, wish: { "tag:z": "1" }, basedOn: "fresh", now: false },
+      { do: "apply", by: "a", token: 0, fault: "poll denied" },
+      { do: "outside", target: 0, wish: null },
+      { do: "apply", by: "a", token: 0 },
+    ],
+  },
 ];
