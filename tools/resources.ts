@@ -6,7 +6,7 @@ import { type ResourceSchema, sourceOf } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
 import { type JsonObject, valueAt } from "../src/core/json.js";
-import type { AwsReader, Mode } from "../src/core/ports.js";
+import type { AwsReader } from "../src/core/ports.js";
 import { OPERATION_MARK, type Tags, tagsOf, withTags } from "../src/core/tags.js";
 import { domain, plan, read } from "../src/core/tool.js";
 import { updateStep } from "../state/converge.js";
@@ -168,7 +168,7 @@ const create = plan({
     return {
       summary: `Create ${type}${id ? ` ${id}` : ""}`,
       steps: [step],
-      warnings: sourceWarning(facts, mode),
+      warnings: sourceWarning(facts),
       facts: { schema: sourceOf(facts), ...(Object.keys(tagsAdded).length > 0 ? { tagsAdded } : {}) },
     };
   },
@@ -181,7 +181,7 @@ const update = plan({
   scope: "region",
   basedOn: "one",
   input: z.object({ type: Type, identifier: Identifier, properties: Properties.describe("Only what shall change") }),
-  async propose({ type, identifier, properties }, { aws, state, mode }) {
+  async propose({ type, identifier, properties }, { aws, state }) {
     const live = await existing(aws, type, identifier);
     const facts = await aws.schema(type);
     const desired = properties as JsonObject;
@@ -217,7 +217,7 @@ const update = plan({
       summary: `Update ${type} ${identifier}`,
       steps: [step],
       warnings: [
-        ...sourceWarning(facts, mode),
+        ...sourceWarning(facts),
         ...(facts.writeOnlyKnown === false && facts.source !== "none"
           ? [`Which properties of ${type} AWS never shows is not known here: an update may drop what they hold.`]
           : []),
@@ -334,12 +334,11 @@ function replacement(
   );
 }
 
-/** The sandbox has no registry to ask. */
-const sourceWarning = (facts: ResourceSchema, { sandbox }: Pick<Mode, "sandbox">): string[] =>
-  facts.source === "registry" || sandbox
+const sourceWarning = (facts: ResourceSchema): string[] =>
+  facts.source === "registry"
     ? []
     : [
-        `The schema of ${facts.type} is ${facts.source === "none" ? "not known" : "the one shipped with this version"}, for AWS's registry did not answer: AWS itself may refuse the plan.`,
+        `The schema of ${facts.type} is ${facts.source === "none" ? "not known here" : "the one shipped with this version"}, not the one of AWS's registry: AWS itself may refuse the plan.`,
       ];
 
 export const resources = domain("resources", { list, get, schema, create, update, delete: remove }, [
