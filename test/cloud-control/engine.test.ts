@@ -1,10 +1,11 @@
 // The Cloud Control engine through the product: tags, owners, replacements, parents, time limits, cancelling.
 
 import { afterEach, describe, expect, it } from "vitest";
+import { createAws } from "../../src/aws/index.js";
 import type { JsonObject } from "../../src/core/json.js";
 import { OPERATION_MARK } from "../../src/core/tags.js";
 import { inMemory } from "../in-memory.js";
-import { type Scripted, startScripted } from "./product.js";
+import { REGION, type Scripted, startScripted } from "./product.js";
 
 const GROUP = "AWS::Logs::LogGroup";
 const PARAMETER = "AWS::SSM::Parameter";
@@ -389,6 +390,19 @@ describe("cancelling what is under way", () => {
     aws.session.pass(60_000);
     expect((await aws.call("changes_get", change)).change).toMatchObject({ state: "applied" });
     expect(await aws.call("changes_cancel", change)).toMatchObject({ code: "unsupported" });
+    expect(cancels()).toHaveLength(1);
+  });
+
+  it("of another process that follows it itself is asked for, and no failure", async () => {
+    const change = await under();
+    const other = await aws.session.beside({
+      owner: { pid: 2, session: "other" },
+      wrap: (_, clock) => createAws({ env: process.env, version: "0.0.0", clock, log: () => {} }),
+    });
+    const answer = await other.call("changes_cancel", { ...change, region: REGION });
+    expect(answer.change, JSON.stringify(answer)).toMatchObject({ state: "applying" });
+    await other.close();
+    expect((await aws.call("changes_get", change)).change).toMatchObject({ state: "failed" });
     expect(cancels()).toHaveLength(1);
   });
 
