@@ -131,6 +131,14 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
   }
 }
 
+const minutesSince = (deps: GateDeps, at: string): number => (deps.clock.now().getTime() - Date.parse(at)) / 60_000;
+
+/** The time AWS gives the handler of the step's type. */
+async function minutesAllowed({ step, aws }: Work): Promise<number> {
+  const schema = await aws.schema(step.ref.type).catch(unlessFatal);
+  return (step.kind === "action" ? undefined : schema?.timeouts?.[step.kind]) ?? HANDLER_MINUTES.usual;
+}
+
 /**
  * Past the time AWS gives the type's handler nobody knows what a request in progress is still doing: what live proves is
  * taken, and the rest is unknown. It is asked about again on later calls. Null before that.
@@ -138,10 +146,9 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
 async function overdue(deps: GateDeps, work: Work): Promise<StepOutcome | null> {
   const { step, operation } = work;
   if (operation.intentAt === undefined || step.kind === "action") return null;
-  const minutes = (deps.clock.now().getTime() - Date.parse(operation.intentAt)) / 60_000;
+  const minutes = minutesSince(deps, operation.intentAt);
   if (minutes < HANDLER_MINUTES.least) return null;
-  const schema = await work.aws.schema(step.ref.type).catch(unlessFatal);
-  const allowed = schema?.timeouts?.[step.kind] ?? HANDLER_MINUTES.usual;
+  const allowed = await minutesAllowed(work);
   if (minutes < allowed) return null;
   const made = await deps.aws.writer(work.aws.region).find(step, operation).catch(unlessFatal);
   if (made && made.length > 0) return readBack(deps, work, made);
@@ -312,6 +319,8 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   const inApply = work.afterwards === undefined;
   const writer = deps.aws.writer(work.aws.region);
   work.progress(`the answer to ${step.service}.${step.operation} was lost; looking for what it did`);
+  // Asked before anything is read: what ends in between is seen by the reads.
+  const atWork = may === "settle" && (await mayBeAtWork(deps, work));
   const found = await writer.find(step, operation).catch(asValue);
   const made = found instanceof OpsError ? undefined : found;
   if (made && made.length > 0) return readBack(deps, work, made);
@@ -336,10 +345,11 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   if (may === "settle") {
     const verdict = verdictOn(step, { live, made, natural: idempotency === "natural", unmoved });
     if (verdict === "carried_out") return readBack(deps, work, [step.ref.id]);
-    if (verdict === "not_carried_out") return giveUp(deps, work, why, made ?? null, live);
+    // What a request in progress has yet to do shows nowhere.
+    if (verdict === "not_carried_out" && !atWork) return giveUp(deps, work, why, made ?? null, live);
     const failures = [found, read].filter((one) => one instanceof OpsError);
     // AWS that cannot say just now is asked again; everything else will not become clearer by itself.
-    if (!failures.some((one) => one.retriable)) return park(deps, work, failures[0]);
+    if (!atWork && !failures.some((one) => one.retriable)) return park(deps, work, failures[0]);
   }
   const because = "The call was sent and its answer lost; nothing found in AWS proves or disproves it.";
   const state =
@@ -358,6 +368,14 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
       },
     ),
   };
+}
+
+/** Whether AWS may still be at work on a call whose answer was lost: by its list of requests, and no longer than it allows. */
+async function mayBeAtWork(deps: GateDeps, work: Work): Promise<boolean> {
+  const { step, operation, aws } = work;
+  const listed = await deps.aws.writer(aws.region).atWork(step).catch(asValue);
+  if (listed === false || operation.intentAt === undefined) return false;
+  return minutesSince(deps, operation.intentAt) < (await minutesAllowed(work));
 }
 
 /** Nothing will prove this any more: it is kept, and shown until somebody decides. */

@@ -312,6 +312,54 @@ describe("requests that take their time", () => {
   });
 });
 
+describe("a request in progress that nobody can follow", () => {
+  const ended = async ({ changeId }: { changeId: string }) => {
+    const look = async () => (await aws.call("changes_get", { changeId })).change;
+    aws.session.pass(20 * 60_000);
+    expect(await look()).toMatchObject({ state: "unknown" });
+    aws.cloudControl.settle();
+    aws.session.pass(60_000);
+    return look();
+  };
+
+  it("because every answer was lost: what it has yet to make is not taken for never made", async () => {
+    await start();
+    aws.cloudControl.rule({ operation: "CreateResource", polls: 10_000 });
+    aws.cloudControl.rule({ operation: "CreateResource", loseReply: true, times: null });
+    const lost = await apply(await create(GROUP, { LogGroupName: "/slow" }));
+    expect(lost).toMatchObject({ code: "outcome_unknown" });
+    expect(await ended(lost)).toMatchObject({ state: "applied" });
+  });
+
+  it("because its status may not be read any more", async () => {
+    await start();
+    aws.cloudControl.rule({ operation: "CreateResource", polls: 10_000 });
+    const begun = await apply(await create(GROUP, { LogGroupName: "/slow" }));
+    expect(begun).toMatchObject({ outcome: "in_progress" });
+    aws.cloudControl.rule({ operation: "GetResourceRequestStatus", fail: "AccessDeniedException", times: null });
+    expect(await ended(begun)).toMatchObject({ state: "applied" });
+  });
+
+  it("of a delete and an update as well; and where AWS has none in progress, what live shows counts at once", async () => {
+    await start();
+    for (const [operation, plan] of [
+      ["DeleteResource", () => remove(GROUP, "/app")],
+      ["UpdateResource", () => update(GROUP, "/app", { RetentionInDays: 7 })],
+    ] as const) {
+      aws.cloudControl.world.put(GROUP, "/app", { LogGroupName: "/app" });
+      const planned = await plan();
+      aws.cloudControl.rule({ operation, polls: 10_000 });
+      aws.cloudControl.rule({ operation, loseReply: true, times: 2 });
+      expect(await ended(await apply(planned)), operation).toMatchObject({ state: "applied" });
+    }
+    const planned = await update(GROUP, "/app", { RetentionInDays: 30 });
+    aws.cloudControl.rule({ operation: "UpdateResource", loseRequest: true, times: 2 });
+    const { changeId } = await apply(planned);
+    aws.session.pass(20 * 60_000);
+    expect((await aws.call("changes_get", { changeId })).change).toMatchObject({ state: "failed" });
+  });
+});
+
 describe("a request that AWS gives up while nobody waits", () => {
   const given = async (errorCode: "Throttling" | "InternalFailure") => {
     await start();
