@@ -52,6 +52,9 @@ const PAUSE_BEFORE_ANEW_MS = 3_000;
 /** What AWS allows a handler that declares nothing, in minutes; below the least, no schema is asked. */
 const HANDLER_MINUTES = { usual: 120, least: 1 };
 
+/** For so long after its intent a create that cannot be seen is not taken for deleted again. */
+const SEEN_LATE_MINUTES = 5;
+
 const opOf = ({ operation, attempt }: Work) => (attempt ? { ...operation, attempt } : operation);
 
 /** Sends the step and brings it to an outcome. The intent is durable before this is called. */
@@ -458,12 +461,19 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
     work.progress(`reading ${id} back`);
     const after = await settled(deps, work, ref);
     // What could not be read is not known to be gone: the operation stays open, and later calls read it back.
-    if (after === undefined) return { status: "running", state: await deps.store.state() };
+    if (after === undefined || (after === null && mayAppear(deps, work))) {
+      return { status: "running", state: await deps.store.state() };
+    }
     results.push({ ref, reader: step.reader, before: step.before, after });
   }
   const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
   return { status: "succeeded", results, state };
 }
+
+/** Whether what was made may be seen later than AWS said that it is there: until then it is not known to be gone. */
+const mayAppear = (deps: GateDeps, { step, operation }: Work): boolean =>
+  step.kind === "create" &&
+  (operation.intentAt === undefined || minutesSince(deps, operation.intentAt) < SEEN_LATE_MINUTES);
 
 /** `undefined` where AWS could not say once. */
 async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null | undefined> {

@@ -270,6 +270,22 @@ describe("requests that take their time", () => {
     expect(polls()).toBe(2 + 2);
   });
 
+  it("and are seen late are read back until they are, and not taken for deleted", async () => {
+    await start();
+    aws.cloudControl.rule({ operation: "CreateResource", notFoundReads: 8 });
+    const applied = await apply(await create(GROUP, { LogGroupName: "/late" }));
+    expect(applied).toMatchObject({ outcome: "in_progress" });
+    const look = async () => (await aws.call("changes_get", { changeId: applied.changeId })).change;
+    expect(await look()).toMatchObject({ state: "applied" });
+    const history = () => aws.call("state_history", { identifier: "/late" });
+    expect(await history()).toMatchObject({ deleted: false, lineage: [{ after: { LogGroupName: "/late" } }] });
+    aws.cloudControl.rule({ operation: "CreateResource", notFoundReads: 1_000 });
+    const gone = await apply(await create(GROUP, { LogGroupName: "/gone" }));
+    aws.session.pass(6 * 60_000);
+    expect((await aws.call("changes_get", { changeId: gone.changeId })).change).toMatchObject({ state: "applied" });
+    expect(await aws.call("state_history", { identifier: "/gone" })).toMatchObject({ deleted: true });
+  });
+
   it("past their handler's own time nobody knows, until AWS says", async () => {
     await start();
     aws.describe(GROUP, {
