@@ -490,7 +490,8 @@ const importVerb: Verb = {
     "touched: look at the drift afterwards. Secret values are replaced by fingerprints. --dry-run: say what would be imported.",
   async run({ store, words, options, say }) {
     const path = resolve(words[0]!);
-    const { events: all, notTaken } = importSeed(documentOf(path, await readDocument(path)));
+    const bytes = await readDocument(path);
+    const { events: all, notTaken } = importSeed(documentOf(path, bytes));
     // The folder may hold nothing but this very file: then it makes way for the store.
     const inPlace = store.readOnly?.details.seed === true && path === resolve(store.location, "state.json");
     if (!inPlace && store.readOnly) throw store.readOnly;
@@ -529,16 +530,24 @@ const importVerb: Verb = {
       const { quarantined } = await store.recover("checkpoint");
       say(`${path} was moved to ${quarantined}.`);
     }
-    const hidden = await withoutSecrets(store, all);
     let last = plan.refused;
-    const { seq } = await store.commit((now) => {
-      const fitting = admissible(now, hidden);
-      last = fitting.refused;
-      return fitting.events;
+    const { seq } = await recordImport().catch(async (error: unknown) => {
+      // Without it the folder would look like one in which nothing ever was.
+      if (inPlace) await createDocument(path, bytes);
+      throw error;
     });
     const imported = all.length - last.length;
     const text = [`Imported ${many(imported, "resource")} with their history as commit ${seq}.`, ...left];
     return { code, text: shown(text), data: { ...data, imported, seq, done: true } };
+
+    async function recordImport() {
+      const hidden = await withoutSecrets(store, all);
+      return store.commit((now) => {
+        const fitting = admissible(now, hidden);
+        last = fitting.refused;
+        return fitting.events;
+      });
+    }
   },
 };
 
@@ -576,6 +585,7 @@ async function withoutSecrets(store: Store, events: SeedImport["events"]): Promi
           before: await hidden(entry.before),
           after: await hidden(entry.after),
           ...(entry.patch ? { patch: await keeper.hidePatch(entry.patch) } : {}),
+          ...(isObject(entry.policyResults) ? { policyResults: await hidden(entry.policyResults as JsonObject) } : {}),
         })),
       ),
     })),

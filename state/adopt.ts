@@ -2,7 +2,16 @@
 
 import type { State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
-import { type Difference, diff, isObject, type JsonObject } from "../src/core/json.js";
+import {
+  type Difference,
+  diff,
+  isObject,
+  isSecretMark,
+  type Json,
+  type JsonObject,
+  looksSecret,
+  pointerSegments,
+} from "../src/core/json.js";
 import { checkpointDocument } from "./checkpoint.js";
 import type { EventOf } from "./events.js";
 import { spill } from "./spill.js";
@@ -39,6 +48,11 @@ export function adoption(document: JsonObject, truth: State, now: State, by: str
       { paths: other },
     );
   }
+  const secret = differences.find(({ path, after }) => namesSecret(pointerSegments(path).slice(2), after ?? null));
+  if (secret)
+    throw refused("A secret by its name was edited, and no clear value may stand in the journal.", {
+      paths: [secret.path],
+    });
   const aliases = new Set(differences.map(({ path }) => unescaped(ADOPTABLE.exec(path)![1]!)));
   const known = new Map([...now.resources.values()].map((resource) => [resource.alias, resource]));
   const resources = [...aliases].map((alias) => {
@@ -63,6 +77,14 @@ export function adoption(document: JsonObject, truth: State, now: State, by: str
     return { rid: resource.rid, properties, desired, dependsOn: dependsOn as string[] };
   });
   return { type: "state.manual_edit", by, resources };
+}
+
+/** Whether a value at the end of these names is a secret, or holds one: anything but the fingerprint of one. */
+function namesSecret(names: readonly string[], value: Json): boolean {
+  if (value === null || (isSecretMark(value) && /^[0-9a-f]{64}$/.test(value.$secret))) return false;
+  if (names.some(looksSecret) || isSecretMark(value)) return true;
+  if (Array.isArray(value)) return value.some((item) => namesSecret([], item));
+  return isObject(value) && Object.entries(value).some(([name, member]) => namesSecret([name], member));
 }
 
 const unescaped = (segment: string): string => segment.replace(/~1/g, "/").replace(/~0/g, "~");

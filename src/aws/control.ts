@@ -140,6 +140,28 @@ export async function requestInFlight(
   type: string,
   id: string,
 ): Promise<{ readonly requestToken: string; readonly operation: string; readonly since?: string } | null> {
+  const found = await openRequest(api, ({ TypeName, Identifier }) => TypeName === type && Identifier === id);
+  if (!found?.RequestToken) return null;
+  return {
+    requestToken: foreign(found.RequestToken, 80),
+    operation: foreign(found.Operation, 20),
+    ...(found.EventTime && { since: found.EventTime.toISOString() }),
+  };
+}
+
+/** Whether AWS is working on a request of this kind that may be about this resource: a create may not tell its name yet. */
+export async function requestAtWork(api: Api, kind: StepKind, type: string, id: string): Promise<boolean> {
+  const found = await openRequest(
+    api,
+    ({ TypeName, Operation, Identifier }) =>
+      TypeName === type &&
+      Operation === kind.toUpperCase() &&
+      (id === "" || Identifier === undefined || Identifier === id),
+  );
+  return found !== undefined;
+}
+
+async function openRequest(api: Api, fits: (event: ProgressEvent) => boolean): Promise<ProgressEvent | undefined> {
   let NextToken: string | undefined;
   for (let page = 0; page < 3; page++) {
     const output = await api.call("cloudcontrol", "ListResourceRequests", {
@@ -147,18 +169,10 @@ export async function requestInFlight(
       ResourceRequestStatusFilter: { OperationStatuses: ["PENDING", "IN_PROGRESS", "CANCEL_IN_PROGRESS"] },
       ...(NextToken !== undefined && { NextToken }),
     });
-    const found = output.ResourceRequestStatusSummaries?.find(
-      ({ TypeName, Identifier }) => TypeName === type && Identifier === id,
-    );
-    if (found?.RequestToken) {
-      return {
-        requestToken: foreign(found.RequestToken, 80),
-        operation: foreign(found.Operation, 20),
-        ...(found.EventTime && { since: found.EventTime.toISOString() }),
-      };
-    }
+    const found = output.ResourceRequestStatusSummaries?.find(fits);
+    if (found) return found;
     NextToken = output.NextToken;
     if (NextToken === undefined) break;
   }
-  return null;
+  return undefined;
 }

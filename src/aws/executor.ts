@@ -37,7 +37,7 @@ import { isObject, type Json, type JsonObject, sha256 } from "../core/json.js";
 import type { AwsWriter, Clock, Idempotency } from "../core/ports.js";
 import { OPERATION_MARK, tagsOf, withMark } from "../core/tags.js";
 import type { Answered, Api, ReadOperations } from "./api.js";
-import { getResource, listResources, requestInFlight, requestProgress } from "./control.js";
+import { getResource, listResources, requestAtWork, requestInFlight, requestProgress } from "./control.js";
 import { foreign } from "./foreign.js";
 import { allPages } from "./pages.js";
 
@@ -320,5 +320,6 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
       const { find } = rowOf(step);
       return find ? find(api, op, step.input) : null;
     },
+    atWork: async ({ service, kind, ref }) => service === "cloudcontrol" && requestAtWork(api, kind, ref.type, ref.id),
   };
 }

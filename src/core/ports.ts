@@ -143,6 +143,8 @@ export interface AwsWriter {
   poll(step: ChangeStep, requestToken: string): Promise<Progress>;
   /** What an operation of this id made, found by its mark in AWS; `null` where the service bears no mark. */
   find(step: ChangeStep, op: { readonly id: string; readonly clientToken: string }): Promise<readonly string[] | null>;
+  /** Whether AWS is at work on a request that may be this step's; false where a call is done once it is answered. */
+  atWork(step: ChangeStep): Promise<boolean>;
 }
 
 /** A resource as a plan would leave it; secrets in it are fingerprints. */

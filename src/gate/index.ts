@@ -202,8 +202,9 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
           .map((id) => before.operations.get(id))
           .find((operation) => operation?.requestToken && !operation.settledAt);
         await cancelRequest(deps, change, running, caller, aws);
-        // The call that is applying the change sees its end by itself.
-        if (!executing.has(changeId)) await finish(running!, aws, before, 5_000, () => {});
+        // The call that is applying the change sees its end by itself, and another process records its own.
+        const ours = running!.owner.session === deps.owner.session;
+        if (ours && !executing.has(changeId)) await finish(running!, aws, before, 5_000, () => {});
         return known(changeId);
       }
       const { state } = await deps.store.commit(() => [{ type: "change.cancelled", changeId, by: caller.arn }]);

@@ -254,13 +254,18 @@ async function recorded(deps: GateDeps, matter: Matter, record: OutcomeRecord, r
     );
   }
   const results: Result[] = [];
+  const gone = new Set<string>();
   const notes: string[] = [];
   for (const { id, after } of record.results) {
     const ref = { ...step.ref, id };
     const live = await aws.content(ref, step.reader);
     const now = isGone(ref.type, live) ? null : live;
     if ((now && digest(now)) !== after) notes.push(`${id} was changed since the outcome was signed at ${record.at}.`);
-    results.push({ ref, reader: step.reader, before: step.before, after: now });
+    if (now === null) gone.add(id);
+    // Deleted since, by whoever: not by this call, which left what was planned where that is what was signed.
+    const left = after === null || now !== null ? now : step.after;
+    if (left !== now && (!left || digest(left) !== after)) continue;
+    results.push({ ref, reader: step.reader, before: step.before, after: left });
   }
   const why = `${reason} (outcome signed at ${record.at})`;
   const { id: operationId } = operation;
@@ -295,5 +300,6 @@ async function recorded(deps: GateDeps, matter: Matter, record: OutcomeRecord, r
             },
           ],
   };
-  return { events: [...handle, ...ending[record.outcome]()], results, notes };
+  const found = results.filter(({ ref }) => !gone.has(ref.id));
+  return { events: [...handle, ...ending[record.outcome]()], results: found, notes };
 }

@@ -52,6 +52,9 @@ const PAUSE_BEFORE_ANEW_MS = 3_000;
 /** What AWS allows a handler that declares nothing, in minutes; below the least, no schema is asked. */
 const HANDLER_MINUTES = { usual: 120, least: 1 };
 
+/** For so long after its intent a create that cannot be seen is not taken for deleted again. */
+const SEEN_LATE_MINUTES = 5;
+
 const opOf = ({ operation, attempt }: Work) => (attempt ? { ...operation, attempt } : operation);
 
 /** Sends the step and brings it to an outcome. The intent is durable before this is called. */
@@ -131,6 +134,14 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
   }
 }
 
+const minutesSince = (deps: GateDeps, at: string): number => (deps.clock.now().getTime() - Date.parse(at)) / 60_000;
+
+/** The time AWS gives the handler of the step's type. */
+async function minutesAllowed({ step, aws }: Work): Promise<number> {
+  const schema = await aws.schema(step.ref.type).catch(unlessFatal);
+  return (step.kind === "action" ? undefined : schema?.timeouts?.[step.kind]) ?? HANDLER_MINUTES.usual;
+}
+
 /**
  * Past the time AWS gives the type's handler nobody knows what a request in progress is still doing: what live proves is
  * taken, and the rest is unknown. It is asked about again on later calls. Null before that.
@@ -138,10 +149,9 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
 async function overdue(deps: GateDeps, work: Work): Promise<StepOutcome | null> {
   const { step, operation } = work;
   if (operation.intentAt === undefined || step.kind === "action") return null;
-  const minutes = (deps.clock.now().getTime() - Date.parse(operation.intentAt)) / 60_000;
+  const minutes = minutesSince(deps, operation.intentAt);
   if (minutes < HANDLER_MINUTES.least) return null;
-  const schema = await work.aws.schema(step.ref.type).catch(unlessFatal);
-  const allowed = schema?.timeouts?.[step.kind] ?? HANDLER_MINUTES.usual;
+  const allowed = await minutesAllowed(work);
   if (minutes < allowed) return null;
   const made = await deps.aws.writer(work.aws.region).find(step, operation).catch(unlessFatal);
   if (made && made.length > 0) return readBack(deps, work, made);
@@ -312,6 +322,8 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   const inApply = work.afterwards === undefined;
   const writer = deps.aws.writer(work.aws.region);
   work.progress(`the answer to ${step.service}.${step.operation} was lost; looking for what it did`);
+  // Asked before anything is read: what ends in between is seen by the reads.
+  const atWork = may === "settle" && (await mayBeAtWork(deps, work));
   const found = await writer.find(step, operation).catch(asValue);
   const made = found instanceof OpsError ? undefined : found;
   if (made && made.length > 0) return readBack(deps, work, made);
@@ -336,10 +348,11 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   if (may === "settle") {
     const verdict = verdictOn(step, { live, made, natural: idempotency === "natural", unmoved });
     if (verdict === "carried_out") return readBack(deps, work, [step.ref.id]);
-    if (verdict === "not_carried_out") return giveUp(deps, work, why, made ?? null, live);
+    // What a request in progress has yet to do shows nowhere.
+    if (verdict === "not_carried_out" && !atWork) return giveUp(deps, work, why, made ?? null, live);
     const failures = [found, read].filter((one) => one instanceof OpsError);
     // AWS that cannot say just now is asked again; everything else will not become clearer by itself.
-    if (!failures.some((one) => one.retriable)) return park(deps, work, failures[0]);
+    if (!atWork && !failures.some((one) => one.retriable)) return park(deps, work, failures[0]);
   }
   const because = "The call was sent and its answer lost; nothing found in AWS proves or disproves it.";
   const state =
@@ -358,6 +371,14 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
       },
     ),
   };
+}
+
+/** Whether AWS may still be at work on a call whose answer was lost: by its list of requests, and no longer than it allows. */
+async function mayBeAtWork(deps: GateDeps, work: Work): Promise<boolean> {
+  const { step, operation, aws } = work;
+  const listed = await deps.aws.writer(aws.region).atWork(step).catch(asValue);
+  if (listed === false || operation.intentAt === undefined) return false;
+  return minutesSince(deps, operation.intentAt) < (await minutesAllowed(work));
 }
 
 /** Nothing will prove this any more: it is kept, and shown until somebody decides. */
@@ -440,12 +461,19 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
     work.progress(`reading ${id} back`);
     const after = await settled(deps, work, ref);
     // What could not be read is not known to be gone: the operation stays open, and later calls read it back.
-    if (after === undefined) return { status: "running", state: await deps.store.state() };
+    if (after === undefined || (after === null && mayAppear(deps, work))) {
+      return { status: "running", state: await deps.store.state() };
+    }
     results.push({ ref, reader: step.reader, before: step.before, after });
   }
   const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
   return { status: "succeeded", results, state };
 }
+
+/** Whether what was made may be seen later than AWS said that it is there: until then it is not known to be gone. */
+const mayAppear = (deps: GateDeps, { step, operation }: Work): boolean =>
+  step.kind === "create" &&
+  (operation.intentAt === undefined || minutesSince(deps, operation.intentAt) < SEEN_LATE_MINUTES);
 
 /** `undefined` where AWS could not say once. */
 async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null | undefined> {

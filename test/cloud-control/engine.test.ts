@@ -1,10 +1,11 @@
 // The Cloud Control engine through the product: tags, owners, replacements, parents, time limits, cancelling.
 
 import { afterEach, describe, expect, it } from "vitest";
+import { createAws } from "../../src/aws/index.js";
 import type { JsonObject } from "../../src/core/json.js";
 import { OPERATION_MARK } from "../../src/core/tags.js";
 import { inMemory } from "../in-memory.js";
-import { type Scripted, startScripted } from "./product.js";
+import { REGION, type Scripted, startScripted } from "./product.js";
 
 const GROUP = "AWS::Logs::LogGroup";
 const PARAMETER = "AWS::SSM::Parameter";
@@ -269,6 +270,22 @@ describe("requests that take their time", () => {
     expect(polls()).toBe(2 + 2);
   });
 
+  it("and are seen late are read back until they are, and not taken for deleted", async () => {
+    await start();
+    aws.cloudControl.rule({ operation: "CreateResource", notFoundReads: 8 });
+    const applied = await apply(await create(GROUP, { LogGroupName: "/late" }));
+    expect(applied).toMatchObject({ outcome: "in_progress" });
+    const look = async () => (await aws.call("changes_get", { changeId: applied.changeId })).change;
+    expect(await look()).toMatchObject({ state: "applied" });
+    const history = () => aws.call("state_history", { identifier: "/late" });
+    expect(await history()).toMatchObject({ deleted: false, lineage: [{ after: { LogGroupName: "/late" } }] });
+    aws.cloudControl.rule({ operation: "CreateResource", notFoundReads: 1_000 });
+    const gone = await apply(await create(GROUP, { LogGroupName: "/gone" }));
+    aws.session.pass(6 * 60_000);
+    expect((await aws.call("changes_get", { changeId: gone.changeId })).change).toMatchObject({ state: "applied" });
+    expect(await aws.call("state_history", { identifier: "/gone" })).toMatchObject({ deleted: true });
+  });
+
   it("past their handler's own time nobody knows, until AWS says", async () => {
     await start();
     aws.describe(GROUP, {
@@ -308,6 +325,54 @@ describe("requests that take their time", () => {
     aws.cloudControl.world.remove(GROUP, "/app");
     aws.session.pass(15 * 60_000);
     expect(await state()).toBe("applied");
+  });
+});
+
+describe("a request in progress that nobody can follow", () => {
+  const ended = async ({ changeId }: { changeId: string }) => {
+    const look = async () => (await aws.call("changes_get", { changeId })).change;
+    aws.session.pass(20 * 60_000);
+    expect(await look()).toMatchObject({ state: "unknown" });
+    aws.cloudControl.settle();
+    aws.session.pass(60_000);
+    return look();
+  };
+
+  it("because every answer was lost: what it has yet to make is not taken for never made", async () => {
+    await start();
+    aws.cloudControl.rule({ operation: "CreateResource", polls: 10_000 });
+    aws.cloudControl.rule({ operation: "CreateResource", loseReply: true, times: null });
+    const lost = await apply(await create(GROUP, { LogGroupName: "/slow" }));
+    expect(lost).toMatchObject({ code: "outcome_unknown" });
+    expect(await ended(lost)).toMatchObject({ state: "applied" });
+  });
+
+  it("because its status may not be read any more", async () => {
+    await start();
+    aws.cloudControl.rule({ operation: "CreateResource", polls: 10_000 });
+    const begun = await apply(await create(GROUP, { LogGroupName: "/slow" }));
+    expect(begun).toMatchObject({ outcome: "in_progress" });
+    aws.cloudControl.rule({ operation: "GetResourceRequestStatus", fail: "AccessDeniedException", times: null });
+    expect(await ended(begun)).toMatchObject({ state: "applied" });
+  });
+
+  it("of a delete and an update as well; and where AWS has none in progress, what live shows counts at once", async () => {
+    await start();
+    for (const [operation, plan] of [
+      ["DeleteResource", () => remove(GROUP, "/app")],
+      ["UpdateResource", () => update(GROUP, "/app", { RetentionInDays: 7 })],
+    ] as const) {
+      aws.cloudControl.world.put(GROUP, "/app", { LogGroupName: "/app" });
+      const planned = await plan();
+      aws.cloudControl.rule({ operation, polls: 10_000 });
+      aws.cloudControl.rule({ operation, loseReply: true, times: 2 });
+      expect(await ended(await apply(planned)), operation).toMatchObject({ state: "applied" });
+    }
+    const planned = await update(GROUP, "/app", { RetentionInDays: 30 });
+    aws.cloudControl.rule({ operation: "UpdateResource", loseRequest: true, times: 2 });
+    const { changeId } = await apply(planned);
+    aws.session.pass(20 * 60_000);
+    expect((await aws.call("changes_get", { changeId })).change).toMatchObject({ state: "failed" });
   });
 });
 
@@ -389,6 +454,19 @@ describe("cancelling what is under way", () => {
     aws.session.pass(60_000);
     expect((await aws.call("changes_get", change)).change).toMatchObject({ state: "applied" });
     expect(await aws.call("changes_cancel", change)).toMatchObject({ code: "unsupported" });
+    expect(cancels()).toHaveLength(1);
+  });
+
+  it("of another process that follows it itself is asked for, and no failure", async () => {
+    const change = await under();
+    const other = await aws.session.beside({
+      owner: { pid: 2, session: "other" },
+      wrap: (_, clock) => createAws({ env: process.env, version: "0.0.0", clock, log: () => {} }),
+    });
+    const answer = await other.call("changes_cancel", { ...change, region: REGION });
+    expect(answer.change, JSON.stringify(answer)).toMatchObject({ state: "applying" });
+    await other.close();
+    expect((await aws.call("changes_get", change)).change).toMatchObject({ state: "failed" });
     expect(cancels()).toHaveLength(1);
   });
 

@@ -101,6 +101,7 @@ export class ScriptedAws {
           : { status: "failed", code: "aws_failed", awsCode: refused, message: "refused" };
       },
       find: async () => null,
+      atWork: async () => false,
     };
     return {
       defaultRegion: async () => REGION,

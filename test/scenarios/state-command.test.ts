@@ -302,6 +302,7 @@ describe("the state.json of an earlier server", () => {
     const bucket = document.resources["my-bucket"];
     bucket.current_properties.MasterUserPassword = "hunter2";
     bucket.lineage[1].properties_before.MasterUserPassword = "hunter1";
+    bucket.lineage[1].checkov_results = { passed: 1, evaluated: { MasterUserPassword: "hunter1" } };
     bucket.lineage[1].patch_document.push({ op: "add", path: "/MasterUserPassword", value: "hunter2" });
     const file = join(folder.path, "secret.json");
     await writeFile(file, JSON.stringify(document));
@@ -331,6 +332,17 @@ describe("the state.json of an earlier server", () => {
     expect(await json("show")).toMatchObject({ code: 0, data: { resources: 1, lineageEntries: 3, writable: true } });
     const [moved] = await readdir(join(root, "quarantine"));
     expect(await readFile(join(root, "quarantine", moved!))).toEqual(await readFile(SEED));
+  });
+
+  it("alone in the state folder stays there when it cannot be imported", async () => {
+    await mkdir(root, { mode: 0o700 });
+    const path = join(root, "state.json");
+    const text = (await readFile(SEED, "utf8")).replace("Store application logs and backups", "\\ud800");
+    await writeFile(path, text, { mode: 0o600 });
+    const refused = await run("import", path);
+    expect(refused).toMatchObject({ code: 1, stdout: expect.stringContaining("cannot be recorded") });
+    expect(await readFile(path, "utf8")).toBe(text);
+    expect(await json("show"), "it is no empty store now").toMatchObject({ code: 1, data: { writable: false } });
   });
 
   it.each([

@@ -170,6 +170,22 @@ describe("an outcome that could not be stored", () => {
     expect(done.change.operations[0].resolved.reason).toContain("outcome signed at");
   });
 
+  it("of a resource that somebody deleted since is no deletion of ours", async () => {
+    const { answer } = await applied();
+    world.now.full = false;
+    await session.edit((region) => {
+      delete region.resources[BUCKET]!["sandbox-logs"];
+    });
+    session.pass(16 * 60_000);
+    const after = await session.beside(NEAR);
+    await after.call("session_whoami");
+    const done = await resolve(after, { record: answer.unrecordedOutcome.record });
+    expect(done, JSON.stringify(done)).toMatchObject({ change: { state: "applied" }, resources: [] });
+    const history = await after.call("state_history", { identifier: "sandbox-logs" });
+    expect(history).toMatchObject({ deleted: false, lineage: [{ operation: "update", after: { Note: "ours" } }] });
+    expect((await after.call("state_drift", {})).resources).toMatchObject([{ status: "DELETED" }]);
+  });
+
   it("of a failure is recorded as the failure it was, by whichever process", async () => {
     world.now.failed = true;
     const first = await applied();

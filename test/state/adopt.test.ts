@@ -101,6 +101,18 @@ describe("an edited state.json", () => {
     expect(await made.picture()).toEqual(before);
   });
 
+  it.each<[string, Edit]>([
+    ["a property", (resource) => Object.assign(resource.current_properties as Doc, { MasterUserPassword: "hunter2!" })],
+    ["a member of one", (resource) => Object.assign(resource.desired as Doc, { Login: [{ Password: "hunter2!" }] })],
+  ])("that names a secret in %s is not adopted: it would stand in the journal for ever", async (_, edit) => {
+    const made = await edited(edit);
+    const store = await open(made.driver());
+    await expect(store.adopt("alice")).rejects.toMatchObject({ code: "validation_error" });
+    const journal = Object.entries(await made.picture()).filter(([name]) => name.includes("journal/"));
+    const clear = Buffer.from("hunter2!").toString("hex");
+    expect(journal.filter(([, content]) => content.includes(clear))).toEqual([]);
+  });
+
   it("of a resource that was changed since is not adopted", async () => {
     const made = await folder();
     const store = await open(made.driver());

@@ -7,6 +7,25 @@ import { memoryDriver } from "../../state/drivers/memory.js";
 import { faultyFs, folder } from "./folder.js";
 import { applied, open, owner, plan } from "./helpers.js";
 
+describe("verify", () => {
+  it("takes what another process commits meanwhile for no gap", async () => {
+    const files = new Map<string, Uint8Array>();
+    const by = owner("session-2", 200);
+    const other = await open(memoryDriver(files), { owner: by });
+    await applied(other, undefined, undefined, by);
+    const driver = memoryDriver(files);
+    const commit = async () => void (await other.commit((_, seq) => [plan(seq).event]));
+    let meanwhile = async () => {};
+    const list = async (prefix: string) => {
+      if (prefix === "journal/") await meanwhile();
+      return driver.list(prefix);
+    };
+    const store = await open({ ...driver, list });
+    meanwhile = commit;
+    expect(await store.verify()).toMatchObject({ ok: true, firstBad: null });
+  });
+});
+
 describe("reload", () => {
   it("believes that damage was mended, and goes on", async () => {
     const made = await folder();

@@ -259,6 +259,16 @@ export const control: HandlersOf<"cloudcontrol"> = {
       return { ProgressEvent: eventOf(request), HooksProgressEvent: [] };
     },
   },
+  "cloudcontrol:ListResourceRequests": {
+    takes: "MaxResults ResourceRequestStatusFilter NextToken",
+    run({ here }, { ResourceRequestStatusFilter: { OperationStatuses = [] } = {}, NextToken }) {
+      const found = Object.values(here.requests).filter(
+        ({ status }) => OperationStatuses.length === 0 || OperationStatuses.includes(status),
+      );
+      const { page, ...next } = paged(found, { MaxResults: PAGE, NextToken });
+      return { ResourceRequestStatusSummaries: page.map(eventOf), ...next };
+    },
+  },
   "cloudcontrol:CreateResource": {
     takes: "TypeName DesiredState ClientToken",
     run: (draft, { TypeName = "", DesiredState = "", ClientToken }) =>
