@@ -79,7 +79,9 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
 
 /** On this machine, whatever the state is kept on; a state in memory ends with its process, and so does this. */
 const shelfOf = (store: Store, { clock }: Host, log: Log) =>
-  store.durable ? { shelf: seenFolder({ root: store.location, clock, log }) } : {};
+  store.durable
+    ? { shelf: seenFolder({ root: store.location, clock, log, mayWrite: () => store.readOnly === null }) }
+    : {};
 
 const scanOf = ({ scanners, guardRules }: Config, { env }: Host, log: Log): Scan =>
   scanners === "off"

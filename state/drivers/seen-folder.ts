@@ -27,8 +27,16 @@ const Shape = z.strictObject({
 
 const dayOf = (at: Date): string => at.toISOString().slice(0, 10);
 
-/** @param root the state folder: as long as it does not exist nothing is written, because looking leaves no trace */
-export function seenFolder({ root, clock, log }: { root: string; clock: Pick<Clock, "now">; log: Log }): SeenShelf {
+export interface SeenFolderOptions {
+  readonly root: string;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Log;
+  /** False: the store was opened for reading only, and not a byte of its folder is touched. */
+  readonly mayWrite?: () => boolean;
+}
+
+/** The shelf under a state folder: as long as that does not exist nothing is written, because looking leaves no trace. */
+export function seenFolder({ root, clock, log, mayWrite = () => true }: SeenFolderOptions): SeenShelf {
   const folder = join(root, "seen");
   let writing: Promise<unknown> = Promise.resolve();
   let prepared = "";
@@ -60,7 +68,7 @@ export function seenFolder({ root, clock, log }: { root: string; clock: Pick<Clo
 
   return {
     keep(record) {
-      if (failed || !REVISION.test(record.revision)) return;
+      if (failed || !mayWrite() || !REVISION.test(record.revision)) return;
       writing = writing
         .then(() => write(record))
         .catch((error: unknown) => {
