@@ -1,7 +1,7 @@
 // What is unsafe about a resource as a plan would leave it: a small table of rules for the types we know. Pure.
 
 import type { Level } from "./risk.js";
-import { WORLD } from "./types.js";
+import { hasPorts, isWorld } from "./types.js";
 
 /** One thing that is unsafe. `path` points into the content; nothing of a value is repeated. */
 export interface Finding {
@@ -43,19 +43,24 @@ function ingressOf(properties: Doc): readonly Ingress[] {
   const cloud = (path: string, row: Doc): Ingress => ({
     path,
     peer: row.CidrIp ?? row.CidrIpv6,
-    from: row.IpProtocol === "-1" ? undefined : row.FromPort,
+    from: hasPorts(row.IpProtocol) ? row.FromPort : undefined,
     to: row.ToPort,
   });
   return [
     ...rows("rules")
       .filter(([, row]) => row.direction === "ingress")
-      .map(([path, row]) => ({ path, peer: row.peer, from: row.fromPort, to: row.toPort })),
+      .map(([path, row]) => ({
+        path,
+        peer: row.peer,
+        from: hasPorts(row.protocol) ? row.fromPort : undefined,
+        to: row.toPort,
+      })),
     ...rows("SecurityGroupIngress").map(([path, row]) => cloud(path, row)),
     ...("CidrIp" in properties || "CidrIpv6" in properties ? [cloud("", properties)] : []),
   ];
 }
 
-const isOpen = ({ peer }: Ingress): boolean => typeof peer === "string" && WORLD.has(peer);
+const isOpen = ({ peer }: Ingress): boolean => isWorld(peer);
 const isWeb = ({ from, to }: Ingress): boolean => from === to && (from === 80 || from === 443);
 
 const openTo =

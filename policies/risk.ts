@@ -1,7 +1,7 @@
 // How dangerous a planned change is, and why: a table of rules over plain facts, then what the operator says. Pure.
 
 import { isStepPattern, type StepFacts, stepMatches } from "./steps.js";
-import { STATEFUL, WORLD } from "./types.js";
+import { hasPorts, isWorld, STATEFUL } from "./types.js";
 
 /** What a rule may look at. */
 export interface RiskStep extends StepFacts {
@@ -91,8 +91,8 @@ const RULES: readonly RiskRule[] = [
 ];
 
 const namesWorld = (input: unknown): boolean => {
-  const text = JSON.stringify(input);
-  return [...WORLD].some((range) => text.includes(`"${range}"`) || text.includes(`\\"${range}\\"`));
+  const named = JSON.stringify(input).matchAll(/["\\]([0-9a-f.:]+\/\d{1,3})\\*"/gi);
+  return [...named].some(([, range]) => isWorld(range));
 };
 
 /** `-1` stands for all ports. */
@@ -104,13 +104,15 @@ function worldPorts(step: RiskStep): number[] {
       ...(permission.IpRanges ?? []).map((range) => range.CidrIp),
       ...(permission.Ipv6Ranges ?? []).map((range) => range.CidrIpv6),
     ];
-    if (!ranges.some((range) => range !== undefined && WORLD.has(range))) return [];
-    if (permission.FromPort === undefined || permission.FromPort !== permission.ToPort) return [-1];
-    return [permission.FromPort];
+    if (!ranges.some(isWorld)) return [];
+    const { IpProtocol, FromPort, ToPort } = permission;
+    if (!hasPorts(IpProtocol) || FromPort === undefined || FromPort !== ToPort) return [-1];
+    return [FromPort];
   });
 }
 
 interface Permission {
+  readonly IpProtocol?: string;
   readonly FromPort?: number;
   readonly ToPort?: number;
   readonly IpRanges?: readonly { CidrIp?: string }[];

@@ -38,6 +38,20 @@ const CASES: readonly [string, string, object, string, object][] = [
     { CidrIp: "192.0.2.0/24", FromPort: 22, ToPort: 22 },
   ],
   [
+    "open-port",
+    GROUP,
+    { SecurityGroupIngress: [{ CidrIp: "10.1.2.3/0", IpProtocol: "tcp", FromPort: 22, ToPort: 22 }] },
+    "/SecurityGroupIngress/0",
+    { SecurityGroupIngress: [{ CidrIp: "10.1.2.3/8", IpProtocol: "tcp", FromPort: 22, ToPort: 22 }] },
+  ],
+  [
+    "open-port",
+    GROUP,
+    { SecurityGroupIngress: [{ CidrIp: "0.0.0.0/0", IpProtocol: -1, FromPort: 443, ToPort: 443 }] },
+    "/SecurityGroupIngress/0",
+    { SecurityGroupIngress: [{ CidrIp: "0.0.0.0/0", IpProtocol: 6, FromPort: 443, ToPort: 443 }] },
+  ],
+  [
     "open-web-port",
     GROUP,
     { rules: [rule({ fromPort: 443, toPort: 443 })] },
