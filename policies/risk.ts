@@ -46,6 +46,13 @@ export function parseRiskRule(text: string): RiskOverride | null {
 /** More resources than this in one plan are many: the level is at least high. */
 const MANY = 5;
 
+/** Types that say who may do what. */
+const PERMITS =
+  /^AWS::(IAM|KMS|SSO|RolesAnywhere|Organizations)::|(Policy|Permissions?|AccessEntry|PodIdentityAssociation|RoleAttachment|ResourceShare|AccessGrant)$|^AWS::Lambda::Url$/;
+/** Types that make, change and delete any others: their template may hold what would be refused by itself. */
+const TEMPLATES = /^AWS::(CloudFormation::(Stack|StackSet)|ServiceCatalog::CloudFormationProvisionedProduct)$/;
+const COMMANDS = /^AWS::SSM::(Association|MaintenanceWindowTask)$/;
+
 interface RiskRule {
   readonly level: Level;
   readonly because: string;
@@ -70,11 +77,17 @@ const RULES: readonly RiskRule[] = [
     because: "deletes a resource that holds data",
     matches: (step) => step.kind === "delete" && STATEFUL.test(step.type),
   },
+  {
+    level: "critical",
+    because: "carries out a template of its own, of which nothing is judged here",
+    matches: (step) => TEMPLATES.test(step.type),
+  },
+  { level: "high", because: "runs commands elsewhere", matches: (step) => COMMANDS.test(step.type) },
   { level: "high", because: "deletes or terminates a resource", matches: (step) => step.kind === "delete" },
   {
     level: "high",
     because: "changes permissions or keys",
-    matches: (step) => /^AWS::(IAM|KMS)::|Policy$|Permission$/.test(step.type),
+    matches: (step) => PERMITS.test(step.type),
   },
   { level: "medium", because: "removes security group rules", matches: (step) => step.operation.startsWith("Revoke") },
   {

@@ -85,6 +85,32 @@ describe("risk", () => {
       [step({ operation: "CreateResource", kind: "create", type: "AWS::SNS::Topic" })],
       "medium",
     ],
+    ...(["create", "update", "delete"] as const).map((kind): [string, RiskStep[], string] => [
+      `a stack: ${kind}`,
+      [
+        step({
+          operation: `${kind[0]!.toUpperCase()}${kind.slice(1)}Resource`,
+          kind,
+          type: "AWS::CloudFormation::Stack",
+          input: { DesiredState: { TemplateURL: "https://example.com/anything.json" } },
+        }),
+      ],
+      "critical",
+    ]),
+    ...[
+      "AWS::SSM::Association",
+      "AWS::SSO::Assignment",
+      "AWS::SSO::PermissionSet",
+      "AWS::EKS::AccessEntry",
+      "AWS::Cognito::IdentityPoolRoleAttachment",
+      "AWS::RAM::ResourceShare",
+      "AWS::LakeFormation::PrincipalPermissions",
+      "AWS::Lambda::Url",
+    ].map((type): [string, RiskStep[], string] => [
+      type,
+      [step({ operation: "CreateResource", kind: "create", type })],
+      "high",
+    ]),
     ["the worst of several", [step({}), step({ kind: "delete", type: "AWS::KMS::Key" })], "critical"],
   ])("%s", (_what, steps, level) => {
     const risk = riskOf(steps);
