@@ -4,7 +4,6 @@ import { type Finding, findingsOf, rulesFor } from "../../policies/findings.js";
 import { isAtLeast, type Level, parseRiskRule, type RiskStep, riskOf } from "../../policies/risk.js";
 import { stepMatches } from "../../policies/steps.js";
 import { spentInHour, weightOf } from "../../state/budget.js";
-import { tagMap } from "../../state/comparable.js";
 import { driftOf } from "../../state/drift.js";
 import { isProduction, type Severity } from "../../state/severity.js";
 import type { Change, ChangeStep, PlanFinding, PolicyResults, Risk, State } from "../core/change.js";
@@ -12,6 +11,7 @@ import { volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { digest, type JsonObject, valueAt } from "../core/json.js";
 import type { Scan } from "../core/ports.js";
+import { tagsOf } from "../core/tags.js";
 import type { GateDeps } from "./deps.js";
 
 type Limits = GateDeps["config"];
@@ -129,8 +129,6 @@ export function planRisk(
     riskRules.flatMap((text) => parseRiskRule(text) ?? []),
   );
 }
-
-const tagsOf = (content: JsonObject) => tagMap(content.tags ?? content.Tags) ?? {};
 
 /**
  * Protections that an update takes away. Rules of a security group have levels of their own in the risk table, and what

@@ -3,6 +3,8 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { ConfigError, loadConfig } from "../../src/config.js";
+import type { ChangeStep } from "../../src/core/change.js";
+import { planRisk } from "../../src/gate/guards.js";
 import { startAssistant, temporaryFolder } from "../harness.js";
 import { type InMemory, type InMemoryOptions, inMemory } from "../in-memory.js";
 
@@ -97,6 +99,38 @@ describe("risk", () => {
       region.groups[GROUP]!.tags = { env: "staging" };
     });
     expect((await addRule(s, rule)).change.risk.level).toBe("medium");
+  });
+});
+
+describe("production", () => {
+  it.each([
+    ["AWS::SNS::Topic", { Tags: [{ Key: "Environment", Value: "production" }] }],
+    ["AWS::AutoScaling::AutoScalingGroup", { Tags: [{ Key: "env", Value: "prod", PropagateAtLaunch: true }] }],
+    ["AWS::Route53::HostedZone", { HostedZoneTags: [{ Key: "env", Value: "prod" }] }],
+    ["AWS::Cognito::UserPool", { UserPoolTags: { stage: "live" } }],
+    ["AWS::Glue::Job", { Tags: { env: "prod" } }],
+    [
+      "AWS::S3::Bucket",
+      {
+        Tags: [
+          { Key: "env", Value: "prod" },
+          { Key: "env", Value: "prod" },
+        ],
+      },
+    ],
+  ])("is seen on %s", (type, before) => {
+    const step: ChangeStep = {
+      service: "cloudcontrol",
+      operation: "UpdateResource",
+      input: {},
+      ref: { account: "123456789012", region: "us-east-1", type, id: "x" },
+      reader: "cloudcontrol",
+      kind: "update",
+      before,
+      after: { ...before, Description: "b" },
+      touches: ["/Description"],
+    };
+    expect(planRisk([step], undefined, { riskRules: [] }).because).toContain("it is tagged as production");
   });
 });
 
