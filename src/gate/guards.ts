@@ -39,11 +39,16 @@ const checked = (
     (kind === "create" || kind === "update") && after ? [{ step, type: ref.type, after, before }] : [],
   );
 
-/** A fault is the same one where the value at fault is: elements of a list may move. */
+/** A fault is the same one where the value at fault is: elements of a list may move, and a text is judged as a whole. */
 const sameFault = ({ rule, path }: Finding, content: JsonObject): string => {
-  const value = valueAt(content, path);
-  return `${rule} ${typeof value === "object" ? digest(value) : path}`;
+  let at = path;
+  while (at !== "" && valueAt(content, at) === undefined && typeof valueAt(content, parentOf(at)) !== "object") {
+    at = parentOf(at);
+  }
+  const value = valueAt(content, at);
+  return `${rule} ${typeof value === "object" ? "" : at} ${digest(value ?? null)}`;
 };
+const parentOf = (pointer: string): string => pointer.slice(0, pointer.lastIndexOf("/"));
 
 /** Built-in rules and installed scanners on what the plan would leave behind; undefined where nothing of it is known. */
 export async function checkPlan(steps: readonly ChangeStep[], scan: Scan): Promise<PolicyResults | undefined> {

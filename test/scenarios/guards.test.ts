@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { ConfigError, loadConfig } from "../../src/config.js";
 import type { ChangeStep } from "../../src/core/change.js";
-import { planRisk } from "../../src/gate/guards.js";
+import type { JsonObject } from "../../src/core/json.js";
+import { checkPlan, planRisk } from "../../src/gate/guards.js";
 import { startAssistant, temporaryFolder } from "../harness.js";
 import { type InMemory, type InMemoryOptions, inMemory } from "../in-memory.js";
 
@@ -131,6 +132,38 @@ describe("production", () => {
       touches: ["/Description"],
     };
     expect(planRisk([step], undefined, { riskRules: [] }).because).toContain("it is tagged as production");
+  });
+});
+
+describe("what was so before", () => {
+  const step = (type: string, before: JsonObject, after: JsonObject): ChangeStep => ({
+    service: "cloudcontrol",
+    operation: "UpdateResource",
+    input: {},
+    ref: { account: "123456789012", region: "us-east-1", type, id: "x" },
+    reader: "cloudcontrol",
+    kind: "update",
+    before,
+    after,
+    touches: [""],
+  });
+  const policy = (Action: string) => ({
+    PolicyDocument: JSON.stringify({ Statement: [{ Effect: "Allow", Principal: "*", Action }] }),
+  });
+  const fresh = async (one: ChangeStep) =>
+    (await checkPlan([one], async () => []))?.findings.filter(({ existing }) => !existing).map(({ rule }) => rule);
+
+  it("is not said of another statement in the same place of a policy in a string, nor of another value", async () => {
+    expect(await fresh(step("AWS::S3::BucketPolicy", policy("s3:GetObject"), policy("s3:*")))).toEqual([
+      "public-policy",
+    ]);
+    expect(await fresh(step("AWS::S3::BucketPolicy", policy("s3:GetObject"), policy("s3:GetObject")))).toEqual([]);
+    const acl = (AccessControl: string) => ({ AccessControl });
+    expect(await fresh(step("AWS::S3::Bucket", acl("PublicRead"), acl("PublicReadWrite")))).toEqual([
+      "public-bucket-acl",
+    ]);
+    const key = (Description: string) => ({ Description, EnableKeyRotation: false });
+    expect(await fresh(step("AWS::KMS::Key", key("a"), key("b")))).toEqual([]);
   });
 });
 
