@@ -10,35 +10,58 @@ import type { GateDeps } from "./deps.js";
 
 /** A form is read by a human in a small window. */
 const MOST_LINES = 12;
-const MOST_VALUE = 60;
+const MOST_DIFFERENCES = 16;
+const MOST_VALUE = 160;
+const MOST_LINE = 400;
 
 /** What a host shows the human: the plan and its differences, as stored. What the assistant wrote is marked as its words. */
 export function approvalForm(change: Change): ApprovalForm {
   const { account, region, risk, warnings, steps } = change;
-  const differences = steps.flatMap(linesOf);
+  const fresh = change.policyResults?.findings.filter(({ existing }) => !existing) ?? [];
+  let left = MOST_DIFFERENCES;
+  const plan = steps.flatMap((step) => {
+    const differences = differencesOf(step);
+    const shown = differences.slice(0, left);
+    left -= shown.length;
+    const more = differences.length - shown.length;
+    return [headOf(step), ...shown, ...(more > 0 ? [`  and ${more} more differences`] : [])];
+  });
   const lines = [
     change.summary,
     `account ${account}, region ${region}, as ${change.caller.arn}`,
     `risk ${risk.level}${risk.because.length > 0 ? `: ${risk.because.join("; ")}` : ""}`,
-    ...warnings.slice(0, MOST_LINES).map((warning) => `warning: ${warning}`),
-    ...differences.slice(0, MOST_LINES),
-    ...(differences.length > MOST_LINES ? [`and ${differences.length - MOST_LINES} more`] : []),
+    ...plan,
+    ...firstOf(warnings.map((warning) => `warning: ${warning}`)),
+    ...firstOf(fresh.map(({ rule, message }) => `finding: ${rule} ${message}`)),
     `the assistant's reason: ${short(change.intent)}`,
   ];
   return {
     changeId: change.id,
     planDigest: change.planDigest,
-    message: lines.join("\n"),
+    message: lines.map(oneLine).join("\n"),
     phrase: approvalPhrase(change),
   };
 }
 
-function linesOf(step: ChangeStep): readonly string[] {
-  const differences = step.before && step.after ? diff(step.before, step.after) : [];
-  return [
-    `${step.service}.${step.operation} ${step.ref.type} ${step.ref.id}`.trim(),
-    ...differences.map(({ path, before, after }) => `  ${path}: ${short(before)} → ${short(after)}`),
-  ];
+const firstOf = (lines: readonly string[]): readonly string[] =>
+  lines.length <= MOST_LINES
+    ? lines
+    : [...lines.slice(0, MOST_LINES), `and ${lines.length - MOST_LINES} more of these`];
+
+/** Every name and every text in a line may be somebody's who would like to write another one. */
+function oneLine(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
+  return line.length <= MOST_LINE ? line : `${line.slice(0, MOST_LINE)}…`;
+}
+
+const headOf = ({ service, operation, ref }: ChangeStep): string =>
+  `${service}.${operation} ${ref.type} ${ref.id}`.trim();
+
+/** What becomes other than it is; of a create, all that is asked for. */
+function differencesOf({ service, kind, input, before, after }: ChangeStep): readonly string[] {
+  const made = kind === "create" ? (service === "cloudcontrol" ? after : input) : null;
+  const differences = made ? diff({}, made) : before && after ? diff(before, after) : [];
+  return differences.map(({ path, before, after }) => `  ${path}: ${short(before)} → ${short(after)}`);
 }
 
 function short(value: Json | undefined): string {
