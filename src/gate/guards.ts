@@ -2,7 +2,7 @@
 
 import { type Finding, findingsOf, rulesFor } from "../../policies/findings.js";
 import { isAtLeast, type Level, parseRiskRule, type RiskStep, riskOf } from "../../policies/risk.js";
-import { stepMatches } from "../../policies/steps.js";
+import { forbids } from "../../policies/steps.js";
 import { spentInHour, weightOf } from "../../state/budget.js";
 import { driftOf } from "../../state/drift.js";
 import { isProduction, type Severity } from "../../state/severity.js";
@@ -21,7 +21,7 @@ const factsOf = ({ service, operation, kind, ref }: ChangeStep) => ({ service, o
 /** @throws OpsError forbidden_by_operator, naming the pattern and the step. */
 export function refuseForbidden({ neverAllow }: Pick<Limits, "neverAllow">, steps: readonly ChangeStep[]): void {
   for (const step of steps) {
-    const pattern = neverAllow.find((one) => stepMatches(one, factsOf(step)));
+    const pattern = neverAllow.find((one) => forbids(one, factsOf(step)));
     if (pattern === undefined) continue;
     throw new OpsError(
       "forbidden_by_operator",
