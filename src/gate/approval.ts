@@ -1,12 +1,14 @@
 // The human's yes: who has to give it, what they are shown, where it is recorded. No tool argument ever is one.
 
 import { needsHuman } from "../../policies/approval.js";
+import { isAtLeast } from "../../policies/risk.js";
 import type { ApprovalForm, ApprovalReply } from "../core/call.js";
-import { approvalPhrase, type Change, type ChangeStep } from "../core/change.js";
+import { approvalPhrase, type Change, type ChangeStep, type Risk } from "../core/change.js";
 import { operatorCommand } from "../core/command.js";
 import { OpsError } from "../core/errors.js";
 import { diff, type Json } from "../core/json.js";
 import type { GateDeps } from "./deps.js";
+import { planRisk } from "./guards.js";
 
 /** A form is read by a human in a small window. */
 const MOST_LINES = 12;
@@ -69,6 +71,9 @@ function short(value: Json | undefined): string {
   return text.length <= MOST_VALUE ? text : `${text.slice(0, MOST_VALUE)}…`;
 }
 
+/** A plan may be older than the operator's rules, or of another process: the graver rating counts. */
+const worseOf = (planned: Risk, now: Risk): Risk => (isAtLeast(now.level, planned.level) ? now : planned);
+
 /** What the operator types to see a plan and approve it. */
 export const approveCommand = (changeId: string, state: string): string =>
   operatorCommand(["approve", changeId], state);
@@ -84,18 +89,19 @@ export async function ensureApproved(
   now: Date,
   asked: { readonly client: string; readonly reply?: ApprovalReply },
 ): Promise<void> {
-  if (!needsHuman(change.risk.level, config.approveFrom)) return;
+  const risk = worseOf(change.risk, planRisk(change.steps, change.policyResults, config));
+  if (!needsHuman(risk.level, config.approveFrom)) return;
   if (change.approval && now.toISOString() < change.approval.validUntil) return;
   const refused = (why: string): OpsError =>
     new OpsError("approval_required", why, {
       field: "executionToken",
-      details: { changeId: change.id, risk: change.risk, command: approveCommand(change.id, store.location) },
+      details: { changeId: change.id, risk, command: approveCommand(change.id, store.location) },
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   const reply = config.approveVia === "host" ? asked.reply : undefined;
   if (!reply || reply.changeId !== change.id || reply.planDigest !== change.planDigest) {
     throw refused(
-      `A human has to approve this change of ${change.risk.level} risk outside the model. Nothing was sent. Ask the user to run the command in \`command\` in a terminal, then apply again.`,
+      `A human has to approve this change of ${risk.level} risk outside the model. Nothing was sent. Ask the user to run the command in \`command\` in a terminal, then apply again.`,
     );
   }
   if (reply.action !== "accept") {

@@ -89,6 +89,16 @@ describe("risk", () => {
     expect((await planTerminate(s, FIRST)).change.risk.level).toBe("critical");
   });
 
+  it("is asked again when a change is applied: a plan that was rated lower needs a human all the same", async () => {
+    const s = await start(["--risk-rules", "low=* AWS::EC2::SecurityGroup", "--approve-from", "high"]);
+    const planned = await addRule(s, ssh);
+    expect(planned.change.risk.level).toBe("low");
+    const strict = await s.beside({ args: ["--approve-from", "high"] });
+    const refused = await strict.call("changes_apply", { executionToken: planned.executionToken });
+    expect(refused).toMatchObject({ code: "approval_required", nothingWasChanged: true, risk: { level: "critical" } });
+    expect((await s.call("changes_apply", { executionToken: planned.executionToken })).outcome).toBe("applied");
+  });
+
   it("is a level higher for what is tagged as production", async () => {
     const s = await start();
     const rule = { fromPort: 8443, peer: "10.0.0.0/8" };
