@@ -1,7 +1,7 @@
 // What is unsafe about a resource as a plan would leave it: a small table of rules for the types we know. Pure.
 
 import type { Level } from "./risk.js";
-import { WORLD } from "./types.js";
+import { hasPorts, isWorld } from "./types.js";
 
 /** One thing that is unsafe. `path` points into the content; nothing of a value is repeated. */
 export interface Finding {
@@ -43,19 +43,24 @@ function ingressOf(properties: Doc): readonly Ingress[] {
   const cloud = (path: string, row: Doc): Ingress => ({
     path,
     peer: row.CidrIp ?? row.CidrIpv6,
-    from: row.IpProtocol === "-1" ? undefined : row.FromPort,
+    from: hasPorts(row.IpProtocol) ? row.FromPort : undefined,
     to: row.ToPort,
   });
   return [
     ...rows("rules")
       .filter(([, row]) => row.direction === "ingress")
-      .map(([path, row]) => ({ path, peer: row.peer, from: row.fromPort, to: row.toPort })),
+      .map(([path, row]) => ({
+        path,
+        peer: row.peer,
+        from: hasPorts(row.protocol) ? row.fromPort : undefined,
+        to: row.toPort,
+      })),
     ...rows("SecurityGroupIngress").map(([path, row]) => cloud(path, row)),
     ...("CidrIp" in properties || "CidrIpv6" in properties ? [cloud("", properties)] : []),
   ];
 }
 
-const isOpen = ({ peer }: Ingress): boolean => typeof peer === "string" && WORLD.has(peer);
+const isOpen = ({ peer }: Ingress): boolean => isWorld(peer);
 const isWeb = ({ from, to }: Ingress): boolean => from === to && (from === 80 || from === 443);
 
 const openTo =
@@ -72,7 +77,32 @@ interface Statement {
   readonly principals: readonly unknown[];
   readonly actions: readonly unknown[];
   readonly resources: readonly unknown[];
-  readonly conditional: boolean;
+  /** Whether a condition says who may: most of them say only how. */
+  readonly narrowed: boolean;
+}
+
+/** Condition keys that tie a statement to somebody: what AWS takes for "not public". */
+const WHO = new Set(
+  `aws:principalarn aws:principalaccount aws:principalorgid aws:principalorgpaths aws:principalserviceName
+   aws:sourcearn aws:sourceaccount aws:sourceorgid aws:sourceorgpaths aws:sourceowner aws:sourcevpc aws:sourcevpce
+   aws:sourceip aws:userid aws:username aws:calledvia aws:viaawsservice aws:federatedprovider kms:calleraccount
+   kms:viaservice s3:dataaccesspointaccount s3:dataaccesspointarn lambda:eventsourcetoken elasticfilesystem:accessedviamounttarget`
+    .toLowerCase()
+    .split(/\s+/),
+);
+const ANYTHING = /^[*?]*$/;
+
+function narrows(condition: unknown): boolean {
+  if (!isDoc(condition)) return false;
+  return Object.entries(condition).some(([operator, keys]) => {
+    // What is absent, unequal or `…IfExists` lets whoever brings no value in.
+    if (!isDoc(keys) || /Not|^Null$|IfExists$|^ForAllValues:/i.test(operator)) return false;
+    return Object.entries(keys).some(([key, value]) => {
+      const values = listOf(value);
+      const named = WHO.has(key.toLowerCase()) || /^saml:|^oidc|:(aud|sub)$/i.test(key);
+      return named && values.length > 0 && !values.some((one) => ANYTHING.test(String(one)) || isWorld(one));
+    });
+  });
 }
 
 /** The statements that allow something, of every policy document in the content: as an object or as JSON text. */
@@ -94,10 +124,11 @@ function allowing(value: unknown, path = ""): readonly Statement[] {
     return [
       {
         path: `${path}/Statement/${index}`,
-        principals: isDoc(principal) ? listOf(principal.AWS) : listOf(principal),
-        actions: listOf(statement.Action),
-        resources: listOf(statement.Resource),
-        conditional: isDoc(statement.Condition) && Object.keys(statement.Condition).length > 0,
+        // Whoever allows all but a few allows all there is.
+        principals: "NotPrincipal" in statement ? ["*"] : isDoc(principal) ? listOf(principal.AWS) : listOf(principal),
+        actions: "NotAction" in statement ? ["*"] : listOf(statement.Action),
+        resources: "NotResource" in statement ? ["*"] : listOf(statement.Resource),
+        narrowed: narrows(statement.Condition),
       },
     ];
   });
@@ -114,10 +145,12 @@ const statements =
       .filter(unsafe)
       .map(({ path }) => path);
 
-const anybody = ({ principals, conditional }: Statement): boolean => principals.includes("*") && !conditional;
-const everything = ({ actions, resources }: Statement): boolean => actions.includes("*") && resources.includes("*");
+const anybody = ({ principals, narrowed }: Statement): boolean => principals.includes("*") && !narrowed;
+/** `*`, `**` and `*:*` are the same. */
+const isAll = (pattern: unknown): boolean => typeof pattern === "string" && /^\*+(:\*+)?$/.test(pattern);
+const everything = ({ actions, resources }: Statement): boolean => actions.some(isAll) && resources.some(isAll);
 const wholeService = ({ actions, resources }: Statement): boolean =>
-  resources.includes("*") && actions.some((action) => typeof action === "string" && /^[a-z0-9-]+:\*$/i.test(action));
+  resources.some(isAll) && actions.some((action) => typeof action === "string" && /^[^:]*[^:*]:\*+$/.test(action));
 
 // ── single values ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,9 +180,10 @@ const mustNotBeOff =
     pointers.filter((pointer) => isOff(valueAt(properties, pointer)));
 
 const BLOCK = "/PublicAccessBlockConfiguration";
-const IAM = /^AWS::IAM::(Role|User|Group|ManagedPolicy|Policy|RolePolicy|UserPolicy|GroupPolicy)$/;
+const IAM = /^AWS::(IAM::(Role|User|Group|ManagedPolicy|Policy|RolePolicy|UserPolicy|GroupPolicy)|SSO::PermissionSet)$/;
 const RESOURCE_POLICY =
-  /^AWS::(S3::BucketPolicy|SQS::QueuePolicy|SNS::TopicPolicy|KMS::Key|SecretsManager::ResourcePolicy|ECR::Repository|IAM::Role|Lambda::Permission|OpenSearchService::Domain|S3::AccessPoint|EFS::FileSystem)$/;
+  /^AWS::(S3::BucketPolicy|S3::MultiRegionAccessPointPolicy|SQS::Queue(Inline)?Policy|SNS::Topic(Inline)?Policy|KMS::(Replica)?Key|SecretsManager::ResourcePolicy|ECR::(Repository|RegistryPolicy)|IAM::Role|Lambda::Permission|OpenSearchService::Domain|S3::AccessPoint|EFS::FileSystem|Events::EventBus(Policy)?|Logs::ResourcePolicy|Backup::BackupVault|CodeArtifact::(Domain|Repository))$/;
+const ADMINISTRATOR = /^arn:[a-z-]+:iam::aws:policy\/(AdministratorAccess|IAMFullAccess|PowerUserAccess)$/;
 /** Their storage is their cluster's. */
 const inCluster = ({ DBClusterIdentifier, Engine }: Doc): boolean =>
   DBClusterIdentifier !== undefined || (typeof Engine === "string" && Engine.startsWith("aurora"));
@@ -203,6 +237,25 @@ const RULES: readonly FindingRule[] = [
     types: /^AWS::Lambda::Permission$/,
     at: ({ Principal, SourceArn, SourceAccount, PrincipalOrgID }) =>
       Principal === "*" && !SourceArn && !SourceAccount && !PrincipalOrgID ? ["/Principal"] : [],
+  },
+  {
+    rule: "public-function",
+    severity: "critical",
+    message: "anybody may call the function's address",
+    types: /^AWS::Lambda::Url$/,
+    at: ({ AuthType }) => (AuthType === "NONE" ? ["/AuthType"] : []),
+  },
+  {
+    rule: "administrator",
+    severity: "critical",
+    message: "a policy of AWS's that allows nearly everything is attached",
+    types: IAM,
+    at: (properties) =>
+      ["ManagedPolicyArns", "ManagedPolicies"].flatMap((name) =>
+        listOf(properties[name]).flatMap((arn, index) =>
+          ADMINISTRATOR.test(String(arn)) ? [`/${name}/${index}`] : [],
+        ),
+      ),
   },
   {
     rule: "allow-everything",

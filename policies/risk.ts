@@ -1,7 +1,7 @@
 // How dangerous a planned change is, and why: a table of rules over plain facts, then what the operator says. Pure.
 
 import { isStepPattern, type StepFacts, stepMatches } from "./steps.js";
-import { STATEFUL, WORLD } from "./types.js";
+import { hasPorts, isWorld, STATEFUL } from "./types.js";
 
 /** What a rule may look at. */
 export interface RiskStep extends StepFacts {
@@ -46,6 +46,13 @@ export function parseRiskRule(text: string): RiskOverride | null {
 /** More resources than this in one plan are many: the level is at least high. */
 const MANY = 5;
 
+/** Types that say who may do what. */
+const PERMITS =
+  /^AWS::(IAM|KMS|SSO|RolesAnywhere|Organizations)::|(Policy|Permissions?|AccessEntry|PodIdentityAssociation|RoleAttachment|ResourceShare|AccessGrant)$|^AWS::Lambda::Url$/;
+/** Types that make, change and delete any others: their template may hold what would be refused by itself. */
+const TEMPLATES = /^AWS::(CloudFormation::(Stack|StackSet)|ServiceCatalog::CloudFormationProvisionedProduct)$/;
+const COMMANDS = /^AWS::SSM::(Association|MaintenanceWindowTask)$/;
+
 interface RiskRule {
   readonly level: Level;
   readonly because: string;
@@ -70,11 +77,17 @@ const RULES: readonly RiskRule[] = [
     because: "deletes a resource that holds data",
     matches: (step) => step.kind === "delete" && STATEFUL.test(step.type),
   },
+  {
+    level: "critical",
+    because: "carries out a template of its own, of which nothing is judged here",
+    matches: (step) => TEMPLATES.test(step.type),
+  },
+  { level: "high", because: "runs commands elsewhere", matches: (step) => COMMANDS.test(step.type) },
   { level: "high", because: "deletes or terminates a resource", matches: (step) => step.kind === "delete" },
   {
     level: "high",
     because: "changes permissions or keys",
-    matches: (step) => /^AWS::(IAM|KMS)::|Policy$|Permission$/.test(step.type),
+    matches: (step) => PERMITS.test(step.type),
   },
   { level: "medium", because: "removes security group rules", matches: (step) => step.operation.startsWith("Revoke") },
   {
@@ -91,8 +104,8 @@ const RULES: readonly RiskRule[] = [
 ];
 
 const namesWorld = (input: unknown): boolean => {
-  const text = JSON.stringify(input);
-  return [...WORLD].some((range) => text.includes(`"${range}"`) || text.includes(`\\"${range}\\"`));
+  const named = JSON.stringify(input).matchAll(/["\\]([0-9a-f.:]+\/\d{1,3})\\*"/gi);
+  return [...named].some(([, range]) => isWorld(range));
 };
 
 /** `-1` stands for all ports. */
@@ -104,13 +117,15 @@ function worldPorts(step: RiskStep): number[] {
       ...(permission.IpRanges ?? []).map((range) => range.CidrIp),
       ...(permission.Ipv6Ranges ?? []).map((range) => range.CidrIpv6),
     ];
-    if (!ranges.some((range) => range !== undefined && WORLD.has(range))) return [];
-    if (permission.FromPort === undefined || permission.FromPort !== permission.ToPort) return [-1];
-    return [permission.FromPort];
+    if (!ranges.some(isWorld)) return [];
+    const { IpProtocol, FromPort, ToPort } = permission;
+    if (!hasPorts(IpProtocol) || FromPort === undefined || FromPort !== ToPort) return [-1];
+    return [FromPort];
   });
 }
 
 interface Permission {
+  readonly IpProtocol?: string;
   readonly FromPort?: number;
   readonly ToPort?: number;
   readonly IpRanges?: readonly { CidrIp?: string }[];

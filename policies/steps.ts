@@ -42,3 +42,51 @@ export function stepMatches(pattern: string, step: StepFacts): boolean {
   const byCall = BY_CALL.exec(pattern);
   return byCall !== null && fits(byCall[1]!, step.service) && fits(byCall[2]!, step.operation);
 }
+
+const RULES_OF = "AWS::EC2::SecurityGroup";
+const call = (operation: string) => `ec2.${operation}`;
+const bothWays = (verb: "Authorize" | "Revoke") => [
+  call(`${verb}SecurityGroupIngress`),
+  call(`${verb}SecurityGroupEgress`),
+];
+
+/** The same deed by another door: what a step is called there. A key is a call, or a kind and type. */
+const ALSO: Readonly<Record<string, readonly string[]>> = {
+  "delete AWS::EC2::Instance": [call("TerminateInstances")],
+  "create AWS::EC2::Instance": [call("RunInstances")],
+  [`create ${RULES_OF}`]: bothWays("Authorize"),
+  [`update ${RULES_OF}`]: [...bothWays("Authorize"), ...bothWays("Revoke")],
+  ...Object.fromEntries(
+    (["Ingress", "Egress"] as const).flatMap((way) => [
+      [call(`AuthorizeSecurityGroup${way}`), [`create ${RULES_OF}${way}`]],
+      [call(`RevokeSecurityGroup${way}`), [`delete ${RULES_OF}${way}`]],
+      [`create ${RULES_OF}${way}`, [call(`AuthorizeSecurityGroup${way}`), `update ${RULES_OF}`]],
+      [`delete ${RULES_OF}${way}`, [call(`RevokeSecurityGroup${way}`), `update ${RULES_OF}`]],
+      [`update ${RULES_OF}${way}`, [...bothWays("Authorize"), ...bothWays("Revoke"), `update ${RULES_OF}`]],
+    ]),
+  ),
+  "delete AWS::KMS::ReplicaKey": ["delete AWS::KMS::Key"],
+};
+
+/**
+ * Whether a pattern of the never-allow list means a step, by whichever door it comes and however the type is written.
+ * @example forbids("ec2.Terminate*", { service: "cloudcontrol", operation: "DeleteResource", kind: "delete", type: "AWS::EC2::Instance" }) // true
+ */
+export function forbids(pattern: string, step: StepFacts): boolean {
+  const own = `${step.kind} ${step.type}`;
+  const doors = step.service === "cloudcontrol" ? ALSO[own] : ALSO[`${step.service}.${step.operation}`];
+  const named = (doors ?? []).map((door): StepFacts => {
+    const [kind = "", type] = door.split(" ");
+    if (type !== undefined) return { service: "cloudcontrol", operation: "", kind: kind as StepFacts["kind"], type };
+    return { ...step, service: "ec2", operation: door.slice("ec2.".length) };
+  });
+  return [step, ...named].some((one) => stepMatches(lower(pattern), lowered(one)));
+}
+
+const lower = (text: string): string => text.toLowerCase();
+const lowered = ({ service, operation, kind, type }: StepFacts): StepFacts => ({
+  service: lower(service),
+  operation: lower(operation),
+  kind,
+  type: lower(type),
+});

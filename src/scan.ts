@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import type { Log, Scan, Scanned, ScanReport } from "./core/ports.js";
 
@@ -15,6 +15,8 @@ export interface ScanOptions {
   readonly path: string;
   /** What cfn-guard checks: without rules it has nothing to say and is not run. */
   readonly guardRules?: string;
+  /** How long one may take; a minute unless told. */
+  readonly patienceMs?: number;
   readonly log: Log;
   /** Where the template is for as long as a scanner reads it. */
   readonly temporary?: string;
@@ -88,7 +90,7 @@ const GuardReport = z.array(
 const cfnGuard = (rules: string): Scanner => ({
   name: "cfn-guard",
   arguments: (template) => [
-    ...["validate", "--data", template, "--rules", rules],
+    ...["validate", "--data", template, "--rules", resolve(rules)],
     ...["--structured", "--output-format", "json", "--show-summary", "none"],
   ],
   read(output) {
@@ -107,13 +109,19 @@ const cfnGuard = (rules: string): Scanner => ({
 });
 
 /** The installed scanners. One that is not found is not looked for again; one that fails is named and says nothing. */
-export function installedScanners({ path, guardRules, log, temporary = tmpdir() }: ScanOptions): Scan {
+export function installedScanners({
+  path,
+  guardRules,
+  patienceMs = PATIENCE_MS,
+  log,
+  temporary = tmpdir(),
+}: ScanOptions): Scan {
   const missing = new Set<string>();
   const all = [checkov, ...(guardRules ? [cfnGuard(guardRules)] : [])];
 
   async function scanWith(scanner: Scanner, template: string): Promise<ScanReport | null> {
     if (missing.has(scanner.name)) return null;
-    const ran = await run(scanner.name, scanner.arguments(template), path);
+    const ran = await run(scanner.name, scanner.arguments(template), { path, patienceMs, folder: dirname(template) });
     if (ran.kind === "missing") {
       missing.add(scanner.name);
       return null;
@@ -158,14 +166,27 @@ type Ran =
   | { readonly kind: "failed"; readonly because: string }
   | { readonly kind: "done"; readonly output: string };
 
+interface Surroundings {
+  readonly path: string;
+  readonly patienceMs: number;
+  /** Home and working directory: what lies in others' might tell a scanner what to load and what to overlook. */
+  readonly folder: string;
+}
+
 /** A program without a shell. An exit code other than 0 with a report on stdout is a report: findings make one. */
-function run(program: string, args: readonly string[], path: string): Promise<Ran> {
+function run(program: string, args: readonly string[], { path, patienceMs, folder }: Surroundings): Promise<Ran> {
   return new Promise((resolve) => {
-    const options = { env: { PATH: path, HOME: tmpdir() }, timeout: PATIENCE_MS, maxBuffer: MOST_OUTPUT };
+    const options = {
+      env: { PATH: path, HOME: folder },
+      cwd: folder,
+      timeout: patienceMs,
+      killSignal: "SIGKILL" as const,
+      maxBuffer: MOST_OUTPUT,
+    };
     execFile(program, [...args], options, (error, stdout) => {
       if (error && "code" in error && (error.code === "ENOENT" || error.code === "EACCES"))
         return resolve({ kind: "missing" });
-      if (error?.killed) return resolve({ kind: "failed", because: `it took longer than ${PATIENCE_MS / 1_000} s` });
+      if (error?.killed) return resolve({ kind: "failed", because: `it took longer than ${patienceMs / 1_000} s` });
       if (stdout.trim() === "") return resolve({ kind: "failed", because: "it wrote no report" });
       resolve({ kind: "done", output: stdout });
     });

@@ -10,7 +10,10 @@ export function weightOf(step: ChangeStep): number {
   return step.kind === "create" && typeof count === "number" ? count : 1;
 }
 
-/** What was begun in the hour before `now`; what AWS refused counts too, because it is known only afterwards. */
+/**
+ * What was begun in the hour before `now`, and what changes at work have yet to begin: several that are applied at once
+ * share the limit. What AWS refused counts too, because it is known only afterwards.
+ */
 export function spentInHour(state: State, now: Date): Readonly<Record<"create" | "delete", number>> {
   const since = new Date(now.getTime() - HOUR_MS).toISOString();
   const spent = { create: 0, delete: 0 };
@@ -18,6 +21,13 @@ export function spentInHour(state: State, now: Date): Readonly<Record<"create" |
     if (intentAt <= since) continue;
     const begun = state.changes.get(changeId)?.steps[step];
     if (begun?.kind === "create" || begun?.kind === "delete") spent[begun.kind] += weightOf(begun);
+  }
+  for (const { state: at, steps, operationIds } of state.changes.values()) {
+    if (at !== "applying") continue;
+    const begun = new Set(operationIds.map((id) => state.operations.get(id)?.step));
+    for (const [index, step] of steps.entries()) {
+      if (!begun.has(index) && (step.kind === "create" || step.kind === "delete")) spent[step.kind] += weightOf(step);
+    }
   }
   return spent;
 }

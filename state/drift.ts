@@ -13,7 +13,8 @@ import {
   sameJson,
 } from "../src/core/json.js";
 import { isPolicyDocument, normalPolicy } from "../src/core/same.js";
-import { comparable, tagMap } from "./comparable.js";
+import { tagsOf } from "../src/core/tags.js";
+import { comparable } from "./comparable.js";
 import { sameTraffic } from "./desired.js";
 import { isAt } from "./schema-paths.js";
 import { isProduction, judge, judgeDeletion, raised, type Severity, worst } from "./severity.js";
@@ -87,14 +88,14 @@ export function driftOf({ resource, live, schema, volatile, now }: DriftInput): 
   }
   if (gone) {
     const raw = judgeDeletion(ref.type);
-    const severity = isProduction(tagsOf(properties, schema)) ? raised(raw.severity) : raw.severity;
+    const severity = isProduction(tagsOf(properties)) ? raised(raw.severity) : raw.severity;
     return report("DELETED", raw.because, { severity });
   }
   const rules = { type: ref.type, volatile, ...(schema && { schema }) };
   const baseline = comparable(properties, rules);
   const current = comparable(live!, rules);
   const desired = comparable(resource.desired, rules).content;
-  const production = isProduction({ ...tagsOf(properties, schema), ...tagsOf(live!, schema) });
+  const production = isProduction(tagsOf(properties)) || isProduction(tagsOf(live!));
   const group = resource.reader === "service" && ref.type === "AWS::EC2::SecurityGroup";
   const found = group
     ? groupDifferences(baseline.content, current.content)
@@ -323,12 +324,6 @@ function declares(desired: JsonObject, path: string): boolean {
 }
 
 // ── the rest ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-function tagsOf(content: JsonObject, schema: ResourceSchema | undefined): Readonly<Record<string, Json>> {
-  const property = schema?.tags?.property.replace(/^\//, "");
-  const value = property ? content[property] : (content.tags ?? content.Tags);
-  return tagMap(value) ?? {};
-}
 
 /** Declared values that AWS never shows: whether they changed cannot be seen. */
 const hidden = (desired: JsonObject, schema: ResourceSchema | undefined): DriftReport["unverifiable"] =>

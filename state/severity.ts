@@ -1,6 +1,6 @@
 // How bad a difference is, from what it is and which way it goes. One table, one sentence why. Pure.
 
-import { STATEFUL, WORLD } from "../policies/types.js";
+import { isWorld, STATEFUL } from "../policies/types.js";
 import type { Rule } from "../src/core/content.js";
 import { isObject, type Json } from "../src/core/json.js";
 
@@ -75,7 +75,7 @@ function judgeRule({ path, declared }: ToJudge, { before, after }: NonNullable<T
   if (before && after && /\/ruleId$/.test(path)) {
     return judged("INFO", "a rule was removed and made again: the same traffic, another id");
   }
-  const open = (rule: Rule | undefined) => rule !== undefined && rule.direction === "ingress" && WORLD.has(rule.peer);
+  const open = (rule: Rule | undefined) => rule?.direction === "ingress" && isWorld(rule.peer);
   if (after && open(after) && !(before && open(before) && !wider(before, after))) {
     return webOnly(after)
       ? judged("HIGH", "a web port was opened to the whole internet")
@@ -161,11 +161,10 @@ const isPolicy = (path: string): boolean => /policy|assumerole|statement/i.test(
 /** Whether a value holds, at any depth, an ingress peer that is the whole world. */
 const publicIn = (value: Json | undefined): boolean =>
   typeof value === "string"
-    ? WORLD.has(value)
+    ? isWorld(value)
     : Array.isArray(value)
       ? value.some(publicIn)
-      : isObject(value) &&
-        ["CidrIp", "CidrIpv6", "peer"].some((key) => typeof value[key] === "string" && WORLD.has(value[key]));
+      : isObject(value) && ["CidrIp", "CidrIpv6", "peer"].some((key) => isWorld(value[key]));
 
 const wildcard = (value: Json | undefined): boolean => {
   if (value === "*") return true;

@@ -1,6 +1,6 @@
 // Scanners: real programs on a PATH of our own that write what Checkov 3.3 and cfn-guard 3 write, or fail in each way there is.
 
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Scanned } from "../src/core/ports.js";
@@ -30,12 +30,13 @@ const says = (report: unknown, code = 0) => {
   return `/bin/cat ${folder.path}/report.json\nexit ${code}`;
 };
 const logged: string[] = [];
-const scan = (guardRules?: string) =>
+const scan = (guardRules?: string, patienceMs?: number) =>
   installedScanners({
     path: folder.path,
     temporary: folder.path,
     log: (_level, message) => void logged.push(message),
     ...(guardRules ? { guardRules } : {}),
+    ...(patienceMs ? { patienceMs } : {}),
   });
 const leftovers = () => readdirSync(folder.path).filter((name) => name.startsWith("aws-devops-mcp-scan-"));
 
@@ -92,6 +93,25 @@ describe("Checkov", () => {
     install("checkov", script);
     expect(await scan()(RESOURCES)).toEqual([{ scanner: "checkov", failure, passed: 0, findings: [] }]);
     expect(logged).toContain("a security scanner failed");
+  });
+
+  it("finds no configuration: its home and its folder are its own, gone afterwards", async () => {
+    install("checkov", `pwd > ${folder.path}/checkov.pwd\n${says(CHECKOV)}`);
+    await scan()(RESOURCES);
+    const kept = (name: string) => readFileSync(join(folder.path, name), "utf8");
+    const [home = ""] = kept("checkov.env").match(/(?<=^HOME=).*$/m) ?? [];
+    expect(home).toContain("aws-devops-mcp-scan-");
+    expect(kept("checkov.pwd").trim()).toContain("aws-devops-mcp-scan-");
+    expect(existsSync(home)).toBe(false);
+  });
+
+  it("that does not end, and will not when it is asked to, is ended and named", async () => {
+    install("checkov", "trap '' TERM\nwhile :; do /bin/sleep 0.1; done");
+    const began = Date.now();
+    expect(await scan(undefined, 300)(RESOURCES)).toEqual([
+      { scanner: "checkov", failure: "it took longer than 0.3 s", passed: 0, findings: [] },
+    ]);
+    expect(Date.now() - began).toBeLessThan(4_000);
   });
 
   it("that is not installed is no report", async () => {

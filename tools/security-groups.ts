@@ -1,6 +1,7 @@
 // Security groups: rules by id, never by list, so that nobody's rule disappears unseen.
 
 import { z } from "zod";
+import { isWorld } from "../policies/types.js";
 import { type ChangeStep, type ResourceRef, ridOf, type Seen } from "../src/core/change.js";
 import { type GroupUser, type Rule, SecurityGroup, showRule } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
@@ -259,8 +260,7 @@ const update = plan({
   },
 });
 
-const isWorldOpen = (rule: Rule): boolean =>
-  rule.direction === "ingress" && (rule.peer === "0.0.0.0/0" || rule.peer === "::/0");
+const isWorldOpen = (rule: Rule): boolean => rule.direction === "ingress" && isWorld(rule.peer);
 
 async function existing(aws: AwsReader, groupId: string): Promise<SecurityGroup> {
   const group = await aws.get("AWS::EC2::SecurityGroup", groupId);

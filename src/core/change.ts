@@ -99,9 +99,14 @@ export const securityView = ({ passed, failed, findings, checked_by }: PolicyRes
   ...(findings.length > MOST_FINDINGS ? { notShown: findings.length - MOST_FINDINGS } : {}),
 });
 
-/** What a human types to approve exactly this change: the resource it is about. */
-export const approvalPhrase = ({ id, steps }: Pick<Change, "id" | "steps">): string =>
-  steps.find((step) => step.ref.id !== "")?.ref.id ?? id;
+/** A name that a human can read and type: in one line, of a length, and nothing in it that a terminal acts on. */
+const TYPEABLE = /^(?=.{1,200}$)(?! )[\p{L}\p{M}\p{N}\p{P}\p{S} ]*(?<! )$/u;
+
+/** What a human types to approve exactly this change: the resource it is about, or the change where that has no name for it. */
+export const approvalPhrase = ({ id, steps }: Pick<Change, "id" | "steps">): string => {
+  const name = steps.find((step) => step.ref.id !== "")?.ref.id ?? id;
+  return TYPEABLE.test(name) ? name : id;
+};
 
 export type RiskLevel = "low" | "medium" | "high" | "critical";
 

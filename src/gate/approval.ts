@@ -1,50 +1,78 @@
 // The human's yes: who has to give it, what they are shown, where it is recorded. No tool argument ever is one.
 
 import { needsHuman } from "../../policies/approval.js";
+import { isAtLeast } from "../../policies/risk.js";
 import type { ApprovalForm, ApprovalReply } from "../core/call.js";
-import { approvalPhrase, type Change, type ChangeStep } from "../core/change.js";
+import { approvalPhrase, type Change, type ChangeStep, type Risk } from "../core/change.js";
 import { operatorCommand } from "../core/command.js";
 import { OpsError } from "../core/errors.js";
 import { diff, type Json } from "../core/json.js";
 import type { GateDeps } from "./deps.js";
+import { planRisk } from "./guards.js";
 
 /** A form is read by a human in a small window. */
 const MOST_LINES = 12;
-const MOST_VALUE = 60;
+const MOST_DIFFERENCES = 16;
+const MOST_VALUE = 160;
+const MOST_LINE = 400;
 
 /** What a host shows the human: the plan and its differences, as stored. What the assistant wrote is marked as its words. */
 export function approvalForm(change: Change): ApprovalForm {
   const { account, region, risk, warnings, steps } = change;
-  const differences = steps.flatMap(linesOf);
+  const fresh = change.policyResults?.findings.filter(({ existing }) => !existing) ?? [];
+  let left = MOST_DIFFERENCES;
+  const plan = steps.flatMap((step) => {
+    const differences = differencesOf(step);
+    const shown = differences.slice(0, left);
+    left -= shown.length;
+    const more = differences.length - shown.length;
+    return [headOf(step), ...shown, ...(more > 0 ? [`  and ${more} more differences`] : [])];
+  });
   const lines = [
     change.summary,
     `account ${account}, region ${region}, as ${change.caller.arn}`,
     `risk ${risk.level}${risk.because.length > 0 ? `: ${risk.because.join("; ")}` : ""}`,
-    ...warnings.slice(0, MOST_LINES).map((warning) => `warning: ${warning}`),
-    ...differences.slice(0, MOST_LINES),
-    ...(differences.length > MOST_LINES ? [`and ${differences.length - MOST_LINES} more`] : []),
+    ...plan,
+    ...firstOf(warnings.map((warning) => `warning: ${warning}`)),
+    ...firstOf(fresh.map(({ rule, message }) => `finding: ${rule} ${message}`)),
     `the assistant's reason: ${short(change.intent)}`,
   ];
   return {
     changeId: change.id,
     planDigest: change.planDigest,
-    message: lines.join("\n"),
+    message: lines.map(oneLine).join("\n"),
     phrase: approvalPhrase(change),
   };
 }
 
-function linesOf(step: ChangeStep): readonly string[] {
-  const differences = step.before && step.after ? diff(step.before, step.after) : [];
-  return [
-    `${step.service}.${step.operation} ${step.ref.type} ${step.ref.id}`.trim(),
-    ...differences.map(({ path, before, after }) => `  ${path}: ${short(before)} → ${short(after)}`),
-  ];
+const firstOf = (lines: readonly string[]): readonly string[] =>
+  lines.length <= MOST_LINES
+    ? lines
+    : [...lines.slice(0, MOST_LINES), `and ${lines.length - MOST_LINES} more of these`];
+
+/** Every name and every text in a line may be somebody's who would like to write another one. */
+function oneLine(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
+  return line.length <= MOST_LINE ? line : `${line.slice(0, MOST_LINE)}…`;
+}
+
+const headOf = ({ service, operation, ref }: ChangeStep): string =>
+  `${service}.${operation} ${ref.type} ${ref.id}`.trim();
+
+/** What becomes other than it is; of a create, all that is asked for. */
+function differencesOf({ service, kind, input, before, after }: ChangeStep): readonly string[] {
+  const made = kind === "create" ? (service === "cloudcontrol" ? after : input) : null;
+  const differences = made ? diff({}, made) : before && after ? diff(before, after) : [];
+  return differences.map(({ path, before, after }) => `  ${path}: ${short(before)} → ${short(after)}`);
 }
 
 function short(value: Json | undefined): string {
   const text = value === undefined ? "nothing" : JSON.stringify(value);
   return text.length <= MOST_VALUE ? text : `${text.slice(0, MOST_VALUE)}…`;
 }
+
+/** A plan may be older than the operator's rules, or of another process: the graver rating counts. */
+const worseOf = (planned: Risk, now: Risk): Risk => (isAtLeast(now.level, planned.level) ? now : planned);
 
 /** What the operator types to see a plan and approve it. */
 export const approveCommand = (changeId: string, state: string): string =>
@@ -61,18 +89,19 @@ export async function ensureApproved(
   now: Date,
   asked: { readonly client: string; readonly reply?: ApprovalReply },
 ): Promise<void> {
-  if (!needsHuman(change.risk.level, config.approveFrom)) return;
+  const risk = worseOf(change.risk, planRisk(change.steps, change.policyResults, config));
+  if (!needsHuman(risk.level, config.approveFrom)) return;
   if (change.approval && now.toISOString() < change.approval.validUntil) return;
   const refused = (why: string): OpsError =>
     new OpsError("approval_required", why, {
       field: "executionToken",
-      details: { changeId: change.id, risk: change.risk, command: approveCommand(change.id, store.location) },
+      details: { changeId: change.id, risk, command: approveCommand(change.id, store.location) },
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   const reply = config.approveVia === "host" ? asked.reply : undefined;
   if (!reply || reply.changeId !== change.id || reply.planDigest !== change.planDigest) {
     throw refused(
-      `A human has to approve this change of ${change.risk.level} risk outside the model. Nothing was sent. Ask the user to run the command in \`command\` in a terminal, then apply again.`,
+      `A human has to approve this change of ${risk.level} risk outside the model. Nothing was sent. Ask the user to run the command in \`command\` in a terminal, then apply again.`,
     );
   }
   if (reply.action !== "accept") {

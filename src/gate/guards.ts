@@ -2,9 +2,8 @@
 
 import { type Finding, findingsOf, rulesFor } from "../../policies/findings.js";
 import { isAtLeast, type Level, parseRiskRule, type RiskStep, riskOf } from "../../policies/risk.js";
-import { stepMatches } from "../../policies/steps.js";
+import { forbids } from "../../policies/steps.js";
 import { spentInHour, weightOf } from "../../state/budget.js";
-import { tagMap } from "../../state/comparable.js";
 import { driftOf } from "../../state/drift.js";
 import { isProduction, type Severity } from "../../state/severity.js";
 import type { Change, ChangeStep, PlanFinding, PolicyResults, Risk, State } from "../core/change.js";
@@ -12,6 +11,7 @@ import { volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { digest, type JsonObject, valueAt } from "../core/json.js";
 import type { Scan } from "../core/ports.js";
+import { tagsOf } from "../core/tags.js";
 import type { GateDeps } from "./deps.js";
 
 type Limits = GateDeps["config"];
@@ -21,7 +21,7 @@ const factsOf = ({ service, operation, kind, ref }: ChangeStep) => ({ service, o
 /** @throws OpsError forbidden_by_operator, naming the pattern and the step. */
 export function refuseForbidden({ neverAllow }: Pick<Limits, "neverAllow">, steps: readonly ChangeStep[]): void {
   for (const step of steps) {
-    const pattern = neverAllow.find((one) => stepMatches(one, factsOf(step)));
+    const pattern = neverAllow.find((one) => forbids(one, factsOf(step)));
     if (pattern === undefined) continue;
     throw new OpsError(
       "forbidden_by_operator",
@@ -39,11 +39,16 @@ const checked = (
     (kind === "create" || kind === "update") && after ? [{ step, type: ref.type, after, before }] : [],
   );
 
-/** A fault is the same one where the value at fault is: elements of a list may move. */
+/** A fault is the same one where the value at fault is: elements of a list may move, and a text is judged as a whole. */
 const sameFault = ({ rule, path }: Finding, content: JsonObject): string => {
-  const value = valueAt(content, path);
-  return `${rule} ${typeof value === "object" ? digest(value) : path}`;
+  let at = path;
+  while (at !== "" && valueAt(content, at) === undefined && typeof valueAt(content, parentOf(at)) !== "object") {
+    at = parentOf(at);
+  }
+  const value = valueAt(content, at);
+  return `${rule} ${typeof value === "object" ? "" : at} ${digest(value ?? null)}`;
 };
+const parentOf = (pointer: string): string => pointer.slice(0, pointer.lastIndexOf("/"));
 
 /** Built-in rules and installed scanners on what the plan would leave behind; undefined where nothing of it is known. */
 export async function checkPlan(steps: readonly ChangeStep[], scan: Scan): Promise<PolicyResults | undefined> {
@@ -129,8 +134,6 @@ export function planRisk(
     riskRules.flatMap((text) => parseRiskRule(text) ?? []),
   );
 }
-
-const tagsOf = (content: JsonObject) => tagMap(content.tags ?? content.Tags) ?? {};
 
 /**
  * Protections that an update takes away. Rules of a security group have levels of their own in the risk table, and what

@@ -2,6 +2,7 @@
 
 import type { Event, EventOf, Result } from "../../state/events.js";
 import { type Recovery, reached, verdictOn } from "../../state/recover.js";
+import { isUnder } from "../../state/schema-paths.js";
 import { refusedForNow } from "../aws/control.js";
 import { refusalText } from "../aws/errors.js";
 import {
@@ -16,7 +17,7 @@ import {
 } from "../core/change.js";
 import { isGone, volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
-import { type JsonObject, pathsTouch } from "../core/json.js";
+import { escapePointer, type Json, type JsonObject, pathsTouch } from "../core/json.js";
 import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { moved, touchedBy } from "./conflict.js";
@@ -244,10 +245,13 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   const changed =
     live !== undefined && !vanished && moved(deps, { ...step, touches: [""] }, live).overlapping.length > 0;
   // A handler that timed out may still be at work: one read that shows nothing proves nothing.
-  const sure = live !== undefined && answer.code !== "outcome_unknown";
+  const sure = live !== undefined && answer.code !== "outcome_unknown" && !(await setsUnseen(work));
   const nothingWasChanged =
     answer.awsCode === "AlreadyExists" && step.kind === "create"
-      ? true
+      ? // What bears the name may be what an earlier request of ours made after all.
+        work.attempt
+        ? "unknown"
+        : true
       : changed && step.kind !== "create"
         ? false
         : sure
@@ -261,6 +265,18 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
     : [];
   return fail(deps, work, failureOf(work, answer, nothingWasChanged), nothingWasChanged === true, results);
 }
+
+/** Whether a step gives a value that AWS never shows: then no read tells whether it was set. */
+async function setsUnseen({ step, aws }: Work): Promise<boolean> {
+  if (step.kind !== "update" || !step.desired) return false;
+  const schema = await aws.schema(step.ref.type).catch(unlessFatal);
+  return schema !== undefined && leavesOf(step.desired, "").some((path) => isUnder(schema.writeOnly, path));
+}
+
+const leavesOf = (value: Json, at: string): readonly string[] =>
+  typeof value === "object" && value !== null && Object.keys(value).length > 0
+    ? Object.entries(value).flatMap(([name, member]) => leavesOf(member, `${at}/${escapePointer(name)}`))
+    : [at];
 
 async function nothingProven(deps: GateDeps, work: Work, answer: Progress): Promise<StepOutcome> {
   const { operation, change } = work;

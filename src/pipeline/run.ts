@@ -4,6 +4,7 @@ import type { Call, Outcome } from "../core/call.js";
 import {
   type Caller,
   type LineageEntry,
+  type Risk,
   type RiskLevel,
   ridOf,
   type Seen,
@@ -222,7 +223,8 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
     const changeId = error.details.changeId;
     const change = typeof changeId === "string" ? (await deps.currentState()).changes.get(changeId) : undefined;
     if (change && error.code === "approval_required" && deps.asksInHost && !call.context.reply) {
-      call.context.askHuman?.(approvalForm(change));
+      // As rated just now.
+      call.context.askHuman?.(approvalForm({ ...change, risk: error.details.risk as Risk }));
     }
     // A change that was begun may have changed something, whatever became of it; one that was refused has not.
     const begun =

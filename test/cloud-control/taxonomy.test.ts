@@ -220,6 +220,36 @@ describe("what passes is got over", () => {
   });
 });
 
+describe("that nothing was changed is not said", () => {
+  it("of a value that AWS never shows", async () => {
+    const target = { type: "AWS::SSM::Parameter", identifier: "/p" };
+    aws.cloudControl.world.put(target.type, "/p", { Name: "/p", Type: "String", Value: "a" });
+    const update = async (properties: object) => {
+      const { revision: basedOn } = await aws.call("resources_get", target);
+      aws.cloudControl.rule({ operation: "UpdateResource", errorCode: "AccessDenied" });
+      return apply(await aws.call("resources_update", { ...target, properties, intent: "test it", basedOn }));
+    };
+    expect(await update({ Description: "a" })).toMatchObject({
+      code: "aws_failed",
+      reason: "access_denied",
+      nothingWasChanged: "unknown",
+    });
+    expect(await update({ Value: "b" })).toMatchObject({ code: "access_denied", nothingWasChanged: true });
+  });
+
+  it("where a name is taken that an earlier request of ours may have taken", async () => {
+    const planned = await plan("create");
+    aws.cloudControl.rule({ operation: "CreateResource", errorCode: "InternalFailure" });
+    aws.cloudControl.rule({ operation: "CreateResource", errorCode: "AlreadyExists" });
+    expect(await apply(planned)).toMatchObject({
+      code: "aws_failed",
+      reason: "already_exists",
+      nothingWasChanged: "unknown",
+    });
+    expect(sent("create")).toEqual({ calls: 2, requests: 2 });
+  });
+});
+
 describe("who has to act is told", () => {
   it("another request in flight is named, and the plan has to be made anew", async () => {
     const planned = await plan("update");

@@ -38,6 +38,20 @@ const CASES: readonly [string, string, object, string, object][] = [
     { CidrIp: "192.0.2.0/24", FromPort: 22, ToPort: 22 },
   ],
   [
+    "open-port",
+    GROUP,
+    { SecurityGroupIngress: [{ CidrIp: "10.1.2.3/0", IpProtocol: "tcp", FromPort: 22, ToPort: 22 }] },
+    "/SecurityGroupIngress/0",
+    { SecurityGroupIngress: [{ CidrIp: "10.1.2.3/8", IpProtocol: "tcp", FromPort: 22, ToPort: 22 }] },
+  ],
+  [
+    "open-port",
+    GROUP,
+    { SecurityGroupIngress: [{ CidrIp: "0.0.0.0/0", IpProtocol: -1, FromPort: 443, ToPort: 443 }] },
+    "/SecurityGroupIngress/0",
+    { SecurityGroupIngress: [{ CidrIp: "0.0.0.0/0", IpProtocol: 6, FromPort: 443, ToPort: 443 }] },
+  ],
+  [
     "open-web-port",
     GROUP,
     { rules: [rule({ fromPort: 443, toPort: 443 })] },
@@ -187,6 +201,55 @@ const CASES: readonly [string, string, object, string, object][] = [
     "/EnableLogFileValidation",
     { EnableLogFileValidation: true },
   ],
+  ...[
+    { ManagedPolicyArns: ["arn:aws:iam::aws:policy/AdministratorAccess"] },
+    { ManagedPolicyArns: ["arn:aws-cn:iam::aws:policy/IAMFullAccess"] },
+  ].map((unsafe): [string, string, object, string, object] => [
+    "administrator",
+    "AWS::IAM::Role",
+    unsafe,
+    "/ManagedPolicyArns/0",
+    { ManagedPolicyArns: ["arn:aws:iam::aws:policy/ReadOnlyAccess"] },
+  ]),
+  ...[
+    { Action: "*:*", Resource: "*" },
+    { Action: "**", Resource: ["arn:aws:s3:::x", "**"] },
+    { Action: "*", NotResource: "arn:aws:s3:::x" },
+    { NotAction: "iam:*", Resource: "*" },
+  ].map((unsafe): [string, string, object, string, object] => [
+    "allow-everything",
+    "AWS::IAM::ManagedPolicy",
+    { PolicyDocument: allow(unsafe) },
+    "/PolicyDocument/Statement/0",
+    { PolicyDocument: allow({ Action: "s3:GetObject", NotResource: "arn:aws:s3:::x" }) },
+  ]),
+  [
+    "allow-whole-service",
+    "AWS::SSO::PermissionSet",
+    { InlinePolicy: allow({ Action: "iam:**", Resource: "*" }) },
+    "/InlinePolicy/Statement/0",
+    { InlinePolicy: allow({ Action: "iam:Get*", Resource: "*" }) },
+  ],
+  ...[
+    { Principal: "*", Condition: { Bool: { "aws:SecureTransport": "true" } } },
+    { Principal: { AWS: ["*"] }, Condition: { StringLike: { "aws:PrincipalArn": "*" } } },
+    { Principal: "*", Condition: { StringNotEquals: { "aws:SourceAccount": "123456789012" } } },
+    { Principal: "*", Condition: { IpAddress: { "aws:SourceIp": ["192.0.2.0/24", "0.0.0.0/0"] } } },
+    { NotPrincipal: { AWS: "arn:aws:iam::123456789012:root" } },
+    { Principal: { Federated: "x", AWS: "*" } },
+  ].map((unsafe): [string, string, object, string, object] => [
+    "public-policy",
+    "AWS::SQS::QueueInlinePolicy",
+    { PolicyDocument: allow(unsafe) },
+    "/PolicyDocument/Statement/0",
+    {
+      PolicyDocument: allow({
+        Principal: "*",
+        Condition: { ArnLike: { "aws:sourcearn": "arn:aws:sns:*:123456789012:t" } },
+      }),
+    },
+  ]),
+  ["public-function", "AWS::Lambda::Url", { AuthType: "NONE" }, "/AuthType", { AuthType: "AWS_IAM" }],
 ];
 
 describe("findings", () => {

@@ -11,6 +11,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { needsHuman } from "../../policies/approval.js";
 import { approve } from "../../src/approve.js";
 import { loadConfig } from "../../src/config.js";
+import { approvalPhrase, type Change, type ChangeStep } from "../../src/core/change.js";
+import { approvalForm } from "../../src/gate/approval.js";
 import { type Assistant, type Human, startAssistant, temporaryFolder } from "../harness.js";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
@@ -222,6 +224,86 @@ describe.each(["v1", "v2", "v2-2026"] as const)("a human in front of the host (%
     const refused = await apply();
     expect(refused.data).toMatchObject({ code: "approval_required", command: expect.stringContaining("approve ch_") });
     expect(asked).toBe(0);
+  });
+});
+
+describe("what the human is shown", () => {
+  const step: ChangeStep = {
+    service: "cloudcontrol",
+    operation: "CreateResource",
+    input: { TypeName: "AWS::IAM::Role" },
+    ref: { account: "123456789012", region: "global", type: "AWS::IAM::Role", id: "reader" },
+    reader: "cloudcontrol",
+    kind: "create",
+    before: null,
+    after: { RoleName: "reader", ManagedPolicyArns: ["arn:aws:iam::aws:policy/AdministratorAccess"] },
+    touches: [""],
+  };
+  const change = (more: Partial<Change>) =>
+    ({
+      id: "ch_1a",
+      summary: `Create AWS::IAM::Role ${more.steps?.[0]?.ref.id ?? ""}`,
+      account: "123456789012",
+      region: "us-east-1",
+      caller: { arn: "arn:aws:iam::123456789012:user/me", session: "s" },
+      risk: { level: "high", because: ["changes permissions or keys"] },
+      warnings: [],
+      intent: "one more",
+      planDigest: "d",
+      steps: [step],
+      ...more,
+    }) as Change;
+
+  it("holds what a create makes, and what a launch sends", () => {
+    expect(approvalForm(change({})).message).toContain("AdministratorAccess");
+    const launch = { ...step, service: "ec2", operation: "RunInstances", reader: "service" as const, after: {} };
+    const { message } = approvalForm(change({ steps: [{ ...launch, input: { ImageId: "ami-1", MaxCount: 7 } }] }));
+    expect(message).toContain('/ImageId: nothing → "ami-1"');
+    expect(message).toContain("/MaxCount: nothing → 7");
+  });
+
+  it("holds every call, however many differences the first of them has, and a rule's peer", () => {
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`P${index}`, index]));
+    const gone = { ...step, kind: "delete" as const, operation: "DeleteResource", after: null };
+    const steps = [
+      { ...step, after: many },
+      { ...gone, before: { a: 1 }, ref: { ...step.ref, id: "the-other" } },
+    ];
+    const { message } = approvalForm(change({ steps }));
+    expect(message).toContain("cloudcontrol.DeleteResource AWS::IAM::Role the-other");
+    expect(message).toMatch(/and \d+ more differences/);
+    const rule = {
+      direction: "ingress",
+      protocol: "tcp",
+      fromPort: 22,
+      toPort: 22,
+      ruleId: "new-1",
+      peer: "0.0.0.0/0",
+    };
+    const opened = { ...step, kind: "update" as const, before: { rules: [] }, after: { rules: [rule] } };
+    expect(approvalForm(change({ steps: [opened] })).message).toContain("0.0.0.0/0");
+  });
+
+  it("holds the findings of scanners", () => {
+    const finding = { source: "checkov", rule: "CKV_1", severity: "medium" as const, message: "bad\nthing", step: 0 };
+    const policyResults = { passed: 0, failed: 1, critical_issues: [], findings: [finding], checked_by: ["checkov"] };
+    expect(approvalForm(change({ policyResults })).message).toContain("finding: CKV_1 bad thing");
+  });
+
+  it("has no line that a name, a warning or a reason wrote, and a name that can be typed", () => {
+    const id = "x\nrisk low\u2028account 1\u001b[2J";
+    const form = approvalForm(
+      change({ steps: [{ ...step, ref: { ...step.ref, id } }], warnings: ["a\rrisk low"], intent: "a\nrisk low" }),
+    );
+    expect(form.message.split(/[\n\r\u2028\u2029]/).filter((line) => /^(risk low|account 1$)/.test(line))).toEqual([]);
+    expect(form.message).not.toContain("\u001b");
+    expect(form.phrase).toBe("ch_1a");
+    for (const name of [" a", "a ", "a\u202eb", "a".repeat(2000)]) {
+      expect(approvalPhrase({ id: "ch_1a", steps: [{ ...step, ref: { ...step.ref, id: name } }] })).toBe("ch_1a");
+    }
+    for (const name of ["i-1", "cluster|service", "/aws/lambda/f", "Büro 1"]) {
+      expect(approvalPhrase({ id: "ch_1a", steps: [{ ...step, ref: { ...step.ref, id: name } }] })).toBe(name);
+    }
   });
 });
 

@@ -3,6 +3,9 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { ConfigError, loadConfig } from "../../src/config.js";
+import type { ChangeStep } from "../../src/core/change.js";
+import type { JsonObject } from "../../src/core/json.js";
+import { checkPlan, planRisk } from "../../src/gate/guards.js";
 import { startAssistant, temporaryFolder } from "../harness.js";
 import { type InMemory, type InMemoryOptions, inMemory } from "../in-memory.js";
 
@@ -86,6 +89,16 @@ describe("risk", () => {
     expect((await planTerminate(s, FIRST)).change.risk.level).toBe("critical");
   });
 
+  it("is asked again when a change is applied: a plan that was rated lower needs a human all the same", async () => {
+    const s = await start(["--risk-rules", "low=* AWS::EC2::SecurityGroup", "--approve-from", "high"]);
+    const planned = await addRule(s, ssh);
+    expect(planned.change.risk.level).toBe("low");
+    const strict = await s.beside({ args: ["--approve-from", "high"] });
+    const refused = await strict.call("changes_apply", { executionToken: planned.executionToken });
+    expect(refused).toMatchObject({ code: "approval_required", nothingWasChanged: true, risk: { level: "critical" } });
+    expect((await s.call("changes_apply", { executionToken: planned.executionToken })).outcome).toBe("applied");
+  });
+
   it("is a level higher for what is tagged as production", async () => {
     const s = await start();
     const rule = { fromPort: 8443, peer: "10.0.0.0/8" };
@@ -97,6 +110,70 @@ describe("risk", () => {
       region.groups[GROUP]!.tags = { env: "staging" };
     });
     expect((await addRule(s, rule)).change.risk.level).toBe("medium");
+  });
+});
+
+describe("production", () => {
+  it.each([
+    ["AWS::SNS::Topic", { Tags: [{ Key: "Environment", Value: "production" }] }],
+    ["AWS::AutoScaling::AutoScalingGroup", { Tags: [{ Key: "env", Value: "prod", PropagateAtLaunch: true }] }],
+    ["AWS::Route53::HostedZone", { HostedZoneTags: [{ Key: "env", Value: "prod" }] }],
+    ["AWS::Cognito::UserPool", { UserPoolTags: { stage: "live" } }],
+    ["AWS::Glue::Job", { Tags: { env: "prod" } }],
+    [
+      "AWS::S3::Bucket",
+      {
+        Tags: [
+          { Key: "env", Value: "prod" },
+          { Key: "env", Value: "prod" },
+        ],
+      },
+    ],
+  ])("is seen on %s", (type, before) => {
+    const step: ChangeStep = {
+      service: "cloudcontrol",
+      operation: "UpdateResource",
+      input: {},
+      ref: { account: "123456789012", region: "us-east-1", type, id: "x" },
+      reader: "cloudcontrol",
+      kind: "update",
+      before,
+      after: { ...before, Description: "b" },
+      touches: ["/Description"],
+    };
+    expect(planRisk([step], undefined, { riskRules: [] }).because).toContain("it is tagged as production");
+  });
+});
+
+describe("what was so before", () => {
+  const step = (type: string, before: JsonObject, after: JsonObject): ChangeStep => ({
+    service: "cloudcontrol",
+    operation: "UpdateResource",
+    input: {},
+    ref: { account: "123456789012", region: "us-east-1", type, id: "x" },
+    reader: "cloudcontrol",
+    kind: "update",
+    before,
+    after,
+    touches: [""],
+  });
+  const policy = (Action: string) => ({
+    PolicyDocument: JSON.stringify({ Statement: [{ Effect: "Allow", Principal: "*", Action }] }),
+  });
+  const fresh = async (one: ChangeStep) =>
+    (await checkPlan([one], async () => []))?.findings.filter(({ existing }) => !existing).map(({ rule }) => rule);
+
+  it("is not said of another statement in the same place of a policy in a string, nor of another value", async () => {
+    expect(await fresh(step("AWS::S3::BucketPolicy", policy("s3:GetObject"), policy("s3:*")))).toEqual([
+      "public-policy",
+    ]);
+    expect(await fresh(step("AWS::S3::BucketPolicy", policy("s3:GetObject"), policy("s3:GetObject")))).toEqual([]);
+    const acl = (AccessControl: string) => ({ AccessControl });
+    expect(await fresh(step("AWS::S3::Bucket", acl("PublicRead"), acl("PublicReadWrite")))).toEqual([
+      "public-bucket-acl",
+    ]);
+    const key = (Description: string) => ({ Description, EnableKeyRotation: false });
+    expect(await fresh(step("AWS::KMS::Key", key("a"), key("b")))).toEqual([]);
   });
 });
 

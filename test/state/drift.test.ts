@@ -335,6 +335,16 @@ describe("severity", () => {
     const tags = [{ Key: "Environment", Value: "prod" }];
     expect(drift({ Description: "a", Tags: tags }, { Description: "b", Tags: tags }).severity).toBe("MEDIUM");
     expect(drift({ Description: "a", Tags: tags }, { Description: "b", Tags: [] }).severity).toBe("MEDIUM");
+    const other = [{ Key: "Environment", Value: "dev" }];
+    expect(drift({ Description: "a", Tags: tags }, { Description: "b", Tags: other }).severity).toBe("MEDIUM");
+    const shapes: readonly JsonObject[] = [
+      { Tags: [{ Key: "env", Value: "prod", PropagateAtLaunch: true }] },
+      { HostedZoneTags: [{ Key: "env", Value: "prod" }] },
+      { UserPoolTags: { env: "prod" } },
+    ];
+    for (const odd of shapes) {
+      expect(drift({ Description: "a", ...odd }, { Description: "b", ...odd }).severity).toBe("MEDIUM");
+    }
   });
 
   it("of several is the worst", () => {
