@@ -1,28 +1,6 @@
-// Bundles the long run and runs it: node cannot read the sources as they are.
+// The long run, as a script.
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { build } from "esbuild";
-import { schemaData } from "../../schema-table.mjs";
+import { runBundled } from "../bundled.mjs";
 
-const root = join(import.meta.dirname, "../..");
-// Beside the packages, so that the bundle finds them, and where nobody looks for sources.
-mkdirSync(join(root, ".cache"), { recursive: true });
-const folder = mkdtempSync(join(root, ".cache", "model-"));
-const outfile = join(folder, "run.mjs");
-try {
-  await build({
-    entryPoints: [join(import.meta.dirname, "run.ts")],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    packages: "external",
-    plugins: [schemaData],
-    outfile,
-    logLevel: "error",
-  });
-  await import(pathToFileURL(outfile).href);
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+await runBundled(join(import.meta.dirname, "run.ts"));
