@@ -118,7 +118,10 @@ export function recallFrom(chain: Pick<ChainReader, "segmentOf" | "commitBytes" 
     for (const event of commit.events) {
       const about = await aboutResource(at, event, commit, rid);
       if (!about) continue;
-      const next = fold({ ...state, ...about.with, seq: seq - 1 }, { ...commit, events: [about.event], epoch: 0 });
+      // That the event was right was decided when it was committed; only an import needs a resource that is not there.
+      const known = { ...state.resources.get(rid)!, deleted: event.type === "resource.imported" };
+      const before = { ...state, ...about.with, resources: new Map([[rid, known]]), seq: seq - 1 };
+      const next = fold(before, { ...commit, events: [about.event], epoch: 0 });
       if (next instanceof OpsError) throw missing(seq, next.message);
       const resource = next.resources.get(rid);
       if (resource) state = { ...state, resources: new Map([[rid, resource]]) };
@@ -155,11 +158,15 @@ export function recallFrom(chain: Pick<ChainReader, "segmentOf" | "commitBytes" 
   }
 
   return {
-    async lineage(state, { rid, lineage, lineageSpilled }) {
+    async lineage(state, resource) {
+      const { rid, lineage, lineageSpilled } = resource;
       if (!lineageSpilled) return lineage;
       const at = await look(state);
       const seqs = seqsIn(lineageSpilled);
-      let folded = emptyState(state.store, state.created, "");
+      // The doubt that first named a resource is replaced by its outcome: what is left may speak of one that nothing made.
+      const { lineageSpilled: _, ...bare } = resource;
+      const empty = emptyState(state.store, state.created, "");
+      let folded: State = { ...empty, resources: new Map([[rid, { ...bare, lineage: [] }]]) };
       for (const seq of seqs) folded = await replayed(at, folded, seq, rid);
       const found = folded.resources.get(rid)?.lineage ?? [];
       if (found.length < lineageSpilled.count) {
