@@ -2,23 +2,10 @@
 
 import type { State } from "../src/core/change.js";
 import { sha256 } from "../src/core/json.js";
+import type { Export } from "../src/core/record.js";
 import { checkpointDocument, checkpointText } from "./checkpoint.js";
 
 export const EXPORTS = "exports/";
-
-/** A document of the whole state: a state.json that leaves nothing out, and readable as one. */
-export interface Export {
-  readonly text: string;
-  readonly bytes: number;
-  readonly sha256: string;
-  /** The commit it goes up to, and that commit's hash. */
-  readonly seq: number;
-  readonly head: string;
-  readonly resources: number;
-  readonly lineageEntries: number;
-  readonly changes: number;
-  readonly operations: number;
-}
 
 /** `state` with its whole lineage: what was spilled has to be read back before. */
 export function exportOf(state: State, serverVersion: string): Export {

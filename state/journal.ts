@@ -4,14 +4,14 @@ import type { LineageEntry, Liveness, Owner, State } from "../src/core/change.js
 import { OpsError } from "../src/core/errors.js";
 import { canonicalJson, type Json, sha256 } from "../src/core/json.js";
 import type { Clock, Ids, Log } from "../src/core/ports.js";
-import type { VerifyReport } from "../src/core/record.js";
+import type { Export, VerifyReport } from "../src/core/record.js";
 import { adoption } from "./adopt.js";
 import { CHECKPOINT, chainReader, type Loaded, STORE_ID } from "./chain.js";
 import { type CheckpointLimits, checkpointer, LIMITS } from "./checkpointer.js";
 import { type CompactReport, compactStore, needsCompaction } from "./compact.js";
 import { journalKey, type StateDriver } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
-import { type Export, exportKey, exportOf } from "./export.js";
+import { exportKey, exportOf } from "./export.js";
 import { fold } from "./fold.js";
 import { type KeyMeans, type Rotated, type StoreKeys, storeKeys } from "./keys.js";
 import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";

@@ -41,18 +41,23 @@ export interface RecordNews {
   }[];
 }
 
-export interface ExportedRecord {
-  /** The file, absolute; null where the record ends with this process. */
-  readonly path: string | null;
+/** A document of the whole state: a state.json that leaves nothing out, and readable as one. */
+export interface Export {
   readonly text: string;
   readonly bytes: number;
   readonly sha256: string;
+  /** The commit it goes up to, and that commit's hash. */
   readonly seq: number;
   readonly head: string;
   readonly resources: number;
   readonly lineageEntries: number;
   readonly changes: number;
   readonly operations: number;
+}
+
+export interface ExportedRecord extends Export {
+  /** The file, absolute; null where the record ends with this process. */
+  readonly path: string | null;
   /** Why it is not everything: it ends before the damage. */
   readonly readOnly: OpsError | null;
 }

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { COUNTEREXAMPLES } from "./counterexamples.js";
 import { type Explored, explore, replay } from "./explore.js";
 
-/** `npm test` takes the same stories every time, MODEL_SHARE of them; `npm run test:model` takes others. */
+/** `npm test` takes the same stories every time; `npm run test:model` takes others. */
 const SEEDS = [20_261_121, 20_261_122, 20_261_123];
-const RUNS_EACH = Number(process.env.MODEL_SHARE ?? 100);
+const RUNS_EACH = 100;
 
 const told = ({ failure }: Explored, seed: number): string =>
   failure ? `${failure.because}\n[${failure.commands}]\nMODEL_SEED=${seed} MODEL_PATH=${failure.path}` : "";
@@ -24,7 +24,7 @@ describe("the product and the model agree", () => {
       const found = await explore({ seed, runs: RUNS_EACH });
       expect(told(found, seed)).toBe("");
       expect(found.runs).toBe(RUNS_EACH);
-      expect(found.commands).toBeGreaterThan(RUNS_EACH * 10);
+      expect(found.commands).toBeGreaterThan(RUNS_EACH * 20);
     },
     300_000,
   );
