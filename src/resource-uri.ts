@@ -1,6 +1,7 @@
 // aws://{account}/{region}/{type}/{id}: a live resource as MCP names it, and the tool call that reads it.
 
 import { type ResourceRef, ridOf } from "./core/change.js";
+import { isOwnType } from "./core/own-types.js";
 import { readerOf } from "./session.js";
 
 export const TEMPLATE = "aws://{account}/{region}/{type}/{id}";
@@ -21,11 +22,8 @@ export function refOf(uri: string): ResourceRef | null {
   }
 }
 
-/** Types that a domain tool reads; every other one is read through Cloud Control. */
-const OWN_READER = /^AWS::EC2::(Instance|SecurityGroup)$/;
-
 export const readCallOf = (ref: ResourceRef) =>
-  readerOf({ ref, reader: OWN_READER.test(ref.type) ? "service" : "cloudcontrol" });
+  readerOf({ ref, reader: isOwnType(ref.type) ? "service" : "cloudcontrol" });
 
 /** From a key of the state: account/region/type/id, the id last because it may hold slashes. */
 export function uriOfRid(rid: string): string {

@@ -3,6 +3,7 @@
 import type { StaleNotice } from "./core/call.js";
 import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
 import type { Difference, JsonObject } from "./core/json.js";
+import { isOwnType, ownType } from "./core/own-types.js";
 import type { Ledger, SeenRecord, SeenShelf, Unordered } from "./core/ports.js";
 import { differences } from "./core/same.js";
 
@@ -284,11 +285,9 @@ export function createSession({
 export function readerOf(seen: Pick<Seen, "ref" | "reader">): ReadWith {
   const { type, id } = seen.ref;
   const region: JsonObject = seen.ref.region === "global" ? {} : { region: seen.ref.region };
-  if (seen.reader === "service" && type === "AWS::EC2::Instance") {
-    return { tool: "instances.get", arguments: { instanceId: id, ...region } };
-  }
-  if (seen.reader === "service" && type === "AWS::EC2::SecurityGroup") {
-    return { tool: "securityGroups.get", arguments: { groupId: id, ...region } };
+  if (seen.reader === "service" && isOwnType(type)) {
+    const [tool, argument] = ownType(type).readWith;
+    return { tool, arguments: { [argument]: id, ...region } };
   }
   return { tool: "resources.get", arguments: { type, identifier: id, ...region } };
 }

@@ -1,7 +1,8 @@
 // From what is to what shall be, as steps. Access is given before other access is taken, so nothing breaks in between.
 
 import type { ChangeStep, ReaderName, ResourceRef } from "../src/core/change.js";
-import type { ResourceSchema, Rule, SecurityGroup } from "../src/core/content.js";
+import type { Rule, SecurityGroup } from "../src/core/content/security-groups.js";
+import type { Contents, ResourceSchema } from "../src/core/content.js";
 import {
   type Difference,
   diff,
@@ -13,6 +14,7 @@ import {
   pointerSegments,
   sameJson,
 } from "../src/core/json.js";
+import { isOwnType } from "../src/core/own-types.js";
 import { sameTraffic, trafficOf } from "./desired.js";
 import { patchFor } from "./patch.js";
 
@@ -232,13 +234,20 @@ export interface ConvergeRequest {
   readonly stored?: (path: string, print: string) => boolean;
 }
 
+type Converger = (request: ConvergeRequest) => Converged;
+
+/** How a type with a reader of its own is brought back; where there is no row, by its tags alone. */
+const CONVERGERS: Readonly<Partial<Record<keyof Contents, Converger>>> = {
+  "AWS::EC2::SecurityGroup": ({ ref, live, target }) =>
+    convergeGroup(ref, live as unknown as SecurityGroup, target as unknown as SecurityGroup),
+};
+
 /** The steps that bring live to a target, for whatever type and reader it is. */
 export function converge(request: ConvergeRequest): Converged {
   const { ref, reader, live, target } = request;
   if (reader === "cloudcontrol") return convergeResource(request);
-  if (ref.type === "AWS::EC2::SecurityGroup") {
-    return convergeGroup(ref, live as unknown as SecurityGroup, target as unknown as SecurityGroup);
-  }
+  const own = isOwnType(ref.type) ? CONVERGERS[ref.type] : undefined;
+  if (own) return own(request);
   if (!isObject(live.tags) || !isObject(target.tags)) return { steps: [], remaining: unhandled(diff(live, target)) };
   const tagged = tagSteps(live as JsonObject & Tagged, target as JsonObject & Tagged, ref);
   return { steps: tagged, remaining: unhandled(diff({ ...live, tags: {} }, { ...target, tags: {} })) };

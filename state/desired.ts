@@ -1,6 +1,7 @@
 // What the user declared, laid over what is there. One meaning of "desired" for plans, baselines and drift.
 
-import type { ResourceSchema, Rule } from "../src/core/content.js";
+import type { Rule } from "../src/core/content/security-groups.js";
+import type { ResourceSchema } from "../src/core/content.js";
 import { isObject, type Json, type JsonObject } from "../src/core/json.js";
 
 const SECURITY_GROUP = "AWS::EC2::SecurityGroup";

@@ -1,7 +1,8 @@
 // Drift: what of a resource is not as we left it, whose it is and how bad. Pure; any doubt over-reports, never hides.
 
 import type { DriftIgnore, DriftStatus, ManagedResource } from "../src/core/change.js";
-import { isGone, type ResourceSchema, type Rule } from "../src/core/content.js";
+import type { Rule } from "../src/core/content/security-groups.js";
+import type { ResourceSchema } from "../src/core/content.js";
 import {
   canonicalJson,
   escapePointer,
@@ -12,6 +13,7 @@ import {
   pointerSegments,
   sameJson,
 } from "../src/core/json.js";
+import { isGone } from "../src/core/own-types.js";
 import { isPolicyDocument, normalPolicy } from "../src/core/same.js";
 import { tagsOf } from "../src/core/tags.js";
 import { comparable } from "./comparable.js";

@@ -1,9 +1,9 @@
 // Questions about the past: who, when, why, from what, to what. Pure.
 
 import type { Change, LineageEntry, ManagedResource, Operation, State } from "../src/core/change.js";
-import { volatileOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import { diff, type Json, type JsonObject, pathsTouch } from "../src/core/json.js";
+import { volatileOf } from "../src/core/own-types.js";
 import { aliases, openChangeIds } from "./fold.js";
 import { tokenSha256 } from "./tokens.js";
 

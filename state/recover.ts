@@ -1,8 +1,9 @@
 // What to do about an operation whose outcome is not known. Pure: the gate does it.
 
 import type { ChangeStep, Operation } from "../src/core/change.js";
-import { isGone, type Rule, type SecurityGroup } from "../src/core/content.js";
+import type { Rule, SecurityGroup } from "../src/core/content/security-groups.js";
 import { isObject, type Json, type JsonObject, sameJson } from "../src/core/json.js";
+import { isGone } from "../src/core/own-types.js";
 import { mergeDesired, sameTraffic } from "./desired.js";
 
 /** `resend`: the identical call may be sent again, its approval still stands. `settle`: only look, and end the matter. */

@@ -1,7 +1,8 @@
 // Back to the state of a token, planned from live: ours is restored, other people's work stays. Pure.
 
 import type { LineageEntry, ManagedResource } from "../src/core/change.js";
-import { type ResourceSchema, type Rule, volatileOf } from "../src/core/content.js";
+import type { Rule } from "../src/core/content/security-groups.js";
+import type { ResourceSchema } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import {
   escapePointer,
@@ -13,6 +14,7 @@ import {
   pointerSegments,
   sameJson,
 } from "../src/core/json.js";
+import { volatileOf } from "../src/core/own-types.js";
 import { isTagList, trafficOf } from "./desired.js";
 import { notStored } from "./envelopes.js";
 import { isUnder } from "./schema-paths.js";

@@ -1,7 +1,7 @@
 // How bad a difference is, from what it is and which way it goes. One table, one sentence why. Pure.
 
 import { isWorld, STATEFUL } from "../policies/types.js";
-import type { Rule } from "../src/core/content.js";
+import type { Rule } from "../src/core/content/security-groups.js";
 import { isObject, type Json } from "../src/core/json.js";
 
 export const SEVERITIES = ["INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"] as const;

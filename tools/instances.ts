@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { type ChangeStep, type ResourceRef, ridOf, type Seen } from "../src/core/change.js";
-import { Instance } from "../src/core/content.js";
+import { Instance } from "../src/core/content/instances.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
 import type { JsonObject } from "../src/core/json.js";

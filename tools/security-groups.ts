@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { isWorld } from "../policies/types.js";
 import { type ChangeStep, type ResourceRef, ridOf, type Seen } from "../src/core/change.js";
-import { type GroupUser, type Rule, SecurityGroup, showRule } from "../src/core/content.js";
+import { type GroupUser, type Rule, SecurityGroup, showRule } from "../src/core/content/security-groups.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
 import type { JsonObject } from "../src/core/json.js";

@@ -2,9 +2,10 @@
 
 import { z } from "zod";
 import { type ChangeStep, type LineageEntry, type ManagedResource, ridOf, type State } from "../src/core/change.js";
-import { isGone, type ResourceSchema, sourceOf, volatileOf } from "../src/core/content.js";
+import { type ResourceSchema, sourceOf } from "../src/core/content.js";
 import { OpsError } from "../src/core/errors.js";
 import { type Json, type JsonObject, propertyOf } from "../src/core/json.js";
+import { isGone, volatileOf } from "../src/core/own-types.js";
 import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/core/ports.js";
 import { differences } from "../src/core/same.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";

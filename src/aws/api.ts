@@ -1,59 +1,31 @@
 // The one door to AWS: a call by service and operation. The SDK and the sandbox stand behind it; every failure that
 // leaves it is an OpsError. What readers are given cannot name, and would not pass on, an operation that changes AWS.
 
-import type {
-  GetResourceInput,
-  GetResourceOutput,
-  GetResourceRequestStatusInput,
-  GetResourceRequestStatusOutput,
-  ListResourceRequestsInput,
-  ListResourceRequestsOutput,
-  ListResourcesInput,
-  ListResourcesOutput,
-} from "@aws-sdk/client-cloudcontrol";
-import type { DescribeTypeInput, DescribeTypeOutput } from "@aws-sdk/client-cloudformation";
-import type { LookupEventsRequest, LookupEventsResponse } from "@aws-sdk/client-cloudtrail";
-import type {
-  DescribeAddressesRequest,
-  DescribeAddressesResult,
-  DescribeInstanceAttributeRequest,
-  DescribeInstancesRequest,
-  DescribeInstancesResult,
-  DescribeNetworkInterfacesRequest,
-  DescribeNetworkInterfacesResult,
-  DescribeRegionsRequest,
-  DescribeRegionsResult,
-  DescribeSecurityGroupRulesRequest,
-  DescribeSecurityGroupRulesResult,
-  DescribeSecurityGroupsRequest,
-  DescribeSecurityGroupsResult,
-  InstanceAttribute,
-} from "@aws-sdk/client-ec2";
-import type { GetCallerIdentityRequest, GetCallerIdentityResponse } from "@aws-sdk/client-sts";
 import { OpsError } from "../core/errors.js";
 import type { Log } from "../core/ports.js";
 import { opsError } from "./errors.js";
+import type { ReadOperations } from "./operations/index.js";
 
-export const SERVICES = ["ec2", "sts", "cloudcontrol", "cloudformation", "cloudtrail", "kms"] as const;
+export const SERVICES = [
+  "ec2",
+  "sts",
+  "cloudcontrol",
+  "cloudformation",
+  "cloudtrail",
+  "kms",
+  "autoscaling",
+  "elbv2",
+  "rds",
+  "ecs",
+  "codedeploy",
+  "ce",
+  "pricing",
+  "tagging",
+  "iam",
+  "organizations",
+  "s3",
+] as const;
 export type Service = (typeof SERVICES)[number];
-
-/** `"service:Operation"` → what goes in, what comes out. */
-export interface ReadOperations {
-  "ec2:DescribeInstances": [DescribeInstancesRequest, DescribeInstancesResult];
-  "ec2:DescribeInstanceAttribute": [DescribeInstanceAttributeRequest, InstanceAttribute];
-  "ec2:DescribeAddresses": [DescribeAddressesRequest, DescribeAddressesResult];
-  "ec2:DescribeNetworkInterfaces": [DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResult];
-  "ec2:DescribeSecurityGroups": [DescribeSecurityGroupsRequest, DescribeSecurityGroupsResult];
-  "ec2:DescribeSecurityGroupRules": [DescribeSecurityGroupRulesRequest, DescribeSecurityGroupRulesResult];
-  "ec2:DescribeRegions": [DescribeRegionsRequest, DescribeRegionsResult];
-  "sts:GetCallerIdentity": [GetCallerIdentityRequest, GetCallerIdentityResponse];
-  "cloudcontrol:GetResource": [GetResourceInput, GetResourceOutput];
-  "cloudcontrol:ListResources": [ListResourcesInput, ListResourcesOutput];
-  "cloudcontrol:GetResourceRequestStatus": [GetResourceRequestStatusInput, GetResourceRequestStatusOutput];
-  "cloudcontrol:ListResourceRequests": [ListResourceRequestsInput, ListResourceRequestsOutput];
-  "cloudformation:DescribeType": [DescribeTypeInput, DescribeTypeOutput];
-  "cloudtrail:LookupEvents": [LookupEventsRequest, LookupEventsResponse];
-}
 
 /** Every answer may carry the id AWS's support asks for. */
 export interface Answered {
@@ -87,7 +59,7 @@ export interface RawCall {
 /** Carries a call to AWS or to the sandbox; throws what the SDK throws. */
 export type Transport = (call: RawCall) => Promise<unknown>;
 
-const READS = /^(Describe|Get|List|Lookup)[A-Z]/;
+const READS = /^(BatchGet|Describe|Get|List|Lookup)[A-Z]/;
 /** KMS computes and changes no resource; src/aws/kms.ts names them, and no reader passes them on. */
 const COMPUTES: ReadonlySet<string> = new Set(["GenerateDataKey", "Decrypt"]);
 

@@ -60,6 +60,20 @@ const MODULES: Readonly<Record<Service, Module>> = {
   kms: { client: "KMSClient", load: () => import("@aws-sdk/client-kms") },
   cloudformation: { client: "CloudFormationClient", load: () => import("@aws-sdk/client-cloudformation") },
   cloudtrail: { client: "CloudTrailClient", load: () => import("@aws-sdk/client-cloudtrail"), attempts: 1 },
+  autoscaling: { client: "AutoScalingClient", load: () => import("@aws-sdk/client-auto-scaling") },
+  elbv2: { client: "ElasticLoadBalancingV2Client", load: () => import("@aws-sdk/client-elastic-load-balancing-v2") },
+  rds: { client: "RDSClient", load: () => import("@aws-sdk/client-rds") },
+  ecs: { client: "ECSClient", load: () => import("@aws-sdk/client-ecs") },
+  codedeploy: { client: "CodeDeployClient", load: () => import("@aws-sdk/client-codedeploy") },
+  ce: { client: "CostExplorerClient", load: () => import("@aws-sdk/client-cost-explorer") },
+  pricing: { client: "PricingClient", load: () => import("@aws-sdk/client-pricing") },
+  tagging: {
+    client: "ResourceGroupsTaggingAPIClient",
+    load: () => import("@aws-sdk/client-resource-groups-tagging-api"),
+  },
+  iam: { client: "IAMClient", load: () => import("@aws-sdk/client-iam") },
+  organizations: { client: "OrganizationsClient", load: () => import("@aws-sdk/client-organizations") },
+  s3: { client: "S3Client", load: () => import("@aws-sdk/client-s3") },
 };
 
 /** Cloud Control runs a handler behind every read, which takes longer than a plain call. */

@@ -1,218 +1,23 @@
-// The sole writer. Every operation that changes AWS is one row of the table below, and its name stands nowhere else in
-// the product. A step without a row is refused.
+// The sole writer. Every operation that changes AWS is one row of the table in writes/; a step without a row is refused.
 
-import type {
-  CancelResourceRequestInput,
-  CancelResourceRequestOutput,
-  CreateResourceInput,
-  CreateResourceOutput,
-  DeleteResourceInput,
-  DeleteResourceOutput,
-  UpdateResourceInput,
-  UpdateResourceOutput,
-} from "@aws-sdk/client-cloudcontrol";
-import type {
-  AuthorizeSecurityGroupEgressRequest,
-  AuthorizeSecurityGroupEgressResult,
-  AuthorizeSecurityGroupIngressRequest,
-  AuthorizeSecurityGroupIngressResult,
-  CreateTagsRequest,
-  DeleteTagsRequest,
-  Reservation,
-  RevokeSecurityGroupEgressRequest,
-  RevokeSecurityGroupEgressResult,
-  RevokeSecurityGroupIngressRequest,
-  RevokeSecurityGroupIngressResult,
-  RunInstancesRequest,
-  TerminateInstancesRequest,
-  TerminateInstancesResult,
-  UpdateSecurityGroupRuleDescriptionsEgressRequest,
-  UpdateSecurityGroupRuleDescriptionsEgressResult,
-  UpdateSecurityGroupRuleDescriptionsIngressRequest,
-  UpdateSecurityGroupRuleDescriptionsIngressResult,
-} from "@aws-sdk/client-ec2";
 import type { ChangeStep } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
-import { isObject, type Json, type JsonObject, sha256 } from "../core/json.js";
-import type { AwsWriter, Clock, Idempotency } from "../core/ports.js";
-import { OPERATION_MARK, tagsOf, withMark } from "../core/tags.js";
-import type { Answered, Api, ReadOperations } from "./api.js";
-import { getResource, listResources, requestAtWork, requestInFlight, requestProgress } from "./control.js";
+import type { JsonObject } from "../core/json.js";
+import type { AwsWriter, Clock } from "../core/ports.js";
+import type { Answered, Api } from "./api.js";
+import { requestAtWork, requestInFlight, requestProgress } from "./control.js";
 import { foreign } from "./foreign.js";
-import { allPages } from "./pages.js";
-
-export interface WriteOperations {
-  "ec2:RunInstances": [RunInstancesRequest, Reservation];
-  "ec2:TerminateInstances": [TerminateInstancesRequest, TerminateInstancesResult];
-  "ec2:AuthorizeSecurityGroupIngress": [AuthorizeSecurityGroupIngressRequest, AuthorizeSecurityGroupIngressResult];
-  "ec2:AuthorizeSecurityGroupEgress": [AuthorizeSecurityGroupEgressRequest, AuthorizeSecurityGroupEgressResult];
-  "ec2:RevokeSecurityGroupIngress": [RevokeSecurityGroupIngressRequest, RevokeSecurityGroupIngressResult];
-  "ec2:RevokeSecurityGroupEgress": [RevokeSecurityGroupEgressRequest, RevokeSecurityGroupEgressResult];
-  "ec2:UpdateSecurityGroupRuleDescriptionsIngress": [
-    UpdateSecurityGroupRuleDescriptionsIngressRequest,
-    UpdateSecurityGroupRuleDescriptionsIngressResult,
-  ];
-  "ec2:UpdateSecurityGroupRuleDescriptionsEgress": [
-    UpdateSecurityGroupRuleDescriptionsEgressRequest,
-    UpdateSecurityGroupRuleDescriptionsEgressResult,
-  ];
-  "ec2:CreateTags": [CreateTagsRequest, object];
-  "ec2:DeleteTags": [DeleteTagsRequest, object];
-  "cloudcontrol:CreateResource": [CreateResourceInput, CreateResourceOutput];
-  "cloudcontrol:UpdateResource": [UpdateResourceInput, UpdateResourceOutput];
-  "cloudcontrol:DeleteResource": [DeleteResourceInput, DeleteResourceOutput];
-  "cloudcontrol:CancelResourceRequest": [CancelResourceRequestInput, CancelResourceRequestOutput];
-}
+import type { ReadOperations } from "./operations/index.js";
+import { WRITES, type WriteOperations } from "./writes/index.js";
+import type { Op, Row } from "./writes/row.js";
 
 /** Reads and writes: held by the executor, and by the demo's outsider on the sandbox. */
 export type WholeApi = Api<ReadOperations> & Api<WriteOperations>;
 
 type WriteName = keyof WriteOperations;
-type Output<N extends WriteName> = WriteOperations[N][1] & Answered;
-type Op = Parameters<AwsWriter["send"]>[1];
-
-interface Row<N extends WriteName> {
-  readonly idempotency: Idempotency;
-  /** EC2 can be asked whether it would accept the call. */
-  readonly dryRun: boolean;
-  /** The step's input as it goes over the wire under an operation. */
-  readonly input: (input: JsonObject, op: Op) => JsonObject;
-  /** The ids of the resources it made or changed, of the type of the step. */
-  readonly identifiers: (output: Output<N>, input: JsonObject) => readonly (string | undefined)[];
-  readonly requestToken?: (output: Output<N>) => string | undefined;
-  /** What an operation of this id made, by the mark it left; null where that cannot be said. */
-  readonly find?: (api: WholeApi, op: Op, input: JsonObject) => Promise<readonly string[] | null>;
-}
-
-const asIs = (input: JsonObject): JsonObject => input;
-/** A new request gets a token that follows from the operation's, so that whoever settles it later sends the same. */
-const requestTokenOf = ({ clientToken, attempt = 0 }: Op): string =>
-  attempt === 0 ? clientToken : sha256(`${clientToken}/${attempt}`).slice(0, 32);
-const withToken = (input: JsonObject, op: Op): JsonObject => ({ ...input, ClientToken: requestTokenOf(op) });
-const listed = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? value : []);
-const ids = (value: Json | undefined): string[] => listed(value).filter((id): id is string => typeof id === "string");
-
-/** Tags at creation, with our mark among those of the instances. */
-function marked(input: JsonObject, op: Op): JsonObject {
-  const mark = { Key: OPERATION_MARK, Value: op.clientToken };
-  const given = listed(input.TagSpecifications);
-  const instance = given.find((spec) => isObject(spec) && spec.ResourceType === "instance");
-  const tags = isObject(instance) ? listed(instance.Tags) : [];
-  // A specification without tags is refused by EC2.
-  const others = given.filter((spec) => spec !== instance && isObject(spec) && listed(spec.Tags).length > 0);
-  return { ...input, TagSpecifications: [...others, { ResourceType: "instance", Tags: [...tags, mark] }] };
-}
-
-/** A desired state planned with a mark gets this operation's. */
-const bearing = (input: JsonObject, op: Op): JsonObject =>
-  isObject(input.DesiredState) ? { ...input, DesiredState: withMark(input.DesiredState, op.clientToken) } : input;
-
-/** Documents travel as text in Cloud Control. */
-const asText = (input: JsonObject, ...names: readonly string[]): JsonObject =>
-  Object.fromEntries(
-    Object.entries(input).map(([name, value]) =>
-      names.includes(name) && typeof value !== "string" ? [name, JSON.stringify(value)] : [name, value],
-    ),
-  );
-
-/** By the tag; by the token only where no tag is seen, for tags may show later than the instances that bear them. */
-async function launchedBy(api: WholeApi, op: Op): Promise<readonly string[]> {
-  const by = async (Name: string, value: string): Promise<string[]> => {
-    const found = await allPages(
-      (NextToken) =>
-        api.call("ec2", "DescribeInstances", {
-          Filters: [{ Name, Values: [value] }],
-          ...(NextToken && { NextToken }),
-        }),
-      (output) => output.Reservations?.flatMap(({ Instances = [] }) => Instances),
-      (output) => output.NextToken,
-    );
-    return found.flatMap(({ InstanceId }) => (InstanceId ? [InstanceId] : [])).sort();
-  };
-  const tagged = await by(`tag:${OPERATION_MARK}`, op.clientToken);
-  return tagged.length > 0 ? tagged : by("client-token", op.clientToken);
-}
-
-/** Resources of a type looked at one by one for a mark, at most. */
-const MOST_LOOKED_AT = 50;
-
-/**
- * By the mark among the resources of the type. Not finding it proves nothing: not every read shows tags, and some types
- * cannot be listed without a parent.
- */
-async function createdBy(
-  api: WholeApi,
-  op: Op,
-  { TypeName, DesiredState }: JsonObject,
-): Promise<readonly string[] | null> {
-  const type = String(TypeName);
-  if (!isObject(DesiredState) || tagsOf(DesiredState)[OPERATION_MARK] === undefined) return null;
-  const bears = (properties: JsonObject | null): boolean =>
-    properties !== null && tagsOf(properties)[OPERATION_MARK] === op.clientToken;
-  let cursor: string | undefined;
-  let looked = 0;
-  do {
-    const page = await listResources(api, type, undefined, cursor);
-    for (const { id, properties } of page.items) {
-      if (bears(properties)) return [id];
-      if (looked++ >= MOST_LOOKED_AT) return null;
-      if (bears(await getResource(api, type, id))) return [id];
-    }
-    cursor = page.next;
-  } while (cursor !== undefined);
-  return null;
-}
-
-/** A call whose target is a state; EC2 refuses what is already so, and the target is read before it is sent again. */
-const NATURAL = { idempotency: "natural", dryRun: true, input: asIs } as const;
-const ON_A_GROUP = {
-  ...NATURAL,
-  identifiers: (_: unknown, input: JsonObject) => ids([input.GroupId ?? null]),
-} as const;
-const TAGS = { ...NATURAL, identifiers: (_: unknown, input: JsonObject) => ids(input.Resources) } as const;
-
-const PROGRESS = {
-  idempotency: "token",
-  dryRun: false,
-  identifiers: ({ ProgressEvent }: CreateResourceOutput) => [ProgressEvent?.Identifier],
-  requestToken: ({ ProgressEvent }: CreateResourceOutput) => ProgressEvent?.RequestToken,
-} as const;
-
-const WRITES: { readonly [N in WriteName]: Row<N> } = {
-  "ec2:RunInstances": {
-    idempotency: "token",
-    dryRun: true,
-    input: (input, op) => marked(withToken(input, op), op),
-    identifiers: ({ Instances = [] }) => Instances.map(({ InstanceId }) => InstanceId),
-    find: launchedBy,
-  },
-  "ec2:TerminateInstances": {
-    ...NATURAL,
-    identifiers: ({ TerminatingInstances = [] }) => TerminatingInstances.map(({ InstanceId }) => InstanceId),
-  },
-  "ec2:AuthorizeSecurityGroupIngress": ON_A_GROUP,
-  "ec2:AuthorizeSecurityGroupEgress": ON_A_GROUP,
-  "ec2:RevokeSecurityGroupIngress": ON_A_GROUP,
-  "ec2:RevokeSecurityGroupEgress": ON_A_GROUP,
-  "ec2:UpdateSecurityGroupRuleDescriptionsIngress": ON_A_GROUP,
-  "ec2:UpdateSecurityGroupRuleDescriptionsEgress": ON_A_GROUP,
-  "ec2:CreateTags": TAGS,
-  "ec2:DeleteTags": TAGS,
-  "cloudcontrol:CreateResource": {
-    ...PROGRESS,
-    input: (input, op) => asText(withToken(bearing(input, op), op), "DesiredState"),
-    find: createdBy,
-  },
-  "cloudcontrol:UpdateResource": {
-    ...PROGRESS,
-    input: (input, op) => asText(withToken(input, op), "PatchDocument"),
-  },
-  "cloudcontrol:DeleteResource": { ...PROGRESS, input: withToken },
-  "cloudcontrol:CancelResourceRequest": { ...PROGRESS, idempotency: "natural", input: asIs },
-};
 
 /** A row as the code below uses it: the table has checked it against its own operation. */
-type AnyRow = Row<WriteName> & {
+type AnyRow = Row<WriteOperations, WriteName> & {
   readonly identifiers: (output: object, input: JsonObject) => readonly (string | undefined)[];
   readonly requestToken?: (output: object) => string | undefined;
 };
@@ -318,7 +123,7 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
     },
     async find(step, op) {
       const { find } = rowOf(step);
-      return find ? find(api, op, step.input) : null;
+      return find ? find(api, op, step) : null;
     },
     atWork: async ({ service, kind, ref }) => service === "cloudcontrol" && requestAtWork(api, kind, ref.type, ref.id),
   };

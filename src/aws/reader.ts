@@ -4,10 +4,12 @@ import type { ChangeStep, ReaderName, ResourceRef } from "../core/change.js";
 import type { Contents, ResourceSchema } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
+import { isOwnType } from "../core/own-types.js";
 import type { AwsReader, Identity, ListQuery, Page } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
-import { dependantsOf, groupUsersOf, isOwnType, regionsOf, typeReaders } from "./readers.js";
+import { dependantsOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
+import { typeReaders } from "./readers/index.js";
 
 export interface ReaderParts {
   readonly api: Api;

@@ -8,7 +8,7 @@ import type { TrailEvent, TrailPage, TrailQuery } from "../core/trail.js";
 import type { Api } from "./api.js";
 import { foreign } from "./foreign.js";
 import type { Pace } from "./pace.js";
-import { present } from "./shapes.js";
+import { present } from "./readers/parts.js";
 
 /** AWS's limits. */
 export const LOOKUPS = { count: 2, windowMs: 1_000 } as const;

@@ -1,67 +1,14 @@
 // What our own readers say of AWS resources: one schema a resource, for the tools that answer it and the readers that build it.
 
 import { z } from "zod";
-import type { JsonObject } from "./json.js";
-
-const Tags = z.record(z.string(), z.string());
-
-export const Instance = z.object({
-  instanceId: z.string(),
-  name: z.string().optional(),
-  state: z.string().describe("pending, running, shutting-down, terminated, stopping or stopped"),
-  instanceType: z.string(),
-  imageId: z.string().optional(),
-  availabilityZone: z.string().optional(),
-  subnetId: z.string().optional(),
-  vpcId: z.string().optional(),
-  privateIp: z.string().optional(),
-  publicIp: z.string().optional(),
-  securityGroups: z.array(z.string()),
-  autoScalingGroup: z.string().optional(),
-  launchedAt: z.string().optional(),
-  tags: Tags,
-});
-export type Instance = z.infer<typeof Instance>;
-
-export const Rule = z.object({
-  ruleId: z.string(),
-  direction: z.enum(["ingress", "egress"]),
-  protocol: z.string().describe("tcp, udp, icmp, icmpv6, -1 for all, or a protocol number"),
-  fromPort: z.number().optional(),
-  toPort: z.number().optional(),
-  peer: z.string().describe("a CIDR block, a security group id or a prefix list id"),
-  description: z.string().optional(),
-});
-export type Rule = z.infer<typeof Rule>;
-
-export const SecurityGroup = z.object({
-  groupId: z.string(),
-  groupName: z.string(),
-  description: z.string(),
-  vpcId: z.string().optional(),
-  rules: z.array(Rule),
-  tags: Tags,
-});
-export type SecurityGroup = z.infer<typeof SecurityGroup>;
+import type { Instance } from "./content/instances.js";
+import type { SecurityGroup } from "./content/security-groups.js";
 
 export const Region = z.object({
   region: z.string(),
   optIn: z.string().describe("opt-in-not-required, opted-in or not-opted-in"),
 });
 export type Region = z.infer<typeof Region>;
-
-/** What hangs on a security group or an instance, so that a plan can say what it would hit. */
-export interface InstanceDependants {
-  readonly terminationProtection: boolean;
-  readonly volumes: readonly { volumeId: string; deleteOnTermination: boolean }[];
-  readonly elasticIps: readonly string[];
-}
-
-export interface GroupUser {
-  readonly networkInterfaceId: string;
-  readonly instanceId?: string;
-  readonly description?: string;
-}
 
 /** The resource types with a reader of their own; every other type is read through Cloud Control. */
 export interface Contents {
@@ -116,23 +63,3 @@ const CONFIDENCE = { registry: "high", "built-in": "medium", none: "low" } as co
 
 /** Where a plan's rules come from, and how sure they are: shown with every answer that rests on them. */
 export const sourceOf = ({ source }: Pick<ResourceSchema, "source">) => ({ source, confidence: CONFIDENCE[source] });
-
-/** Pointers into a content that AWS moves by itself: part of what a revision covers, never drift. */
-const VOLATILE: Readonly<Record<string, readonly string[]>> = {
-  "AWS::EC2::Instance": ["/state", "/publicIp", "/privateIp", "/launchedAt"],
-};
-
-export const volatileOf = (type: string): readonly string[] => VOLATILE[type] ?? [];
-
-/** Whether AWS still lists a resource that is already on its way out. */
-export const isGone = (type: string, content: JsonObject | null): boolean =>
-  content === null ||
-  (type === "AWS::EC2::Instance" && (content.state === "terminated" || content.state === "shutting-down"));
-
-/** A rule in a few characters, from validated parts only: `tcp/22 from 10.0.0.0/8`. */
-export function showRule(rule: Omit<Rule, "ruleId">): string {
-  const one = rule.fromPort === rule.toPort ? rule.fromPort : `${rule.fromPort}-${rule.toPort}`;
-  const traffic =
-    rule.protocol === "-1" ? "all traffic" : `${rule.protocol}/${rule.fromPort === undefined ? "all" : one}`;
-  return `${traffic} ${rule.direction === "ingress" ? "from" : "to"} ${rule.peer}`;
-}

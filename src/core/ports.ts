@@ -13,7 +13,9 @@ import type {
   Seen,
   State,
 } from "./change.js";
-import type { Contents, GroupUser, InstanceDependants, Region, ResourceSchema } from "./content.js";
+import type { InstanceDependants } from "./content/instances.js";
+import type { GroupUser } from "./content/security-groups.js";
+import type { Contents, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
 import type { Difference, JsonObject } from "./json.js";
 import type { Attribution, TrailPage, TrailQuery } from "./trail.js";

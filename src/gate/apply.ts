@@ -17,9 +17,10 @@ import {
   ridOf,
   type State,
 } from "../core/change.js";
-import { type Rule, volatileOf } from "../core/content.js";
+import type { Rule } from "../core/content/security-groups.js";
 import { OpsError } from "../core/errors.js";
 import { type Difference, type Json, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
+import { volatileOf } from "../core/own-types.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";

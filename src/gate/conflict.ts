@@ -5,7 +5,7 @@ import { tagMap } from "../../state/comparable.js";
 import { overlappingTraffic } from "../../state/desired.js";
 import { isProduction } from "../../state/severity.js";
 import { type Basis, type ChangeStep, type ResourceRef, ridOf, type Seen, type State } from "../core/change.js";
-import { type Rule, showRule } from "../core/content.js";
+import { type Rule, showRule } from "../core/content/security-groups.js";
 import { OpsError } from "../core/errors.js";
 import {
   type Difference,

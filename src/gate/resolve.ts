@@ -12,9 +12,9 @@ import {
   ridOf,
   type State,
 } from "../core/change.js";
-import { isGone } from "../core/content.js";
 import { type NextCall, OpsError } from "../core/errors.js";
 import { diff, digest, isObject, type JsonObject } from "../core/json.js";
+import { isGone } from "../core/own-types.js";
 import type { AwsReader, Decision, Resolved } from "../core/ports.js";
 import type { GateDeps } from "./deps.js";
 import { type OutcomeRecord, openRecord } from "./unrecorded.js";

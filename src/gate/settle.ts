@@ -15,9 +15,9 @@ import {
   ridOf,
   type State,
 } from "../core/change.js";
-import { isGone, volatileOf } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import { escapePointer, type Json, type JsonObject, pathsTouch } from "../core/json.js";
+import { isGone, volatileOf } from "../core/own-types.js";
 import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { moved, touchedBy } from "./conflict.js";

@@ -7,6 +7,7 @@ import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
 import type { Contents } from "../core/content.js";
 import type { JsonObject } from "../core/json.js";
+import { isOwnType, ownType } from "../core/own-types.js";
 import type { AwsReader, Clock, SeenRecord } from "../core/ports.js";
 import type { Look, Session } from "../session.js";
 
@@ -24,11 +25,9 @@ const MOST_READS = 3;
 const BUDGET_MS = 1_000;
 const MOST_IDS = 100;
 
-/** The types whose readers look at many at once: type → the filter that names them and the id in a content. */
-const MANY: { readonly [T in keyof Contents]: { readonly filter: string; readonly id: keyof Contents[T] } } = {
-  "AWS::EC2::Instance": { filter: "instance-id", id: "instanceId" },
-  "AWS::EC2::SecurityGroup": { filter: "group-id", id: "groupId" },
-};
+/** The type of what AWS lets be looked at many at once, else null. */
+const togetherAs = ({ ref, reader }: Pick<SeenRecord, "ref" | "reader">): keyof Contents | null =>
+  reader === "service" && isOwnType(ref.type) && ownType(ref.type).many ? ref.type : null;
 
 export const revalidate =
   ({ session, currentState, clock, revalidate: mode }: RevalidateDeps): Layer<Call, Outcome> =>
@@ -58,9 +57,7 @@ export const revalidate =
 export async function lookAgain(aws: AwsReader, due: readonly SeenRecord[]): Promise<Look[]> {
   const groups = new Map<string, SeenRecord[]>();
   for (const record of due) {
-    const { type, id } = record.ref;
-    const many = record.reader === "service" && type in MANY;
-    const key = many ? type : `${type} ${id}`;
+    const key = togetherAs(record) ?? `${record.ref.type} ${record.ref.id}`;
     groups.set(key, [...(groups.get(key) ?? []), record]);
   }
   const some = [...groups.values()].slice(0, MOST_READS);
@@ -70,15 +67,11 @@ export async function lookAgain(aws: AwsReader, due: readonly SeenRecord[]): Pro
 
 async function lookAt(aws: AwsReader, records: readonly SeenRecord[]): Promise<Look[]> {
   const [{ ref, reader }] = records as [SeenRecord, ...SeenRecord[]];
-  if (reader !== "service" || !(ref.type in MANY)) {
-    return [{ record: records[0]!, content: await aws.content(ref, reader) }];
-  }
-  const type = ref.type as keyof Contents;
-  const { filter, id } = MANY[type];
-  const page = await aws.list(type, { filters: { [filter]: records.map((record) => record.ref.id) } });
+  const type = togetherAs(records[0]!);
+  if (type === null) return [{ record: records[0]!, content: await aws.content(ref, reader) }];
+  const page = await aws.list(type, { ids: records.map((record) => record.ref.id) });
   if (page.next) return [];
-  const found = new Map(
-    page.items.map((item) => [String((item as unknown as JsonObject)[id]), item as unknown as JsonObject]),
-  );
+  const contents = page.items.map((item) => item as unknown as JsonObject);
+  const found = new Map(contents.map((content) => [String(content[ownType(type).id]), content]));
   return records.map((record) => ({ record, content: found.get(record.ref.id) ?? null }));
 }

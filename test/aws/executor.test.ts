@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { apiOf, type RawCall } from "../../src/aws/api.js";
 import { executor, preflight, type WholeApi, writeNames } from "../../src/aws/executor.js";
-import type { SecurityGroup } from "../../src/core/content.js";
+import type { SecurityGroup } from "../../src/core/content/security-groups.js";
 import type { Clock } from "../../src/core/ports.js";
 import { OPERATION_MARK } from "../../src/core/tags.js";
 import { API, allow, clock, codeOf, failure, log, op, PROD, SERVICE, sandbox, step } from "./support.js";

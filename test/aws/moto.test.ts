@@ -3,7 +3,8 @@
 
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createAws } from "../../src/aws/index.js";
-import { Instance, SecurityGroup } from "../../src/core/content.js";
+import { Instance } from "../../src/core/content/instances.js";
+import { SecurityGroup } from "../../src/core/content/security-groups.js";
 import type { Aws, AwsReader, AwsWriter } from "../../src/core/ports.js";
 import { BESIDE_DRIFT, whoChanged } from "../../src/gate/who.js";
 import { emptyState } from "../../state/fold.js";

@@ -2,9 +2,10 @@
 
 import { describe, expect, it } from "vitest";
 import { type Api, readOnly } from "../../src/aws/api.js";
-import { typeReaders } from "../../src/aws/readers.js";
-import { instanceOf, ruleOf, securityGroupOf } from "../../src/aws/shapes.js";
-import { Instance, SecurityGroup } from "../../src/core/content.js";
+import { instanceOf, ruleOf, securityGroupOf } from "../../src/aws/readers/ec2-shapes.js";
+import { typeReaders } from "../../src/aws/readers/index.js";
+import { Instance } from "../../src/core/content/instances.js";
+import { SecurityGroup } from "../../src/core/content/security-groups.js";
 import { OpsError } from "../../src/core/errors.js";
 import { canonicalJson } from "../../src/core/json.js";
 import { API, codeOf, failure, PROD, SERVICE, sandbox } from "./support.js";

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ResourceRef } from "../../src/core/change.js";
-import type { Rule, SecurityGroup } from "../../src/core/content.js";
+import type { Rule, SecurityGroup } from "../../src/core/content/security-groups.js";
 import type { JsonObject } from "../../src/core/json.js";
 import {
   authorizeStep,

@@ -3,8 +3,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ManagedResource } from "../../src/core/change.js";
-import { type ResourceSchema, volatileOf } from "../../src/core/content.js";
+import type { ResourceSchema } from "../../src/core/content.js";
 import type { Json, JsonObject } from "../../src/core/json.js";
+import { volatileOf } from "../../src/core/own-types.js";
 import { driftOf } from "../../state/drift.js";
 import { ref } from "./helpers.js";
 import { schema } from "./schemas.js";

@@ -2,9 +2,10 @@
 
 import type { Instance, IpPermission, SecurityGroupRule } from "@aws-sdk/client-ec2";
 import { digest } from "../../core/json.js";
-import type { Answered, ReadOperations } from "../api.js";
-import type { WriteOperations } from "../executor.js";
+import type { Answered } from "../api.js";
+import type { ReadOperations } from "../operations/index.js";
 import { REGION_NAMES } from "../region-list.js";
+import type { WriteOperations } from "../writes/index.js";
 import { type Draft, type Handler, matches, newId, notInSandbox, paged, refusal, tagList } from "./draft.js";
 import { SANDBOX_ACCOUNT, type WorldGroup, type WorldInstance, type WorldRule } from "./world.js";
 

@@ -5,21 +5,10 @@ import type {
   Instance as AwsInstance,
   SecurityGroup as AwsSecurityGroup,
   SecurityGroupRule,
-  Tag,
 } from "@aws-sdk/client-ec2";
-import type { Instance, Rule, SecurityGroup } from "../core/content.js";
-
-const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-
-/** The members that have a value: contents never hold `undefined`. */
-export function present<T extends object>(members: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
-}
-
-export const tagsOf = (tags: readonly Tag[] | undefined): Record<string, string> =>
-  Object.fromEntries(
-    (tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value] as const).sort((a, b) => byName(a[0], b[0])),
-  );
+import type { Instance } from "../../core/content/instances.js";
+import type { Rule, SecurityGroup } from "../../core/content/security-groups.js";
+import { byName, present, tagsOf } from "./parts.js";
 
 export function instanceOf(aws: AwsInstance): Instance {
   const tags = tagsOf(aws.Tags);

@@ -1,40 +1,20 @@
-// Type → reader: the resource types we read through their own service. `null` means that AWS says the resource does not
-// exist, in the words it uses for exactly that; every other failure is thrown.
+// EC2's reads: instances and security groups, and what hangs on them.
 
 import type { Filter } from "@aws-sdk/client-ec2";
-import type { Contents, GroupUser, InstanceDependants, Region } from "../core/content.js";
-import { OpsError } from "../core/errors.js";
-import type { ListQuery, Page } from "../core/ports.js";
-import type { Api } from "./api.js";
-import { allPages } from "./pages.js";
-import { instanceOf, present, securityGroupOf } from "./shapes.js";
+import type { Instance, InstanceDependants } from "../../core/content/instances.js";
+import type { GroupUser, SecurityGroup } from "../../core/content/security-groups.js";
+import type { Region } from "../../core/content.js";
+import { OpsError } from "../../core/errors.js";
+import type { ListQuery } from "../../core/ports.js";
+import type { Api } from "../api.js";
+import { allPages } from "../pages.js";
+import { instanceOf, securityGroupOf } from "./ec2-shapes.js";
+import { chunks, page, present, type TypeReader, unlessAbsent } from "./parts.js";
 
-export interface TypeReader<Content> {
-  get(id: string): Promise<Content | null>;
-  list(query: ListQuery): Promise<Page<Content>>;
-}
-export type TypeReaders = { readonly [T in keyof Contents]: TypeReader<Contents[T]> };
-
-/** AWS's words for "there is none of this id", by type. */
-const ABSENT: { readonly [T in keyof Contents]: ReadonlySet<string> } = {
-  "AWS::EC2::Instance": new Set(["InvalidInstanceID.NotFound"]),
-  "AWS::EC2::SecurityGroup": new Set([
-    "InvalidGroup.NotFound",
-    "InvalidGroupId.NotFound",
-    "InvalidSecurityGroupID.NotFound",
-  ]),
+const ABSENT = {
+  instance: new Set(["InvalidInstanceID.NotFound"]),
+  group: new Set(["InvalidGroup.NotFound", "InvalidGroupId.NotFound", "InvalidSecurityGroupID.NotFound"]),
 };
-
-export const isOwnType = (type: string): type is keyof Contents => Object.hasOwn(ABSENT, type);
-
-async function unlessAbsent<T>(type: keyof Contents, read: () => Promise<T | undefined>): Promise<T | null> {
-  try {
-    return (await read()) ?? null;
-  } catch (error) {
-    if (error instanceof OpsError && ABSENT[type].has(String(error.details.awsCode))) return null;
-    throw error;
-  }
-}
 
 /** AWS's limits for a page of EC2 descriptions; for a filter's values. */
 const PAGE = { least: 5, most: 1000 };
@@ -59,8 +39,6 @@ function listInput(idFilter: string, { ids, filters = {}, limit, cursor }: ListQ
   });
 }
 
-const page = <T>(items: T[], next: string | undefined): Page<T> => (next ? { items, next } : { items });
-
 function rulesOf(api: Api, groupIds: readonly string[]) {
   const Filters: Filter[] = [{ Name: "group-id", Values: [...groupIds] }];
   return allPages(
@@ -75,48 +53,42 @@ function rulesOf(api: Api, groupIds: readonly string[]) {
   );
 }
 
-const chunks = <T>(items: readonly T[], size: number): T[][] =>
-  Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size));
+export const instanceReader = (api: Api): TypeReader<Instance> => ({
+  get: (id) =>
+    unlessAbsent(ABSENT.instance, async () => {
+      const output = await api.call("ec2", "DescribeInstances", { InstanceIds: [id] });
+      const found = output.Reservations?.flatMap(({ Instances = [] }) => Instances)[0];
+      return found && instanceOf(found);
+    }),
+  async list(query) {
+    if (query.ids?.length === 0) return { items: [] };
+    const output = await api.call("ec2", "DescribeInstances", listInput("instance-id", query));
+    const found = (output.Reservations ?? []).flatMap(({ Instances = [] }) => Instances);
+    return page(found.map(instanceOf), output.NextToken);
+  },
+});
 
-export function typeReaders(api: Api): TypeReaders {
-  return {
-    "AWS::EC2::Instance": {
-      get: (id) =>
-        unlessAbsent("AWS::EC2::Instance", async () => {
-          const output = await api.call("ec2", "DescribeInstances", { InstanceIds: [id] });
-          const found = output.Reservations?.flatMap(({ Instances = [] }) => Instances)[0];
-          return found && instanceOf(found);
-        }),
-      async list(query) {
-        if (query.ids?.length === 0) return { items: [] };
-        const output = await api.call("ec2", "DescribeInstances", listInput("instance-id", query));
-        const found = (output.Reservations ?? []).flatMap(({ Instances = [] }) => Instances);
-        return page(found.map(instanceOf), output.NextToken);
-      },
-    },
-    "AWS::EC2::SecurityGroup": {
-      // Rules first: a group deleted between the two calls is then absent, and never a group without rules.
-      get: (id) =>
-        unlessAbsent("AWS::EC2::SecurityGroup", async () => {
-          const rules = await rulesOf(api, [id]);
-          const output = await api.call("ec2", "DescribeSecurityGroups", { GroupIds: [id] });
-          const found = output.SecurityGroups?.[0];
-          return found && securityGroupOf(found, rules);
-        }),
-      async list(query) {
-        if (query.ids?.length === 0) return { items: [] };
-        const output = await api.call("ec2", "DescribeSecurityGroups", listInput("group-id", query));
-        const groups = output.SecurityGroups ?? [];
-        const ids = groups.map(({ GroupId = "" }) => GroupId);
-        const rules = (await Promise.all(chunks(ids, FILTER_VALUES).map((some) => rulesOf(api, some)))).flat();
-        return page(
-          groups.map((group) => securityGroupOf(group, rules)),
-          output.NextToken,
-        );
-      },
-    },
-  };
-}
+export const securityGroupReader = (api: Api): TypeReader<SecurityGroup> => ({
+  // Rules first: a group deleted between the two calls is then absent, and never a group without rules.
+  get: (id) =>
+    unlessAbsent(ABSENT.group, async () => {
+      const rules = await rulesOf(api, [id]);
+      const output = await api.call("ec2", "DescribeSecurityGroups", { GroupIds: [id] });
+      const found = output.SecurityGroups?.[0];
+      return found && securityGroupOf(found, rules);
+    }),
+  async list(query) {
+    if (query.ids?.length === 0) return { items: [] };
+    const output = await api.call("ec2", "DescribeSecurityGroups", listInput("group-id", query));
+    const groups = output.SecurityGroups ?? [];
+    const ids = groups.map(({ GroupId = "" }) => GroupId);
+    const rules = (await Promise.all(chunks(ids, FILTER_VALUES).map((some) => rulesOf(api, some)))).flat();
+    return page(
+      groups.map((group) => securityGroupOf(group, rules)),
+      output.NextToken,
+    );
+  },
+});
 
 export async function regionsOf(api: Api): Promise<Region[]> {
   const output = await api.call("ec2", "DescribeRegions", { AllRegions: true });

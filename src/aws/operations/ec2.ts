@@ -1,0 +1,28 @@
+// What is read of EC2.
+
+import type {
+  DescribeAddressesRequest,
+  DescribeAddressesResult,
+  DescribeInstanceAttributeRequest,
+  DescribeInstancesRequest,
+  DescribeInstancesResult,
+  DescribeNetworkInterfacesRequest,
+  DescribeNetworkInterfacesResult,
+  DescribeRegionsRequest,
+  DescribeRegionsResult,
+  DescribeSecurityGroupRulesRequest,
+  DescribeSecurityGroupRulesResult,
+  DescribeSecurityGroupsRequest,
+  DescribeSecurityGroupsResult,
+  InstanceAttribute,
+} from "@aws-sdk/client-ec2";
+
+export interface Ec2Reads {
+  "ec2:DescribeInstances": [DescribeInstancesRequest, DescribeInstancesResult];
+  "ec2:DescribeInstanceAttribute": [DescribeInstanceAttributeRequest, InstanceAttribute];
+  "ec2:DescribeAddresses": [DescribeAddressesRequest, DescribeAddressesResult];
+  "ec2:DescribeNetworkInterfaces": [DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResult];
+  "ec2:DescribeSecurityGroups": [DescribeSecurityGroupsRequest, DescribeSecurityGroupsResult];
+  "ec2:DescribeSecurityGroupRules": [DescribeSecurityGroupRulesRequest, DescribeSecurityGroupRulesResult];
+  "ec2:DescribeRegions": [DescribeRegionsRequest, DescribeRegionsResult];
+}

@@ -1,0 +1,104 @@
+// What is written to EC2.
+
+import type {
+  AuthorizeSecurityGroupEgressRequest,
+  AuthorizeSecurityGroupEgressResult,
+  AuthorizeSecurityGroupIngressRequest,
+  AuthorizeSecurityGroupIngressResult,
+  CreateTagsRequest,
+  DeleteTagsRequest,
+  Reservation,
+  RevokeSecurityGroupEgressRequest,
+  RevokeSecurityGroupEgressResult,
+  RevokeSecurityGroupIngressRequest,
+  RevokeSecurityGroupIngressResult,
+  RunInstancesRequest,
+  TerminateInstancesRequest,
+  TerminateInstancesResult,
+  UpdateSecurityGroupRuleDescriptionsEgressRequest,
+  UpdateSecurityGroupRuleDescriptionsEgressResult,
+  UpdateSecurityGroupRuleDescriptionsIngressRequest,
+  UpdateSecurityGroupRuleDescriptionsIngressResult,
+} from "@aws-sdk/client-ec2";
+import { isObject, type JsonObject } from "../../core/json.js";
+import { OPERATION_MARK } from "../../core/tags.js";
+import { allPages } from "../pages.js";
+import { asIs, ids, listed, type Op, type Reads, type Rows, withToken } from "./row.js";
+
+export interface Ec2Writes {
+  "ec2:RunInstances": [RunInstancesRequest, Reservation];
+  "ec2:TerminateInstances": [TerminateInstancesRequest, TerminateInstancesResult];
+  "ec2:AuthorizeSecurityGroupIngress": [AuthorizeSecurityGroupIngressRequest, AuthorizeSecurityGroupIngressResult];
+  "ec2:AuthorizeSecurityGroupEgress": [AuthorizeSecurityGroupEgressRequest, AuthorizeSecurityGroupEgressResult];
+  "ec2:RevokeSecurityGroupIngress": [RevokeSecurityGroupIngressRequest, RevokeSecurityGroupIngressResult];
+  "ec2:RevokeSecurityGroupEgress": [RevokeSecurityGroupEgressRequest, RevokeSecurityGroupEgressResult];
+  "ec2:UpdateSecurityGroupRuleDescriptionsIngress": [
+    UpdateSecurityGroupRuleDescriptionsIngressRequest,
+    UpdateSecurityGroupRuleDescriptionsIngressResult,
+  ];
+  "ec2:UpdateSecurityGroupRuleDescriptionsEgress": [
+    UpdateSecurityGroupRuleDescriptionsEgressRequest,
+    UpdateSecurityGroupRuleDescriptionsEgressResult,
+  ];
+  "ec2:CreateTags": [CreateTagsRequest, object];
+  "ec2:DeleteTags": [DeleteTagsRequest, object];
+}
+
+/** Tags at creation, with our mark among those of the instances. */
+function marked(input: JsonObject, op: Op): JsonObject {
+  const mark = { Key: OPERATION_MARK, Value: op.clientToken };
+  const given = listed(input.TagSpecifications);
+  const instance = given.find((spec) => isObject(spec) && spec.ResourceType === "instance");
+  const tags = isObject(instance) ? listed(instance.Tags) : [];
+  // A specification without tags is refused by EC2.
+  const others = given.filter((spec) => spec !== instance && isObject(spec) && listed(spec.Tags).length > 0);
+  return { ...input, TagSpecifications: [...others, { ResourceType: "instance", Tags: [...tags, mark] }] };
+}
+
+/** By the tag; by the token only where no tag is seen, for tags may show later than the instances that bear them. */
+async function launchedBy(api: Reads, op: Op): Promise<readonly string[]> {
+  const by = async (Name: string, value: string): Promise<string[]> => {
+    const found = await allPages(
+      (NextToken) =>
+        api.call("ec2", "DescribeInstances", {
+          Filters: [{ Name, Values: [value] }],
+          ...(NextToken && { NextToken }),
+        }),
+      (output) => output.Reservations?.flatMap(({ Instances = [] }) => Instances),
+      (output) => output.NextToken,
+    );
+    return found.flatMap(({ InstanceId }) => (InstanceId ? [InstanceId] : [])).sort();
+  };
+  const tagged = await by(`tag:${OPERATION_MARK}`, op.clientToken);
+  return tagged.length > 0 ? tagged : by("client-token", op.clientToken);
+}
+
+/** A call whose target is a state; EC2 refuses what is already so, and the target is read before it is sent again. */
+const NATURAL = { idempotency: "natural", dryRun: true, input: asIs } as const;
+const ON_A_GROUP = {
+  ...NATURAL,
+  identifiers: (_: unknown, input: JsonObject) => ids([input.GroupId ?? null]),
+} as const;
+const TAGS = { ...NATURAL, identifiers: (_: unknown, input: JsonObject) => ids(input.Resources) } as const;
+
+export const EC2_WRITES: Rows<Ec2Writes> = {
+  "ec2:RunInstances": {
+    idempotency: "token",
+    dryRun: true,
+    input: (input, op) => marked(withToken(input, op), op),
+    identifiers: ({ Instances = [] }) => Instances.map(({ InstanceId }) => InstanceId),
+    find: launchedBy,
+  },
+  "ec2:TerminateInstances": {
+    ...NATURAL,
+    identifiers: ({ TerminatingInstances = [] }) => TerminatingInstances.map(({ InstanceId }) => InstanceId),
+  },
+  "ec2:AuthorizeSecurityGroupIngress": ON_A_GROUP,
+  "ec2:AuthorizeSecurityGroupEgress": ON_A_GROUP,
+  "ec2:RevokeSecurityGroupIngress": ON_A_GROUP,
+  "ec2:RevokeSecurityGroupEgress": ON_A_GROUP,
+  "ec2:UpdateSecurityGroupRuleDescriptionsIngress": ON_A_GROUP,
+  "ec2:UpdateSecurityGroupRuleDescriptionsEgress": ON_A_GROUP,
+  "ec2:CreateTags": TAGS,
+  "ec2:DeleteTags": TAGS,
+};

@@ -1,0 +1,9 @@
+// Every operation that changes AWS: one row each, one file a service, and named nowhere else in the product but in steps.
+
+import { CONTROL_WRITES, type ControlWrites } from "./control.js";
+import { EC2_WRITES, type Ec2Writes } from "./ec2.js";
+import type { Rows } from "./row.js";
+
+export interface WriteOperations extends Ec2Writes, ControlWrites {}
+
+export const WRITES: Rows<WriteOperations> = { ...EC2_WRITES, ...CONTROL_WRITES };

@@ -1,0 +1,38 @@
+// One write as the executor knows it: how it is sent, how it may be sent again, how to find what it made.
+
+import type { ChangeStep } from "../../core/change.js";
+import { type Json, type JsonObject, sha256 } from "../../core/json.js";
+import type { AwsWriter, Idempotency } from "../../core/ports.js";
+import type { Answered, Api } from "../api.js";
+import type { ReadOperations } from "../operations/index.js";
+
+/** Reads of AWS, as a write needs them to find what it made. */
+export type Reads = Api<ReadOperations>;
+export type Op = Parameters<AwsWriter["send"]>[1];
+
+/** A write of the table `M`: `"service:Operation"` → what goes in, what comes out. */
+export interface Row<M, N extends keyof M> {
+  readonly idempotency: Idempotency;
+  /** EC2 can be asked whether it would accept the call. */
+  readonly dryRun: boolean;
+  /** The step's input as it goes over the wire under an operation. */
+  readonly input: (input: JsonObject, op: Op) => JsonObject;
+  /** The ids of the resources it made or changed, of the type of the step. */
+  readonly identifiers: (output: Output<M, N>, input: JsonObject) => readonly (string | undefined)[];
+  readonly requestToken?: (output: Output<M, N>) => string | undefined;
+  /** What an operation of this id made, by the mark it left; null where that cannot be said. */
+  readonly find?: (api: Reads, op: Op, step: ChangeStep) => Promise<readonly string[] | null>;
+}
+type Output<M, N extends keyof M> = (M[N] extends [unknown, infer O] ? O : never) & Answered;
+
+/** One row for every write of a service. */
+export type Rows<M> = { readonly [N in keyof M]: Row<M, N> };
+
+export const asIs = (input: JsonObject): JsonObject => input;
+/** A new request gets a token that follows from the operation's, so that whoever settles it later sends the same. */
+const requestTokenOf = ({ clientToken, attempt = 0 }: Op): string =>
+  attempt === 0 ? clientToken : sha256(`${clientToken}/${attempt}`).slice(0, 32);
+export const withToken = (input: JsonObject, op: Op): JsonObject => ({ ...input, ClientToken: requestTokenOf(op) });
+export const listed = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? value : []);
+export const ids = (value: Json | undefined): string[] =>
+  listed(value).filter((id): id is string => typeof id === "string");

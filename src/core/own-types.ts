@@ -1,0 +1,45 @@
+// What the machine must know of the types that are read through their own service: one row a type.
+
+import type { Contents } from "./content.js";
+import type { JsonObject } from "./json.js";
+
+/** What the machine must know of a type that has a reader of its own. */
+interface OwnType<Content> {
+  /** The tool that shows one of it, and the argument that takes the id. */
+  readonly readWith: readonly [tool: string, argument: string];
+  /** The member of a content that is its id. */
+  readonly id: keyof Content & string;
+  /** Whether AWS lets many of it be looked at by one call (`ids` of a list). */
+  readonly many: boolean;
+  /** Pointers that AWS moves by itself: part of what a revision covers, never drift. */
+  readonly volatile: readonly string[];
+  /** Whether AWS still lists one that is already on its way out. */
+  gone?(content: Content): boolean;
+}
+
+const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
+  "AWS::EC2::Instance": {
+    readWith: ["instances.get", "instanceId"],
+    id: "instanceId",
+    many: true,
+    volatile: ["/state", "/publicIp", "/privateIp", "/launchedAt"],
+    gone: ({ state }) => state === "terminated" || state === "shutting-down",
+  },
+  "AWS::EC2::SecurityGroup": {
+    readWith: ["securityGroups.get", "groupId"],
+    id: "groupId",
+    many: true,
+    volatile: [],
+  },
+};
+
+/** A type that is read through its own service; every other one is read through Cloud Control. */
+export const isOwnType = (type: string): type is keyof Contents => Object.hasOwn(OWN_TYPES, type);
+
+export const ownType = (type: keyof Contents): OwnType<JsonObject> => OWN_TYPES[type] as unknown as OwnType<JsonObject>;
+
+export const volatileOf = (type: string): readonly string[] => (isOwnType(type) ? ownType(type).volatile : []);
+
+/** Whether a resource does not exist any more, also where AWS still lists it. */
+export const isGone = (type: string, content: JsonObject | null): boolean =>
+  content === null || (isOwnType(type) && ownType(type).gone?.(content) === true);
