@@ -95,7 +95,8 @@ function gaveUp(run: Run, plan: Plan, state: State): void {
     return;
   }
   const unchanged = same(fieldsOf(tail.before), fieldsOf(tail.after)) || tail.after === null;
-  const old = resource?.baseline ?? plan.before;
+  // Somebody may have made again what we hold as deleted: the record stays as it was.
+  const old = resource ? resource.baseline : plan.before;
   if (unchanged && same(recorded, old)) {
     model.failed(plan, undefined);
     return;

@@ -50,4 +50,14 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "apply", by: "a", token: 0 },
     ],
   },
+  {
+    because: "an update refused on what somebody had made again under a deleted name was no failure the model knew",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: { "tag:x": "2", "tag:y": "1" }, now: true },
+      { do: "delete", by: "a", target: 0, basedOn: "fresh", now: true },
+      { do: "outsider creates", name: 0, wish: { "tag:x": "2", "tag:y": "1" } },
+      { do: "update", by: "a", target: 0, wish: { "tag:z": "1" }, basedOn: "last", now: false },
+      { do: "apply", by: "a", token: 0, fault: "refused" },
+    ],
+  },
 ];

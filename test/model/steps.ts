@@ -346,6 +346,7 @@ async function applied(run: Run, slot: Slot, plan: Plan, fault: Fault | null = n
   };
   const wanted = fault ? allowed[fault] : ["applied"];
   if (!wanted.includes(said)) fail("an apply answered something else", { ...facts, wanted, live });
+  if (fault === "refused" && plan.state !== "failed") fail("a failure that was told is not recorded", facts);
 }
 
 // ── the steps ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -33,6 +33,16 @@ function withoutExpiry(store: Store): Store {
   return new Proxy(store, { get: (of, name) => (name === "commit" ? commit : Reflect.get(of, name)) });
 }
 
+/** A store that forgets what failed. */
+function withoutFailures(store: Store): Store {
+  const commit: Store["commit"] = (build, actor) =>
+    store.commit((state, seq) => {
+      const events = build(state, seq);
+      return events instanceof OpsError ? events : events.filter(({ type }) => type !== "op.failed");
+    }, actor);
+  return new Proxy(store, { get: (of, name) => (name === "commit" ? commit : Reflect.get(of, name)) });
+}
+
 /** Promise broken → the product that breaks it. */
 export const VARIANTS: Readonly<Record<string, Variant>> = {
   "a store that forgets its newest commit when it is opened again": { forgetsCommit: true },
@@ -82,4 +92,5 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
       };
     },
   },
+  "a store that does not record failures": { store: withoutFailures },
 };
