@@ -73,7 +73,12 @@ export const OwnerShape = z.strictObject({
   session: Text,
 });
 
-export const ErrorShape = z.strictObject({ code: Name, message: Text, awsCode: Text.optional() });
+export const ErrorShape = z.strictObject({
+  code: Name,
+  message: Text,
+  awsCode: Text.optional(),
+  awsMessage: Text.optional(),
+});
 
 /** Why an owner is held to be gone. A heartbeat stood still on the waiter's own monotonic clock. */
 export const ProofShape = z.discriminatedUnion("kind", [

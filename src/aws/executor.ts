@@ -9,7 +9,7 @@ import { requestAtWork, requestInFlight, requestProgress } from "./control.js";
 import { foreign } from "./foreign.js";
 import type { ReadOperations } from "./operations/index.js";
 import { WRITES, type WriteOperations } from "./writes/index.js";
-import type { Op, Row } from "./writes/row.js";
+import type { Followed, Op, Row } from "./writes/row.js";
 
 /** Reads and writes: held by the executor, and by the demo's outsider on the sandbox. */
 export type WholeApi = Api<ReadOperations> & Api<WriteOperations>;
@@ -19,7 +19,7 @@ type WriteName = keyof WriteOperations;
 /** A row as the code below uses it: the table has checked it against its own operation. */
 type AnyRow = Row<WriteOperations, WriteName> & {
   readonly identifiers: (output: object, input: JsonObject) => readonly (string | undefined)[];
-  readonly requestToken?: (output: object) => string | undefined;
+  readonly requestToken?: (output: object, input: JsonObject) => string | undefined;
 };
 
 type Untyped = (
@@ -94,6 +94,12 @@ async function withInFlight(api: WholeApi, step: ChangeStep, error: unknown): Pr
   return new OpsError(error.code, error.message, { details: { ...error.details, inFlight }, cause: error });
 }
 
+const followed = (step: ChangeStep, handle: string | undefined, clock: Clock): Followed => ({
+  step,
+  now: clock.now(),
+  ...(handle !== undefined && { handle }),
+});
+
 export function executor(api: WholeApi, clock: Clock): AwsWriter {
   return {
     idempotency: (step) => rowOf(step).idempotency,
@@ -102,12 +108,13 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
       if (signal?.aborted) {
         throw new OpsError("aws_unavailable", "The call was cancelled before it was sent; nothing was changed.");
       }
+      const given = row.complete ? await row.complete(api, step.input) : step.input;
       const output = await patiently(clock, () =>
-        untyped(api)(step.service, step.operation, row.input(step.input, op), signal && { signal }),
+        untyped(api)(step.service, step.operation, row.input(given, op), signal && { signal }),
       ).catch(async (error: unknown) => {
         throw await withInFlight(api, step, error);
       });
-      const requestToken = row.requestToken?.(output);
+      const requestToken = row.requestToken?.(output, step.input);
       const awsRequestId = output.$metadata?.requestId;
       return {
         identifiers: row.identifiers(output, step.input).filter((id): id is string => id !== undefined && id !== ""),
@@ -115,11 +122,22 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
         ...(awsRequestId !== undefined && { awsRequestId: foreign(awsRequestId, 80) }),
       };
     },
+    follows: (step) => rowOf(step).follow !== undefined,
     async poll(step, requestToken) {
+      const { follow } = rowOf(step);
+      if (follow) return follow(api, followed(step, requestToken, clock));
+      if (requestToken === undefined) throw new OpsError("internal", "There is no request of this call to ask about.");
       const progress = await requestProgress(api, requestToken, step.kind, clock.now());
       if (progress.code !== "resource_busy") return progress;
       const inFlight = await inFlightOn(api, step);
       return inFlight ? { ...progress, inFlight } : progress;
+    },
+    async stopping(step, requestToken) {
+      if (step.service === "cloudcontrol") {
+        return { ...step, operation: "CancelResourceRequest", input: { RequestToken: requestToken } };
+      }
+      const stop = await rowOf(step).stop?.(api, followed(step, requestToken, clock));
+      return stop ? { ...step, ...stop } : null;
     },
     async find(step, op) {
       const { find } = rowOf(step);

@@ -63,6 +63,9 @@ export interface ChangeStep {
 /** What a plan was judged from: a live content, and the paths of it the judgement rests on. */
 export type Basis = Pick<ChangeStep, "ref" | "reader" | "before" | "touches">;
 
+/** Stands for the id of what step `step` of the same plan makes, in the input of a later step and in what it expects. */
+export const madeBy = (step: number): JsonObject => ({ $made: step });
+
 /** What a plan tool answers: nothing has happened yet. No steps: nothing needs to be done, and `summary` says why. */
 export interface Proposal {
   readonly summary: string;
@@ -263,6 +266,8 @@ export interface OperationError {
   readonly code: string;
   readonly message: string;
   readonly awsCode?: string;
+  /** AWS's reason in its own words: data. */
+  readonly awsMessage?: string;
 }
 
 /** One entry of a resource's history: who did what, why, from what, to what. */

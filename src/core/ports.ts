@@ -103,7 +103,7 @@ export interface AwsReader {
 
 /** What AWS answered to a write. */
 export interface Sent {
-  /** Cloud Control's handle of work in progress. Absent: the call itself was the work. */
+  /** The handle of work that goes on in AWS, by which it is followed. Absent: the call itself was the work. */
   readonly requestToken?: string;
   readonly awsRequestId?: string;
   /** What the call made or changed, as AWS names it. */
@@ -117,6 +117,8 @@ export interface Progress {
   readonly code?: ErrorCode;
   readonly awsCode?: string;
   readonly message?: string;
+  /** Of work whose parts can be counted: how many are done. */
+  readonly done?: { readonly count: number; readonly of: number };
   readonly retryAfterMs?: number;
   /**
    * A failure that a new request may mend: `refused` before anything was done, `unproven` where a read has to show that
@@ -142,7 +144,12 @@ export interface AwsWriter {
     op: { readonly id: string; readonly clientToken: string; readonly attempt?: number },
     signal?: AbortSignal,
   ): Promise<Sent>;
-  poll(step: ChangeStep, requestToken: string): Promise<Progress>;
+  /** Whether the work goes on after AWS has answered by reads of its own, so that a call that was taken is not yet done. */
+  follows(step: ChangeStep): boolean;
+  /** How far the work is. Without a handle, where `follows`: the answer was lost, and live shows that the call was taken. */
+  poll(step: ChangeStep, requestToken?: string): Promise<Progress>;
+  /** The step that asks AWS to stop work in progress; null where AWS has no such call, or nothing to stop. */
+  stopping(step: ChangeStep, requestToken: string): Promise<ChangeStep | null>;
   /** What an operation of this id made, found by its mark in AWS; `null` where the service bears no mark. */
   find(step: ChangeStep, op: { readonly id: string; readonly clientToken: string }): Promise<readonly string[] | null>;
   /** Whether AWS is at work on a request that may be this step's; false where a call is done once it is answered. */

@@ -26,6 +26,7 @@ import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
+import { withMade } from "./made.js";
 import { type StepOutcome, sendStep } from "./settle.js";
 import { refuseStackOwned } from "./stack-owned.js";
 import { signedOutcome } from "./unrecorded.js";
@@ -258,7 +259,8 @@ async function execute(
     const operation = await intend(deps, planned, index, request.token, deps.owner).catch((error: unknown) => {
       throw index === 0 ? error : partly(planned, done, error);
     });
-    const work = { change: planned, operation, step: { ...step, before }, aws: request.aws, deadline };
+    const called = index === 0 ? step : await named(deps, step, planned);
+    const work = { change: planned, operation, step: { ...called, before }, aws: request.aws, deadline };
     const outcome = await sendStep(deps, { ...work, progress: request.progress }).catch(async (error: unknown) => {
       throw await unrecorded(deps, planned, operation.id, error);
     });
@@ -282,6 +284,12 @@ async function execute(
   const state = await deps.store.state();
   const change = state.changes.get(planned.id) ?? planned;
   return { change, outcome: "applied", repeated: false, notes, resources: resourcesOf(change, state) };
+}
+
+/** A later step with the names of what earlier ones made. */
+async function named(deps: GateDeps, step: ChangeStep, { id }: Change): Promise<ChangeStep> {
+  const state = await deps.store.state();
+  return withMade(step, state.changes.get(id)!, state);
 }
 
 /**

@@ -1,6 +1,6 @@
 // Stops a request that AWS is working on. Its operation stays open until AWS says how it ended.
 
-import type { Caller, Change, ChangeStep, Operation } from "../core/change.js";
+import type { Caller, Change, Operation } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { AwsReader } from "../core/ports.js";
 import type { GateDeps } from "./deps.js";
@@ -18,13 +18,13 @@ export async function cancelRequest(
 ): Promise<void> {
   const next = [{ tool: "changes.get", arguments: { changeId: change.id } }];
   const step = running && change.steps[running.step];
-  if (!running?.requestToken || step?.service !== "cloudcontrol") {
-    throw new OpsError(
+  const nothingToStop = (): OpsError =>
+    new OpsError(
       "unsupported",
-      `${change.id} is ${change.state}, and AWS has no request of it in progress that could be stopped. Only a planned change, or one under way in Cloud Control, can be cancelled.`,
+      `${change.id} is ${change.state}, and AWS has nothing of it in progress that could be stopped. Only a planned change, or one under way in Cloud Control or as a deployment, can be cancelled.`,
       { field: "changeId", next },
     );
-  }
+  if (!running?.requestToken || !step) throw nothingToStop();
   if (!deps.config.allowWrites) {
     throw new OpsError(
       "read_only",
@@ -43,13 +43,11 @@ export async function cancelRequest(
     );
   }
   deps.log("info", "asking AWS to stop a request", { changeId: change.id, by: caller.arn });
-  const stop: ChangeStep = {
-    ...step,
-    operation: "CancelResourceRequest",
-    input: { RequestToken: running.requestToken },
-  };
+  const writer = deps.aws.writer(aws.region);
+  const stop = await writer.stopping(step, running.requestToken);
+  if (!stop) throw nothingToStop();
   try {
-    await deps.aws.writer(aws.region).send(stop, running);
+    await writer.send(stop, running);
   } catch (error) {
     if (!(error instanceof OpsError) || !PAST_STOPPING.has(String(error.details.awsCode))) throw error;
     throw new OpsError(
@@ -65,4 +63,7 @@ const PAST_STOPPING: ReadonlySet<string> = new Set([
   "ConcurrentModificationException",
   "RequestTokenNotFoundException",
   "UnsupportedActionException",
+  "ConflictException",
+  "DeploymentAlreadyCompletedException",
+  "ActiveInstanceRefreshNotFound",
 ]);

@@ -21,6 +21,7 @@ import type { Attribution } from "../core/trail.js";
 import { type ApplyRequest, applyChange } from "./apply.js";
 import { cancelRequest } from "./cancel.js";
 import type { GateDeps } from "./deps.js";
+import { withMade } from "./made.js";
 import { type PlanRequest, planChange } from "./plan.js";
 import { resolveOperation } from "./resolve.js";
 import { followStep, reconcile, type Work } from "./settle.js";
@@ -95,7 +96,7 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
     progress: (message: string) => void,
   ) {
     const change = state.changes.get(operation.changeId)!;
-    const step = change.steps[operation.step]!;
+    const step = withMade(change.steps[operation.step]!, change, state);
     const afterwards = recoveryOf(operation, deps.clock.now());
     const deadline = deps.clock.now().getTime() + waitMs;
     const work: Work = { change, operation, step, aws, deadline, afterwards, progress };

@@ -17,6 +17,7 @@ import { diff, digest, isObject, type JsonObject } from "../core/json.js";
 import { isGone } from "../core/own-types.js";
 import type { AwsReader, Decision, Resolved } from "../core/ports.js";
 import type { GateDeps } from "./deps.js";
+import { withMade } from "./made.js";
 import { type OutcomeRecord, openRecord } from "./unrecorded.js";
 
 interface Matter {
@@ -110,7 +111,7 @@ function find(
       { details: { operationId: operation.id, changeId: change.id, state: operation.state }, next: look(change) },
     );
   }
-  return { state, change, operation, step: change.steps[operation.step]!, aws, by };
+  return { state, change, operation, step: withMade(change.steps[operation.step]!, change, state), aws, by };
 }
 
 async function decided(deps: GateDeps, matter: Matter, decision: Decision): Promise<Ending> {

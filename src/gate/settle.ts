@@ -45,6 +45,8 @@ export type StepOutcome =
   | { readonly status: "unknown"; readonly error: OpsError; readonly state: State }
   | { readonly status: "running"; readonly state: State };
 
+/** Characters of AWS's reason that the record keeps. */
+const MOST_REASON = 500;
 const FIRST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 10_000;
 const READ_BACKS = 6;
@@ -85,7 +87,13 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
   }
   if (sent.requestToken)
     return followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
-  return readBack(deps, work, sent.identifiers);
+  return taken(deps, work, sent.identifiers);
+}
+
+/** AWS has taken the call: what it was to do is done, or has begun and is followed to its end. */
+function taken(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
+  const follows = deps.aws.writer(work.aws.region).follows(work.step);
+  return follows ? followStep(deps, work) : readBack(deps, work, identifiers);
 }
 
 async function send(deps: GateDeps, work: Work): Promise<Sent> {
@@ -110,9 +118,13 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
   for (;;) {
     let answer: Awaited<ReturnType<typeof writer.poll>>;
     try {
-      answer = await writer.poll(step, operation.requestToken!);
+      answer = await writer.poll(step, operation.requestToken);
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
+      // That the call was taken is known; how it goes on, AWS does not let this server see.
+      if (writer.follows(step) && !error.retriable && work.afterwards === "settle") return park(deps, work, error);
+      if (writer.follows(step) && error.code === "not_found")
+        return { status: "running", state: await deps.store.state() };
       if (error.code === "not_found" || (!error.retriable && work.afterwards === "settle")) {
         return reconcile(deps, work, error);
       }
@@ -121,7 +133,8 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
     }
     if (answer.status === "succeeded") return readBack(deps, work, answer.identifier ? [answer.identifier] : []);
     if (answer.status === "failed") return failedInAws(deps, work, answer);
-    const late = await overdue(deps, work);
+    // What is read of the service itself is in progress for as long as it says so; a request's record may be left behind.
+    const late = writer.follows(step) ? null : await overdue(deps, work);
     if (late) return late;
     const now = deps.clock.now().getTime();
     const pause = answer.retryAfterMs ?? wait;
@@ -129,7 +142,8 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
     if (now >= work.deadline || now + (answer.retryAfterMs ?? 0) > work.deadline) {
       return { status: "running", state: await deps.store.state() };
     }
-    work.progress(`${step.service}.${step.operation} is in progress in AWS`);
+    const parts = answer.done ? ` (${answer.done.count} of ${answer.done.of})` : "";
+    work.progress(`${step.service}.${step.operation} is in progress in AWS${parts}`);
     await deps.clock.sleep(pause);
     wait = Math.min(wait * 1.5, LONGEST_POLL_MS);
   }
@@ -342,7 +356,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   const atWork = may === "settle" && (await mayBeAtWork(deps, work));
   const found = await writer.find(step, operation).catch(asValue);
   const made = found instanceof OpsError ? undefined : found;
-  if (made && made.length > 0) return readBack(deps, work, made);
+  if (made && made.length > 0) return taken(deps, work, made);
   const idempotency = writer.idempotency(step);
   const read = step.ref.id ? await work.aws.content(step.ref, step.reader).catch(asValue) : undefined;
   const live = read instanceof OpsError ? undefined : read;
@@ -350,7 +364,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   const asks = step.kind === "create" && idempotency === "token";
   // Nothing else was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
   const telling = !asks && (idempotency !== "none" || step.kind === "delete");
-  if (telling && live !== undefined && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  if (telling && live !== undefined && reached(step, live)) return taken(deps, work, [step.ref.id]);
   const unmoved =
     step.ref.id === "" || asks
       ? step.kind === "create"
@@ -363,7 +377,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   }
   if (may === "settle") {
     const verdict = verdictOn(step, { live, made, natural: idempotency === "natural", unmoved });
-    if (verdict === "carried_out") return readBack(deps, work, [step.ref.id]);
+    if (verdict === "carried_out") return taken(deps, work, [step.ref.id]);
     // What a request in progress has yet to do shows nowhere.
     if (verdict === "not_carried_out" && !atWork) return giveUp(deps, work, why, made ?? null, live);
     const failures = [found, read].filter((one) => one instanceof OpsError);
@@ -424,14 +438,14 @@ async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<
   await stillOurs(deps, operation.id);
   try {
     const sent = await send(deps, work);
-    if (!sent.requestToken) return await readBack(deps, work, sent.identifiers);
+    if (!sent.requestToken) return await taken(deps, work, sent.identifiers);
     await submitted(deps, { type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken });
     return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     if (!natural || error.code === "outcome_unknown" || error.retriable) return null;
     const live = await readOrNull(work.aws, step.ref, step);
-    return live !== undefined && reached(step, live) ? readBack(deps, work, [step.ref.id]) : null;
+    return live !== undefined && reached(step, live) ? taken(deps, work, [step.ref.id]) : null;
   }
 }
 
@@ -550,8 +564,16 @@ async function fail(
 }
 
 function errorOf(error: OpsError): OperationError {
-  const awsCode = error.details.awsCode;
-  return { code: error.code, message: error.message, ...(typeof awsCode === "string" ? { awsCode } : {}) };
+  const { awsCode, awsMessage } = error.details;
+  return {
+    code: error.code,
+    message: error.message,
+    ...(typeof awsCode === "string" ? { awsCode } : {}),
+    // Of work that AWS began and gave up the reason is all there is to learn from it.
+    ...(error.code === "aws_failed" && typeof awsMessage === "string" && awsMessage !== ""
+      ? { awsMessage: awsMessage.slice(0, MOST_REASON) }
+      : {}),
+  };
 }
 
 /** The handle of work in progress. Where the record cannot take it now, it goes with the outcome. */

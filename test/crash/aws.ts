@@ -95,11 +95,13 @@ export class ScriptedAws {
         return { identifiers: [identifier] };
       },
       poll: async (_, requestToken) => {
-        const { identifier, refused } = this.poll(requestToken);
+        const { identifier, refused } = this.poll(requestToken ?? "");
         return refused === undefined
           ? { status: "succeeded", identifier }
           : { status: "failed", code: "aws_failed", awsCode: refused, message: "refused" };
       },
+      follows: () => false,
+      stopping: async () => null,
       find: async () => null,
       atWork: async () => false,
     };

@@ -2,7 +2,7 @@
 
 import type { ChangeStep } from "../../core/change.js";
 import { type Json, type JsonObject, sha256 } from "../../core/json.js";
-import type { AwsWriter, Idempotency } from "../../core/ports.js";
+import type { AwsWriter, Idempotency, Progress } from "../../core/ports.js";
 import type { Answered, Api } from "../api.js";
 import type { ReadOperations } from "../operations/index.js";
 
@@ -19,10 +19,30 @@ export interface Row<M, N extends keyof M> {
   readonly input: (input: JsonObject, op: Op) => JsonObject;
   /** The ids of the resources it made or changed, of the type of the step. */
   readonly identifiers: (output: Output<M, N>, input: JsonObject) => readonly (string | undefined)[];
-  readonly requestToken?: (output: Output<M, N>) => string | undefined;
+  /**
+   * What the plan does not hold and must not (a whole definition with its secrets), read where the call is made. It may rest
+   * on nothing that can differ from what was planned: what it reads is named in the input and never changes in AWS.
+   */
+  readonly complete?: (api: Reads, input: JsonObject) => Promise<JsonObject>;
+  /** The handle of work that goes on after the answer. */
+  readonly requestToken?: (output: Output<M, N>, input: JsonObject) => string | undefined;
+  /**
+   * How far that work is, by reads; without it Cloud Control is asked about the handle. The handle is missing where the
+   * answer was lost and live shows that AWS took the call. Failed is only what AWS calls so; what can still go on is pending.
+   */
+  readonly follow?: (api: Reads, work: Followed) => Promise<Progress>;
+  /** The write that asks AWS to stop that work, found by reads; null where there is nothing to stop. */
+  readonly stop?: (api: Reads, work: Followed) => Promise<Pick<ChangeStep, "operation" | "input"> | null>;
   /** What an operation of this id made, by the mark it left; null where that cannot be said. */
   readonly find?: (api: Reads, op: Op, step: ChangeStep) => Promise<readonly string[] | null>;
 }
+/** Work in progress in AWS, as a row that follows it needs to know it. */
+export interface Followed {
+  readonly step: ChangeStep;
+  readonly handle?: string;
+  readonly now: Date;
+}
+
 type Output<M, N extends keyof M> = (M[N] extends [unknown, infer O] ? O : never) & Answered;
 
 /** One row for every write of a service. */
