@@ -335,3 +335,29 @@ export interface ApplyReport {
   readonly notes: readonly string[];
   readonly resources: readonly (Seen & { readonly outcome: string })[];
 }
+
+export type SqlValue = string | number | null;
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/** A database as the work inside one transaction sees it. */
+export interface SqlTransaction {
+  /** How many rows it changed. */
+  run(sql: string, ...values: readonly SqlValue[]): number;
+  all(sql: string, ...values: readonly SqlValue[]): readonly SqlRow[];
+}
+
+/** A database file of this machine, shared by its processes. Nothing is opened or created before the first call. */
+export interface Sqlite {
+  /** Alone among all processes; all of it is kept, or nothing where the work throws. */
+  transaction<T>(work: (db: SqlTransaction) => T): Promise<T>;
+  run(sql: string, ...values: readonly SqlValue[]): Promise<number>;
+  all(sql: string, ...values: readonly SqlValue[]): Promise<readonly SqlRow[]>;
+  close(): Promise<void>;
+}
+
+/** A Redis shared by several servers, spoken to in its own words. */
+export interface Redis {
+  /** @throws Error while it is away, at once; and where it refuses the command. */
+  send(...words: readonly string[]): Promise<unknown>;
+  close(): void;
+}
