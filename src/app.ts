@@ -8,13 +8,14 @@ import type { Store } from "../state/journal.js";
 import { openOperations } from "../state/lineage.js";
 import { changeOfToken } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
+import { createCache, memoryCache } from "./cache.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
-import { type Config, tagsToAdd } from "./config.js";
+import { type Config, cacheSeconds, tagsToAdd } from "./config.js";
 import type { ApprovalForm, CallContext } from "./core/call.js";
 import type { Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
-import type { Aws, Clock, Ids, Log, Scan, SeenShelf } from "./core/ports.js";
+import type { Aws, CacheStore, Clock, Ids, Log, Scan, SeenShelf } from "./core/ports.js";
 import { createGate } from "./gate/index.js";
 import { contentOrder } from "./gate/order.js";
 import { secretKeeper } from "./gate/secrets.js";
@@ -40,6 +41,8 @@ export interface AppPorts {
   readonly scan: Scan;
   /** Where what was shown outlives this process; absent where nothing does. */
   readonly shelf?: SeenShelf;
+  /** Where cached answers are kept; this process's memory otherwise. */
+  readonly cacheStore?: CacheStore;
 }
 
 export interface App {
@@ -85,6 +88,14 @@ export function createApp(ports: AppPorts): App {
   };
   lintPolicies({ ...sync, strict: true }, lintable);
   const layer = new StateSyncLayer(sync);
+  const madeStaleBy = (tool: string) => layer.engine.resolve(tool)?.invalidates ?? [];
+  const cache = createCache({
+    store: ports.cacheStore ?? memoryCache(clock),
+    clock,
+    log: ports.log,
+    ttlSeconds: cacheSeconds(config),
+    madeStaleBy,
+  });
   const order = contentOrder();
   const listeners = new Set<(uri: string) => void>();
   const session = createSession({
@@ -94,8 +105,7 @@ export function createApp(ports: AppPorts): App {
     outdated: (rid) => {
       for (const listener of listeners) listener(uriOfRid(rid));
     },
-    covers: (planned, read) =>
-      (layer.engine.resolve(planned)?.invalidates ?? []).some((pattern) => matchGlob(pattern, read)),
+    covers: (planned, read) => madeStaleBy(planned).some((pattern) => matchGlob(pattern, read)),
   });
   const { keys } = ports.store;
   const secrets = secretKeeper(fingerprints(ports.store, ports.ids), {
@@ -137,6 +147,7 @@ export function createApp(ports: AppPorts): App {
     currentState: () => ports.store.state(),
     lineage: (rid) => ports.store.lineage(rid),
     gate,
+    cache,
     record: doorsOf(ports.store, ports.owner.session),
     now: () => clock.now(),
     needsHuman: (risk) => needsHuman(risk, config.approveFrom),
@@ -190,6 +201,7 @@ export function createApp(ports: AppPorts): App {
       counters.staleNotices += outcome.staleNotices?.length ?? 0;
       if (outcome.status === "refused" && STALE_WRITES.has(outcome.error.code)) counters.staleWritesRefused++;
       if (!outcome.sync) return result;
+      await cache.evict(madeStaleBy(outcome.sync.tool), outcome.sync.account);
       counters[outcome.sync.outcome === "applied" ? "signalsApplied" : "signalsUnknown"]++;
       return layer.decorateResult(catalogue.find(name)?.name ?? name, result as never, {
         outcome: outcome.sync.outcome,

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { CHANNELS } from "../policies/approval.js";
 import { parseRiskRule, THRESHOLDS } from "../policies/risk.js";
 import { isStepPattern, PATTERN_HELP } from "../policies/steps.js";
+import type { DataClass } from "./core/ports.js";
 import { LEVELS } from "./log.js";
 
 const flag = z.boolean();
@@ -112,6 +113,19 @@ export const ConfigSchema = z.strictObject({
     .default(["ManagedBy=aws-devops-mcp"])
     .describe("TAGS that resources.create adds: KEY=VALUE,…, or off"),
   allowStackOwned: flag.default(false).describe("let resources be changed that a CloudFormation stack owns"),
+  cacheTtlSeconds: z
+    .number()
+    .int()
+    .min(60)
+    .max(86_400)
+    .default(3_600)
+    .describe("SECONDS compliance scans and cost figures are answered from the cache"),
+  regionCacheTtlSeconds: z
+    .number()
+    .int()
+    .min(60)
+    .default(3_600)
+    .describe("SECONDS the list of enabled regions is answered from the cache"),
   logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
 });
 
@@ -125,6 +139,27 @@ export const tagsToAdd = ({ defaultTags }: Pick<Config, "defaultTags">): Readonl
     : Object.fromEntries(
         defaultTags.map((tag) => [tag.slice(0, tag.indexOf("=")), tag.slice(tag.indexOf("=") + 1)] as const),
       );
+
+/** What AWS publishes changes by the week. */
+const PUBLISHED_SECONDS = 6 * 3_600;
+
+/** How long each class of data may be answered from the cache. */
+export const cacheSeconds = ({
+  cacheTtlSeconds,
+  regionCacheTtlSeconds,
+}: Pick<Config, "cacheTtlSeconds" | "regionCacheTtlSeconds">): Readonly<Record<DataClass, number>> => ({
+  compliance: cacheTtlSeconds,
+  costs: cacheTtlSeconds,
+  regions: regionCacheTtlSeconds,
+  schemas: PUBLISHED_SECONDS,
+  prices: PUBLISHED_SECONDS,
+});
+
+/** Variables of servers we take over, which go on working; ours wins where both are set. */
+const OLD_VARIABLES: Readonly<Record<string, Key>> = {
+  COMPLIANCE_CACHE_TTL_SECONDS: "cacheTtlSeconds",
+  REGION_CACHE_TTL_SECONDS: "regionCacheTtlSeconds",
+};
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const envName = (key: string): string => `AWS_DEVOPS_MCP_${kebab(key).replaceAll("-", "_").toUpperCase()}`;
@@ -255,6 +290,10 @@ export function loadConfig(
   };
   const file = (values.config as string | undefined) ?? env.AWS_DEVOPS_MCP_CONFIG;
   if (file) for (const [key, value] of Object.entries(readConfigFile(file))) take(key, value, `${key} in ${file}`);
+  for (const [name, key] of Object.entries(OLD_VARIABLES)) {
+    const text = env[name];
+    if (text !== undefined && text !== "") take(key, fromText(key, text, name), name);
+  }
   for (const key of KEYS) {
     const text = env[envName(key)];
     if (text !== undefined && text !== "") take(key, fromText(key, text, envName(key)), envName(key));

@@ -17,7 +17,7 @@ import type { InstanceDependants } from "./content/instances.js";
 import type { GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
-import type { Difference, JsonObject } from "./json.js";
+import type { Difference, Json, JsonObject } from "./json.js";
 import type { Attribution, TrailPage, TrailQuery } from "./trail.js";
 
 export interface Clock {
@@ -220,9 +220,58 @@ export interface SeenShelf {
   settled(): Promise<void>;
 }
 
+/** What may be answered from a cache. Infrastructure never is: nothing that a change could be planned from. */
+export type DataClass = "compliance" | "costs" | "schemas" | "regions" | "prices";
+
+/** Where cached answers are kept, as text. Every verb may reject, and the cache then goes without. */
+export interface CacheStore {
+  readonly name: string;
+  get(key: string): Promise<string | null>;
+  set(key: string, text: string, ttlSeconds: number): Promise<void>;
+  /** Every key that begins so; whatever else is kept in the same place stays. */
+  deletePrefix(prefix: string): Promise<void>;
+}
+
+/** All that an answer depends on besides account, principal and its data class. */
+export interface CacheQuestion {
+  /** Lists in it have an order. */
+  readonly ask: JsonObject;
+  /** Lists that are sets: another order, or a member twice, is the same question. */
+  readonly sets?: Readonly<Record<string, readonly string[]>>;
+  /** Absent: the answer is the whole account's, wherever it is asked. */
+  readonly region?: string;
+  /** The cache is not read, and still written. */
+  readonly forceRefresh?: boolean;
+}
+
+export interface Loaded<T extends Json> {
+  readonly value: T;
+  /** False: some of it could not be read. It is answered, and never kept as if it were all. */
+  readonly whole: boolean;
+}
+
+export interface Cached<T extends Json> {
+  readonly value: T;
+  readonly source: "live" | "cache";
+  /** When it was asked of AWS. */
+  readonly readAt: string;
+  readonly ageSeconds: number;
+}
+
+/**
+ * The answer to a question of a cached data class, from the cache or by `load`, which says what each call cost. The
+ * pipeline puts source, age and cost into the tool's answer.
+ */
+export type CachedRead = <T extends Json>(
+  dataClass: DataClass,
+  question: CacheQuestion,
+  load: (billed: (usd: number) => void) => Promise<Loaded<T>>,
+) => Promise<Cached<T>>;
+
 /** Everything a tool may hold. There is no writer in it. */
 export interface ReadPorts {
   readonly aws: AwsReader;
+  readonly cached: CachedRead;
   readonly state: State;
   /** Every entry of a resource's lineage, oldest first; the state of a large store holds the newest ones only. */
   lineage(rid: string): Promise<readonly LineageEntry[]>;

@@ -1,5 +1,6 @@
 // The core of the onion: a read reads, a plan proposes, a tool about the record holds its doors, and the gate does the rest.
 
+import { type Cache, type CallCache, withFacts } from "../cache.js";
 import type { Call, Outcome } from "../core/call.js";
 import {
   type Caller,
@@ -16,13 +17,14 @@ import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
 import type { RecordDoors } from "../core/record.js";
-import type { PlanTool } from "../core/tool.js";
+import type { PlanTool, ReadResult } from "../core/tool.js";
 import { approvalForm } from "../gate/approval.js";
 import type { Gate } from "../gate/index.js";
 import type { Session } from "../session.js";
 
 export interface RunDeps {
   readonly gate: Gate;
+  readonly cache: Cache;
   readonly record: RecordDoors;
   readonly session: Session;
   readonly currentState: () => Promise<State>;
@@ -45,28 +47,48 @@ export const run =
       const { record, now, mode } = deps;
       return { status: "ok", ...(await tool.run(input, { record, now: now(), mode })) };
     }
-    const ports = await portsOf(deps, call);
+    const { ports, cache } = await portsOf(deps, call);
     switch (tool.kind) {
       case "read":
-        return { status: "ok", ...(await tool.run(input, ports)) };
+        return { status: "ok", ...(await priced(cache, () => tool.run(input, ports))) };
       case "plan":
         return planned(deps, call, tool, ports);
       case "gate":
-        return gated(deps, call, ports);
+        return gated(deps, call, ports, cache);
       case "meta":
         throw new OpsError("internal", "A tool about tools reached the end of the pipeline.");
     }
   };
 
+/** A tool's answer with what the cache has to say of it. What was paid for is said of a failure too. */
+async function priced(cache: CallCache, run: () => Promise<ReadResult>): Promise<ReadResult> {
+  try {
+    const result = await run();
+    return { ...result, data: withFacts(result.data, cache.facts()) };
+  } catch (error) {
+    const usd = cache.billedUsd();
+    if (!(error instanceof OpsError) || usd === 0) throw error;
+    const { code, message, field, details, next, cause } = error;
+    const facts = { ...details, api_cost_usd: usd };
+    throw new OpsError(code, message, { details: facts, next, cause, ...(field !== undefined && { field }) });
+  }
+}
+
 async function portsOf(
-  { currentState, lineage, session, mode, now, sessionId }: RunDeps,
+  { cache, currentState, lineage, session, mode, now, sessionId }: RunDeps,
   call: Call,
-): Promise<ReadPorts> {
+): Promise<{ readonly ports: ReadPorts; readonly cache: CallCache }> {
   const aws = call.aws!;
   const held = await currentState().catch(stateFailure);
   const caller: Caller = { arn: aws.identity.arn, session: sessionId };
-  return {
+  const forCall = cache.forCall({
+    account: aws.account,
+    arn: aws.identity.arn,
+    ...(held instanceof OpsError ? {} : { state: held }),
+  });
+  const ports: ReadPorts = {
     aws,
+    cached: forCall.cached,
     // A damaged store stops what needs the record, not a look at AWS.
     get state() {
       if (held instanceof OpsError) throw held;
@@ -80,6 +102,7 @@ async function portsOf(
     revision: (seen) => session.revision(seen, seqOf(held, seen)),
     progress: call.context.progress,
   };
+  return { ports, cache: forCall };
 }
 
 const seqOf = (state: State | OpsError, { ref }: Pick<Seen, "ref">): number =>
@@ -159,7 +182,7 @@ async function seenAt(deps: RunDeps, call: Call, given: Json | undefined): Promi
   );
 }
 
-async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outcome> {
+async function gated(deps: RunDeps, call: Call, ports: ReadPorts, cache: CallCache): Promise<Outcome> {
   const { tool } = call.entry!;
   if (tool.kind !== "gate") throw new OpsError("internal", "Only tools about changes hold the gate.");
   let sync: Outcome["sync"];
@@ -216,7 +239,7 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts): Promise<Outco
     recordDrift: (reports) => deps.gate.recordDrift(reports),
   };
   try {
-    const result = await tool.run(call.input!, gatePorts);
+    const result = await priced(cache, () => tool.run(call.input!, gatePorts));
     return { status: "ok", ...result, ...(sync ? { sync } : {}) };
   } catch (error) {
     if (!(error instanceof OpsError) || !tool.changesAws) throw error;
