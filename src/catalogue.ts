@@ -57,6 +57,7 @@ const OLD_PARAMETERS: Readonly<Record<string, string>> = {
 };
 
 const Region = z.string().min(1).optional().describe("AWS region; default: the session's");
+const AnyRegion = z.string().min(1).optional().describe("AWS region, or * for all enabled; default: the session's");
 const Intent = z.string().min(3).max(2000).describe("Why the user wants this, in their words");
 const Explanation = z.string().max(4000).optional().describe("What will change and what it affects");
 const BasedOn = z.union([z.string(), z.array(z.string())]).optional();
@@ -162,7 +163,8 @@ export function translateArguments(
 }
 
 function fullInput(tool: Tool): z.ZodObject {
-  const common: Record<string, z.ZodType> = tool.scope === "region" ? { region: Region } : {};
+  const common: Record<string, z.ZodType> =
+    tool.scope === "region" ? { region: tool.kind === "read" && tool.everywhere ? AnyRegion : Region } : {};
   if (tool.kind === "plan") {
     common.intent = Intent;
     common.explanation = Explanation;

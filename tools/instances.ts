@@ -51,6 +51,7 @@ const list = read({
     instances: z.array(Row),
     nextCursor: z.string().optional(),
   }),
+  everywhere: { rows: "instances", sum: ["count", "inService", "byState"] },
   async run({ cursor, limit, ...query }, { aws, now, revision }) {
     const filters: Record<string, readonly string[]> = { "instance-state-name": query.states ?? LIVING };
     for (const [key, value] of Object.entries(query.tags ?? {})) filters[`tag:${key}`] = [value];

@@ -20,9 +20,11 @@ const Type = z
 const Identifier = z.string().min(1).max(1024).describe("Primary identifier, parts joined by |");
 const Properties = z.record(z.string(), z.unknown());
 
+const isGlobal = (type: string): boolean => /^AWS::(IAM|CloudFront|Route53|Organizations)::/.test(type);
+
 const refOf = (aws: AwsReader, type: string, id: string): ResourceRef => ({
   account: aws.account,
-  region: /^AWS::(IAM|CloudFront|Route53|Organizations)::/.test(type) ? "global" : aws.region,
+  region: isGlobal(type) ? "global" : aws.region,
   type,
   id,
 });
@@ -50,6 +52,7 @@ const list = read({
     resources: z.array(z.object({ identifier: z.string(), properties: Properties })),
     nextCursor: z.string().optional(),
   }),
+  everywhere: { rows: "resources", sum: ["count"], global: ({ type }) => isGlobal(String(type)) },
   async run({ type, model, cursor }, { aws, now }) {
     const missing = missingOf(await aws.schema(type), model);
     if (missing) throw listNeeds(type, missing);

@@ -101,6 +101,7 @@ const list = read({
     ),
     nextCursor: z.string().optional(),
   }),
+  everywhere: { rows: "securityGroups", sum: ["count"] },
   async run({ cursor, limit, ...query }, { aws, now, revision }) {
     const filters: Record<string, readonly string[]> = {};
     if (query.groupIds) filters["group-id"] = query.groupIds;

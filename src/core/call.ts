@@ -54,6 +54,22 @@ export interface Call {
   readonly input?: JsonObject;
   /** Set by `locate`: AWS for the account and region of this call. */
   readonly aws?: AwsReader;
+  /** Set by `locate` where all regions are asked: `aws` is then one of them. */
+  readonly everywhere?: Regions;
+}
+
+/** AWS in several regions of one account. */
+export interface Regions {
+  readonly names: readonly string[];
+  reader(region: string): Promise<AwsReader>;
+}
+
+/** What an answer shows of one region, and the call that shows it again. */
+export interface ShownIn {
+  readonly region: string;
+  readonly seen: readonly Seen[];
+  readonly complete: boolean;
+  readonly arguments: JsonObject;
 }
 
 /** Something read earlier in this session that is known to be outdated. */
@@ -87,7 +103,14 @@ export interface SyncFacts {
 }
 
 export type Outcome = (
-  | { readonly status: "ok"; readonly data: JsonObject; readonly seen?: readonly Seen[]; readonly complete?: boolean }
+  | {
+      readonly status: "ok";
+      readonly data: JsonObject;
+      readonly seen?: readonly Seen[];
+      readonly complete?: boolean;
+      /** `seen` by region, where several were asked. */
+      readonly places?: readonly ShownIn[];
+    }
   | { readonly status: "planned"; readonly data: JsonObject; readonly change: Change; readonly token: string }
   | { readonly status: "refused"; readonly error: OpsError }
   | { readonly status: "failed"; readonly error: OpsError; readonly applied: "no" | "maybe" }

@@ -25,9 +25,24 @@ export interface ReadResult {
   readonly complete?: boolean;
 }
 
+/** The `region` that means all regions the account may use. */
+export const EVERYWHERE = "*";
+
+/** How answers of several regions become one. Whatever is named in neither list is said per region, unless it is the same in all. */
+export interface Everywhere {
+  /** The list of the output whose members get their region. */
+  readonly rows: string;
+  /** Numbers of the output, and maps of numbers, that add up. */
+  readonly sum: readonly string[];
+  /** Whether what is asked for belongs to no region: then one is asked, as if by name. */
+  global?(input: JsonObject): boolean;
+}
+
 export interface ReadTool<I extends Fields = Fields> extends Described<I> {
   readonly kind: "read";
   readonly output: Fields;
+  /** Present where `region: "*"` may be asked; the tool itself looks in one region at a time, and takes a `cursor`. */
+  readonly everywhere?: Everywhere;
   /** Whether the answer holds text that others wrote in AWS. */
   readonly foreignText: boolean;
   run(input: z.infer<I>, ports: ReadPorts): Promise<ReadResult>;

@@ -2,6 +2,7 @@
 
 import type { Call, Outcome } from "../core/call.js";
 import { compose } from "../core/compose.js";
+import { type EverywhereDeps, everywhere } from "./everywhere.js";
 import { type LocateDeps, locate } from "./locate.js";
 import { type LookupDeps, lookup } from "./lookup.js";
 import { type ParkedDeps, parked } from "./parked.js";
@@ -15,6 +16,7 @@ import { validate } from "./validate.js";
 export type PipelineDeps = RecoverDeps &
   LookupDeps &
   LocateDeps &
+  EverywhereDeps &
   ResumeDeps &
   RevalidateDeps &
   SeeDeps &
@@ -33,6 +35,8 @@ export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>)
       see(deps), //       what was shown, what is stale
       parked(deps), //    what waits for a decision
       recover(deps), //   so that a refusal too says where, and what is stale
+      everywhere(deps), // each region by itself, then one answer
+      recover(deps), //   so that one region's refusal is that region's alone
       resume(deps), //    what a crash left open         state_unreadable
     ],
     run(deps), //         read · plan · gate             every other code

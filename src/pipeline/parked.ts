@@ -55,7 +55,8 @@ function concerns(operation: Operation, state: State, call: Call, named: Readonl
   const rid = ridOf(ref);
   if (ref.id !== "" && named.has(rid)) return true;
   const { account, region } = call.aws!;
-  if (ref.account !== account || (ref.region !== region && ref.region !== "global")) return false;
+  const here = call.everywhere !== undefined || ref.region === region || ref.region === "global";
+  if (ref.account !== account || !here) return false;
   if (ref.id !== "") return named.has(ref.id) || named.has(state.resources.get(rid)?.alias ?? ref.id);
   // A create without a known id is about every answer on resources of its type.
   const domain = readerOf({ ref, reader }).tool.split(".")[0];

@@ -1,7 +1,7 @@
 // Records what the session is shown and says what it was shown before that is outdated now.
 
 import { emptyState } from "../../state/fold.js";
-import type { Call, Outcome } from "../core/call.js";
+import type { Call, Outcome, ShownIn } from "../core/call.js";
 import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
 import type { JsonObject } from "../core/json.js";
@@ -18,17 +18,23 @@ export const see =
     const outcome = await next(call);
     const state = await currentState().catch(() => emptyState("", call.at.toISOString(), ""));
     const at = call.at.toISOString();
-    const shown =
-      outcome.status === "ok" && outcome.seen
-        ? session.see({
-            seen: outcome.seen,
-            complete: outcome.complete ?? false,
-            state,
-            at,
-            place: { account: call.aws!.account, region: call.aws!.region },
-            readWith: { tool: call.entry!.name, arguments: (call.input ?? {}) as JsonObject },
-          })
-        : [];
+    const shown = placesOf(call, outcome).flatMap(({ region, seen, complete, arguments: again }) =>
+      session.see({
+        seen,
+        complete,
+        state,
+        at,
+        place: { account: call.aws!.account, region },
+        readWith: { tool: call.entry!.name, arguments: again },
+      }),
+    );
     const staleNotices = [...(outcome.staleNotices ?? []), ...shown, ...session.outdated(state)];
     return staleNotices.length > 0 ? { ...outcome, staleNotices } : outcome;
   };
+
+function placesOf(call: Call, outcome: Outcome): readonly ShownIn[] {
+  if (outcome.status !== "ok") return [];
+  if (outcome.places) return outcome.places;
+  const { seen, complete = false } = outcome;
+  return seen ? [{ region: call.aws!.region, seen, complete, arguments: (call.input ?? {}) as JsonObject }] : [];
+}
