@@ -1,6 +1,6 @@
 // Drift: what of a resource is not as we left it, whose it is and how bad. Pure; any doubt over-reports, never hides.
 
-import type { DriftIgnore, DriftStatus, ManagedResource } from "../src/core/change.js";
+import type { DriftIgnore, DriftStatus, LineageEntry, ManagedResource } from "../src/core/change.js";
 import type { Rule } from "../src/core/content/security-groups.js";
 import type { ResourceSchema } from "../src/core/content.js";
 import {
@@ -50,7 +50,10 @@ export interface DriftReport {
 }
 
 export interface DriftInput {
-  readonly resource: Pick<ManagedResource, "ref" | "reader" | "properties" | "desired" | "deleted" | "ignores">;
+  readonly resource: Pick<ManagedResource, "ref" | "reader" | "properties" | "desired" | "deleted" | "ignores"> & {
+    /** Tells an emptiness that was asked for from one that a removal left behind. */
+    readonly lineage?: readonly Pick<LineageEntry, "desired" | "outcome">[];
+  };
   /** Read now by the same reader as the baseline; null only where AWS said twice that it does not exist. */
   readonly live: JsonObject | null;
   readonly schema?: ResourceSchema;
@@ -101,7 +104,7 @@ export function driftOf({ resource, live, schema, volatile, now }: DriftInput): 
   const group = resource.reader === "service" && ref.type === "AWS::EC2::SecurityGroup";
   const found = group
     ? groupDifferences(baseline.content, current.content)
-    : contentDifferences(baseline.content, current.content, desired, schema);
+    : contentDifferences(baseline.content, current.content, asked(desired, resource.lineage ?? []), schema);
 
   const differences = found.map((raw): DriftDifference => {
     const { rule, ...shown } = raw;
@@ -132,6 +135,22 @@ export function driftOf({ resource, live, schema, volatile, now }: DriftInput): 
       confidence: resource.reader === "service" || schema?.source === "registry" ? "high" : "low",
     },
   );
+}
+
+/** What is declared, without the objects that nobody asked to be empty: the removal of all they held left them so. */
+function asked(desired: JsonObject, lineage: NonNullable<DriftInput["resource"]["lineage"]>): JsonObject {
+  const said = lineage.flatMap((entry) => (entry.outcome === "succeeded" && entry.desired ? [entry.desired] : []));
+  const left = (document: JsonObject, at: string): JsonObject =>
+    Object.fromEntries(
+      Object.entries(document).flatMap(([key, value]): [string, Json][] => {
+        const path = `${at}/${escapePointer(key)}`;
+        if (!isObject(value)) return [[key, value]];
+        if (Object.keys(value).length > 0) return [[key, left(value, path)]];
+        const last = said.findLast((one) => lookup(one, path) !== undefined);
+        return last && !isEmpty(lookup(last, path)) ? [] : [[key, value]];
+      }),
+    );
+  return left(desired, "");
 }
 
 type Raw = Pick<DriftDifference, "path" | "kind" | "before" | "after"> & {

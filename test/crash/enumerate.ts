@@ -7,6 +7,7 @@ import type { VerifyReport } from "../../src/core/record.js";
 import { createGate } from "../../src/gate/index.js";
 import { secretKeeper } from "../../src/gate/secrets.js";
 import { createSession } from "../../src/session.js";
+import { seqOfKey } from "../../state/driver.js";
 import { openOperations } from "../../state/lineage.js";
 import { owner, START } from "../state/helpers.js";
 import { ALL, type Disk, type Limits, MODES, type Mode } from "./disk.js";
@@ -238,10 +239,10 @@ async function restart(
   }
   const sent = new Set(before.writes);
   for (const { clientToken } of state.operations.values()) sent.delete(clientToken);
-  // An operation that the state leaves to the archive has its intent there.
-  const archived = [...here.files()].filter(([path]) => path.startsWith(`${ROOT}/archive/`)).map(([, bytes]) => bytes);
+  // What the state leaves to the chain has its intent there: in the archive, or in the journal where only its plan is archived yet.
+  const chain = [...here.files()].filter(([path]) => isOfChain(path, state.seq)).map(([, bytes]) => Buffer.from(bytes));
   for (const token of state.spilled ? sent : []) {
-    if (archived.some((bytes) => Buffer.from(bytes).includes(`"client_token":"${token}"`))) sent.delete(token);
+    if (chain.some((bytes) => bytes.includes(`"client_token":"${token}"`))) sent.delete(token);
   }
   if (sent.size > 0) broken("call without a durable intent", `${sent.size} calls of ${before.writes.length}`);
 
@@ -289,6 +290,12 @@ async function restart(
   }
   recorder.end();
   return { recorder: record ? recorder : null, violations };
+}
+
+/** A file that holds commits of a chain that ends at `seq`. */
+function isOfChain(path: string, seq: number): boolean {
+  const key = path.slice(ROOT.length + 1);
+  return key.startsWith("archive/") || (seqOfKey(key) ?? Number.POSITIVE_INFINITY) <= seq;
 }
 
 function isJson(bytes: Uint8Array): boolean {

@@ -60,4 +60,14 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "apply", by: "a", token: 0, fault: "refused" },
     ],
   },
+  {
+    because: "what a removal left empty was drift when it went altogether",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: {}, now: true },
+      { do: "update", by: "b", target: 0, wish: { accelerate: "Enabled" }, basedOn: "fresh", now: true },
+      { do: "rollback", by: "b", target: 0, to: "previous", undoOthers: false, basedOn: "fresh", now: true },
+      { do: "outside", target: 0, wish: { accelerate: null } },
+      { do: "drift", by: "a" },
+    ],
+  },
 ];

@@ -95,6 +95,18 @@ describe("what is a difference", () => {
     expect(drift(before, after, rules)).toMatchObject({ status: "IN_SYNC", severity: null, differences: [] });
   });
 
+  it("an emptiness that somebody asked for is one when it goes, and one that a removal left is none", () => {
+    const before = { C: {} };
+    const lineage = (...desired: JsonObject[]) =>
+      desired.map((one) => ({ desired: one, outcome: "succeeded" })) as unknown as ManagedResource["lineage"];
+    const left = (...said: JsonObject[]) =>
+      drift(before, {}, {}, { desired: before, lineage: lineage(...said) }).status;
+    expect(left({ C: {} })).toBe("MODIFIED");
+    expect(left({ C: { x: 1 } }, { C: { x: null } })).toBe("IN_SYNC");
+    expect(left({ C: { x: null } }, { C: {} })).toBe("MODIFIED");
+    expect(left({ D: 1 }), "what is not known is told").toBe("MODIFIED");
+  });
+
   it.each<[string, JsonObject, JsonObject, Partial<ResourceSchema>, string, string]>([
     ["a changed value", { A: 1 }, { A: 2 }, {}, "/A", "NOT_EQUAL"],
     ["a new value", {}, { A: 2 }, {}, "/A", "ADD"],
