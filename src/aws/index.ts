@@ -7,16 +7,20 @@ import { type ApiOptions, apiOf, readOnly, type Transport } from "./api.js";
 import { awsClients, type Credentials } from "./clients.js";
 import { opsError } from "./errors.js";
 import { executor, preflight, type WholeApi } from "./executor.js";
+import { homeOf } from "./homes.js";
 import { identityOf } from "./identity.js";
 import { kmsOf } from "./kms.js";
 import { type Pace, pace } from "./pace.js";
 import { defaultRegion, type Env, profileName, renewal } from "./profile.js";
 import { awsReader } from "./reader.js";
+import { costReader } from "./readers/costs.js";
+import { priceReader } from "./readers/prices.js";
 import { regionCheck } from "./regions.js";
 import { sandboxTransport } from "./sandbox/api.js";
 import { SANDBOX_REGION, type WorldStore } from "./sandbox/world.js";
 import { schemas } from "./schema.js";
 import { globalTrailRegion, LOOKUPS, lookupEvents } from "./trail.js";
+import { turns } from "./turns.js";
 
 export interface AwsOptions {
   /** The environment the server was started in. Credentials and endpoints are read by the SDK itself. */
@@ -52,6 +56,7 @@ function awsOf(place: Place): Aws {
   const identity = identityOf(place.credentials, place.roleArn);
   const schema = schemas(place.clock);
   const paces = new Map<string, Pace>();
+  const inTurn = turns();
 
   /** CloudTrail's rate is one for an account and region, whoever asks. */
   function paceOf(key: string): Pace {
@@ -73,6 +78,8 @@ function awsOf(place: Place): Aws {
       identity: who,
       schema: (type) => schema(api, region, type),
       preflight: (step) => preflight(whole(region), step),
+      costs: costReader({ api: () => reading(homeOf("ce", who.arn, region)), inTurn }),
+      prices: priceReader(() => reading(homeOf("pricing", who.arn, region))),
       async trail(query) {
         const where = query.global ? globalTrailRegion(who.arn, region) : region;
         return lookupEvents(where === region ? api : reading(where), paceOf(`${who.account}/${where}`), query);

@@ -18,9 +18,11 @@ export interface ReaderParts {
   readonly schema: (type: string) => Promise<ResourceSchema>;
   readonly trail: AwsReader["trail"];
   readonly preflight: (step: ChangeStep) => Promise<void>;
+  readonly costs: AwsReader["costs"];
+  readonly prices: AwsReader["prices"];
 }
 
-export function awsReader({ api, region, identity, schema, trail, preflight }: ReaderParts): AwsReader {
+export function awsReader({ api, region, identity, schema, trail, preflight, costs, prices }: ReaderParts): AwsReader {
   const types = typeReaders(api);
   const get = <T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null> => types[type].get(id);
 
@@ -68,5 +70,7 @@ export function awsReader({ api, region, identity, schema, trail, preflight }: R
     },
     trail,
     preflight,
+    costs,
+    prices,
   };
 }

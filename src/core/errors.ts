@@ -51,6 +51,7 @@ export const CODES = {
   credentials_expired: row("The AWS credentials have expired.", "operator"),
   credentials_invalid: row("AWS does not accept these credentials.", "operator"),
   access_denied: row("AWS denied the call; the message names the action where AWS does.", "operator"),
+  not_enabled: row("The account does not have this AWS service switched on.", "operator"),
   throttled: row("AWS is limiting the rate of calls.", "caller", true),
   aws_unavailable: row("AWS could not be reached or failed before doing anything.", "operator", true),
   aws_rejected: row("AWS refused the request and changed nothing.", "caller"),

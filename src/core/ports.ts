@@ -13,6 +13,7 @@ import type {
   Seen,
   State,
 } from "./change.js";
+import type { CostReader, PriceReader } from "./content/costs.js";
 import type { InstanceDependants } from "./content/instances.js";
 import type { GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
@@ -97,6 +98,9 @@ export interface AwsReader {
   content(ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null>;
   /** The calls that changed a resource in a time, as CloudTrail recorded them. Its limit of two requests a second is kept here. */
   trail(query: TrailQuery): Promise<TrailPage>;
+  /** Cost Explorer and the price list of the account's partition, wherever this reader looks. */
+  readonly costs: CostReader;
+  readonly prices: PriceReader;
   /** Asks AWS whether the step would be accepted (EC2 DryRun); returns where the service has no such question. */
   preflight(step: ChangeStep): Promise<void>;
 }

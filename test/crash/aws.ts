@@ -126,6 +126,8 @@ export class ScriptedAws {
       regions: unused,
       dependants: unused,
       groupUsers: unused,
+      costs: { spend: unused, forecast: unused, anomalies: unused, monitors: unused },
+      prices: { products: unused },
       resource: unused,
       resources: unused,
       schema: unused,

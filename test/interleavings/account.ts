@@ -4,6 +4,8 @@
 import { apiOf, type RawCall, readOnly, type Transport } from "../../src/aws/api.js";
 import { executor, preflight, type WholeApi } from "../../src/aws/executor.js";
 import { awsReader } from "../../src/aws/reader.js";
+import { costReader } from "../../src/aws/readers/costs.js";
+import { priceReader } from "../../src/aws/readers/prices.js";
 import { sandboxTransport } from "../../src/aws/sandbox/api.js";
 import {
   memoryStore,
@@ -14,6 +16,7 @@ import {
   type WorldRegion,
 } from "../../src/aws/sandbox/world.js";
 import { schemas } from "../../src/aws/schema.js";
+import { turns } from "../../src/aws/turns.js";
 import type { Aws, Clock } from "../../src/core/ports.js";
 import { CloudControlError, exceptions } from "../cloud-control/errors.js";
 import { type Account as ControlAccount, perform } from "../cloud-control/operations.js";
@@ -103,6 +106,8 @@ export function account(watch: Watcher, bend: (transport: Transport) => Transpor
           identity,
           schema: (type) => schema(api, region, type),
           preflight: (step) => preflight(whole(region), step),
+          costs: costReader({ api: () => api, inTurn: turns() }),
+          prices: priceReader(() => api),
           trail: async () => ({ events: [], complete: true }),
         });
       },

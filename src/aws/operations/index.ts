@@ -1,7 +1,8 @@
 // Every operation a reader may call, one file a service: `"service:Operation"` → what goes in, what comes out, in AWS's shapes.
 
 import type { ControlReads } from "./control.js";
+import type { CostReads } from "./costs.js";
 import type { Ec2Reads } from "./ec2.js";
 import type { StsReads } from "./sts.js";
 
-export interface ReadOperations extends Ec2Reads, ControlReads, StsReads {}
+export interface ReadOperations extends Ec2Reads, ControlReads, CostReads, StsReads {}
