@@ -20,6 +20,7 @@ import { createGate } from "./gate/index.js";
 import { contentOrder } from "./gate/order.js";
 import { secretKeeper } from "./gate/secrets.js";
 import { pipeline } from "./pipeline/index.js";
+import type { PlaceOfChange } from "./pipeline/locate.js";
 import { doorsOf } from "./record.js";
 import { present, render, type ToolResult } from "./render.js";
 import { uriOf, uriOfRid } from "./resource-uri.js";
@@ -70,7 +71,10 @@ export function createApp(ports: AppPorts): App {
   const { config, clock, version } = ports;
   const dotted = config.toolNames === "dotted";
   const writesPossible = config.allowWrites && ports.store.readOnly === null;
-  const catalogue = createCatalogue(domains, { allowWrites: writesPossible });
+  const catalogue = createCatalogue(domains, {
+    allowWrites: writesPossible,
+    accounts: ports.aws.accounts.allowed.length > 0,
+  });
   const canonical = catalogue.entries.map((entry) => entry.name);
   const spell = (name: string): string => (dotted ? name : wireName(name));
   const lintable = catalogue.entries.map((entry) => ({
@@ -135,7 +139,8 @@ export function createApp(ports: AppPorts): App {
     listing,
     absent: absentTools(config, ports.store.readOnly),
     aws,
-    regionOfChange: (input) => regionOfChange(ports.store, input),
+    placeOfChange: (input) => placeOfChange(ports.store, input),
+    takesAccount: (tool) => catalogue.find(tool)?.tool.scope === "region",
     async settleOpen(reader) {
       // What is read back is recorded, and without their key secrets cannot be.
       const state = await ports.store.state();
@@ -162,6 +167,7 @@ export function createApp(ports: AppPorts): App {
       counters,
       perHour: { create: config.createsPerHour, delete: config.deletesPerHour },
       defaultTags: tagsToAdd(config),
+      accounts: ports.aws.accounts.allowed,
       ...(config.region ? { defaultRegion: config.region } : {}),
     },
   });
@@ -242,7 +248,10 @@ function readOf(catalogue: Catalogue, domain: string, input: JsonObject): { tool
     const shape = catalogue.find(name)?.input.shape ?? {};
     return { tool: name, arguments: Object.fromEntries(Object.entries(input).filter(([key]) => key in shape)) };
   });
-  return shared.find((read) => Object.keys(read.arguments).some((key) => key !== "region")) ?? shared[1]!;
+  return (
+    shared.find((read) => Object.keys(read.arguments).some((key) => key !== "region" && key !== "account")) ??
+    shared[1]!
+  );
 }
 
 /** The store's keyed hash; where the store can hold no key, one of this process alone. */
@@ -259,8 +268,8 @@ function fingerprints(store: Store, ids: Ids): (value: Json) => Promise<string> 
   };
 }
 
-/** A token or a change id says where it belongs, so that nobody has to repeat the region of the plan. */
-async function regionOfChange(store: Store, input: JsonObject): Promise<string | undefined> {
+/** A token or a change id says where it belongs, so that nobody has to repeat the account and region of the plan. */
+async function placeOfChange(store: Store, input: JsonObject): Promise<PlaceOfChange | undefined> {
   const { executionToken, changeId, operationId } = input;
   const named = [executionToken, changeId, operationId].some((one) => typeof one === "string");
   if (!named) return undefined;
@@ -271,7 +280,8 @@ async function regionOfChange(store: Store, input: JsonObject): Promise<string |
         ? (await store.state().catch(() => null))?.operations.get(operationId)?.changeId
         : changeOfToken(String(executionToken));
   const state = id === undefined ? null : await store.recall(id).catch(() => null);
-  return id === undefined ? undefined : state?.changes.get(id)?.region;
+  const change = id === undefined ? undefined : state?.changes.get(id);
+  return change && { account: change.account, region: change.region, arn: change.caller.arn };
 }
 
 const kindOf = (tool: { kind: string; changesAws?: boolean }): "read" | "plan" | "apply" =>

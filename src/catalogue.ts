@@ -57,6 +57,7 @@ const OLD_PARAMETERS: Readonly<Record<string, string>> = {
 };
 
 const Region = z.string().min(1).optional().describe("AWS region; default: the session's");
+const Account = z.string().min(1).optional().describe("AWS account: alias, id or profile; default: the session's");
 const AnyRegion = z.string().min(1).optional().describe("AWS region, or * for all enabled; default: the session's");
 const Intent = z.string().min(3).max(2000).describe("Why the user wants this, in their words");
 const Explanation = z.string().max(4000).optional().describe("What will change and what it affects");
@@ -83,7 +84,14 @@ export interface ListOptions {
  * The catalogue of these domains. Without `allowWrites` the tool that changes AWS does not exist.
  * @throws Error when two tools share a wire name.
  */
-export function createCatalogue(domains: readonly Domain[], options: { allowWrites: boolean }): Catalogue {
+export function createCatalogue(
+  domains: readonly Domain[],
+  options: {
+    readonly allowWrites: boolean;
+    /** Further accounts may be named: only then is `account` shown, for every token of a schema is paid for. */
+    readonly accounts?: boolean;
+  },
+): Catalogue {
   const entries = domains.flatMap((domain) =>
     Object.entries(domain.tools)
       .filter(([, tool]) => options.allowWrites || !(tool.kind === "gate" && tool.changesAws))
@@ -112,7 +120,8 @@ export function createCatalogue(domains: readonly Domain[], options: { allowWrit
   }
   const shown = (entry: Entry, toolsets: readonly string[]): boolean =>
     toolsets.includes("all") || toolsets.includes(entry.domain) || (toolsets.includes("default") && entry.listed);
-  const listing = (entry: Entry, dotted: boolean): ListedTool => describe(entry, dotted, entries);
+  const listing = (entry: Entry, dotted: boolean): ListedTool =>
+    describe(entry, dotted, entries, options.accounts ?? false);
 
   return {
     entries,
@@ -164,7 +173,9 @@ export function translateArguments(
 
 function fullInput(tool: Tool): z.ZodObject {
   const common: Record<string, z.ZodType> =
-    tool.scope === "region" ? { region: tool.kind === "read" && tool.everywhere ? AnyRegion : Region } : {};
+    tool.scope === "region"
+      ? { region: tool.kind === "read" && tool.everywhere ? AnyRegion : Region, account: Account }
+      : {};
   if (tool.kind === "plan") {
     common.intent = Intent;
     common.explanation = Explanation;
@@ -173,14 +184,14 @@ function fullInput(tool: Tool): z.ZodObject {
   return z.strictObject({ ...tool.input.shape, ...common });
 }
 
-function describe(entry: Entry, dotted: boolean, all: readonly Entry[]): ListedTool {
+function describe(entry: Entry, dotted: boolean, all: readonly Entry[], accounts: boolean): ListedTool {
   const { tool } = entry;
   const changesAws = tool.kind === "gate" && tool.changesAws;
   return {
     name: dotted ? entry.name : entry.wire,
     title: tool.title,
     description: dotted ? tool.description : inWireNames(tool.description, all),
-    inputSchema: inputSchema(entry),
+    inputSchema: inputSchema(entry, accounts),
     outputSchema: outputSchema(tool),
     annotations: {
       title: tool.title,
@@ -198,8 +209,9 @@ export const inWireNames = (text: string, entries: readonly Entry[]): string =>
 
 type JsonSchema = Record<string, unknown> & { properties?: Record<string, JsonSchema>; required?: string[] };
 
-function inputSchema(entry: Entry): ListedTool["inputSchema"] {
+function inputSchema(entry: Entry, accounts: boolean): ListedTool["inputSchema"] {
   const schema = lean(z.toJSONSchema(entry.input, { io: "input", unrepresentable: "any" }) as JsonSchema);
+  if (!accounts && entry.tool.scope === "region") delete schema.properties!.account;
   if (entry.tool.kind === "plan" && entry.tool.basedOn !== "none") {
     // Required in the schema, optional in the validator: a missing one is answered by name of the read to make.
     schema.properties!.basedOn =

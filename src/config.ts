@@ -7,7 +7,7 @@ import { z } from "zod";
 import { CHANNELS } from "../policies/approval.js";
 import { parseRiskRule, THRESHOLDS } from "../policies/risk.js";
 import { isStepPattern, PATTERN_HELP } from "../policies/steps.js";
-import type { DataClass } from "./core/ports.js";
+import type { DataClass, ListedAccount } from "./core/ports.js";
 import { LEVELS } from "./log.js";
 
 const flag = z.boolean();
@@ -48,6 +48,18 @@ export const ConfigSchema = z.strictObject({
     .regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/.+$/, "must be the ARN of an IAM role")
     .optional()
     .describe("ARN of a role to assume"),
+  accounts: z
+    .array(
+      z
+        .string()
+        .refine(
+          (text) => parseAccount(text) !== null,
+          "must be ALIAS=profile:NAME, ALIAS=ARN of a role, or one of these without ALIAS=",
+        ),
+    )
+    .refine((all) => new Set(all.map((one) => parseAccount(one)?.name)).size === all.length, "names an account twice")
+    .default([])
+    .describe("LIST of further accounts a call may name: ALIAS=profile:NAME, ALIAS=ROLE-ARN, or either without ALIAS="),
   toolsets: z
     .array(z.string().min(1))
     .min(1)
@@ -128,6 +140,17 @@ export const ConfigSchema = z.strictObject({
     .describe("SECONDS the list of enabled regions is answered from the cache"),
   logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
 });
+
+const ROLE_ARN = /^arn:aws[a-z-]*:iam::\d{12}:role\/.+$/;
+
+/** @example parseAccount("prod=profile:acme-prod") // { name: "prod", profile: "acme-prod" } */
+export function parseAccount(text: string): ListedAccount | null {
+  const [, alias, target = ""] = /^(?:([A-Za-z][\w.-]{0,62})=)?(.+)$/.exec(text.trim()) ?? [];
+  if (ROLE_ARN.test(target)) return { name: alias ?? target, roleArn: target };
+  const profile = target.replace(/^profile:/, "").trim();
+  if (profile === "" || /^arn:/.test(profile) || (alias === undefined && profile.includes("="))) return null;
+  return { name: alias ?? profile, profile };
+}
 
 export type Config = Readonly<z.output<typeof ConfigSchema>>;
 type Key = keyof Config;
@@ -315,6 +338,9 @@ export function loadConfig(
     const mixed = (["profile", "roleArn", "stateKmsKey"] as const).find((key) => config[key] !== undefined);
     if (mixed)
       throw new ConfigError(`--sandbox cannot be combined with ${origin.get(mixed)}: it never touches real AWS`);
+    if (config.accounts.length > 0) {
+      throw new ConfigError(`--sandbox cannot be combined with ${origin.get("accounts")}: it never touches real AWS`);
+    }
     const endpoint = Object.keys(env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && env[name]);
     if (endpoint) throw new ConfigError(`--sandbox cannot be combined with ${endpoint}: it never touches real AWS`);
     config.allowWrites = !config.readOnly;

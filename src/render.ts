@@ -35,6 +35,7 @@ export function render(outcome: Outcome, frame: Frame): ToolResult {
     ...(outcome.parked ? { parked: outcome.parked.map((notice) => ({ ...notice })) } : {}),
     asOf: frame.at.toISOString(),
     ...(outcome.account ? { account: outcome.account } : {}),
+    ...(outcome.accountAlias ? { accountAlias: outcome.accountAlias } : {}),
     ...(outcome.region ? { region: outcome.region } : {}),
     ...(frame.sandbox ? { sandbox: true } : {}),
     ...(frame.storeProblem

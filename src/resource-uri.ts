@@ -1,6 +1,7 @@
 // aws://{account}/{region}/{type}/{id}: a live resource as MCP names it, and the tool call that reads it.
 
 import { type ResourceRef, ridOf } from "./core/change.js";
+import type { JsonObject } from "./core/json.js";
 import { isOwnType } from "./core/own-types.js";
 import { readerOf } from "./session.js";
 
@@ -22,8 +23,10 @@ export function refOf(uri: string): ResourceRef | null {
   }
 }
 
-export const readCallOf = (ref: ResourceRef) =>
-  readerOf({ ref, reader: isOwnType(ref.type) ? "service" : "cloudcontrol" });
+export function readCallOf(ref: ResourceRef): { readonly tool: string; readonly arguments: JsonObject } {
+  const { tool, arguments: given } = readerOf({ ref, reader: isOwnType(ref.type) ? "service" : "cloudcontrol" });
+  return { tool, arguments: { ...given, account: ref.account } };
+}
 
 /** From a key of the state: account/region/type/id, the id last because it may hold slashes. */
 export function uriOfRid(rid: string): string {

@@ -8,7 +8,7 @@ import { type App, createApp } from "./app.js";
 import { type AwsOptions, createAws, createKms, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
-import { type Config, ConfigError, statePassphrases } from "./config.js";
+import { type Config, ConfigError, parseAccount, statePassphrases } from "./config.js";
 import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
 import { jsonLog } from "./log.js";
 import { installedScanners } from "./scan.js";
@@ -131,6 +131,7 @@ const awsOptions = (config: Config, { env, user, clock, writeLog }: Host): AwsOp
   ...(config.profile ? { profile: config.profile } : {}),
   ...(config.region ? { region: config.region } : {}),
   ...(config.roleArn ? { roleArn: config.roleArn } : {}),
+  accounts: config.accounts.flatMap((text) => parseAccount(text) ?? []),
   sessionName: `aws-devops-mcp-${user}`.replace(/[^\w+=,.@-]/g, "-").slice(0, 64),
   version: VERSION,
   clock,

@@ -34,7 +34,9 @@ export function watchSeen({ aws, session, clock, log, everyMs, currentState }: W
     const at = clock.now();
     const before = new Date(at.getTime() - everyMs / 2).toISOString();
     for (const place of session.places()) {
-      const reader = await aws.reader(place.region);
+      const reached = await aws.accounts.reaching(place.account);
+      if (!reached) continue;
+      const reader = await aws.reader(place.region, reached.via);
       if (reader.account !== place.account) continue;
       const looks = await lookAgain(reader, session.due(place, before));
       const state = await currentState().catch(() => emptyState("", at.toISOString(), ""));

@@ -18,6 +18,7 @@ const whoami = read({
     credentialSource: z.string(),
     credentialExpiry: z.string().optional(),
     defaultRegion: z.string().optional(),
+    otherAccounts: z.array(z.object({ name: z.string(), account: z.string().optional() })).optional(),
     mode: z.string(),
     stateDir: z.string(),
     managedResources: z.number(),
@@ -30,12 +31,14 @@ const whoami = read({
   async run(_input, { aws, state, mode, now }) {
     const { arn, credentialSource, credentialExpiry } = aws.identity;
     const spent = spentInHour(state, now);
+    await aws.alias?.ask();
     return {
       data: {
         arn,
         credentialSource,
         ...(credentialExpiry ? { credentialExpiry } : {}),
         ...(mode.defaultRegion ? { defaultRegion: mode.defaultRegion } : {}),
+        ...(mode.accounts.length > 0 ? { otherAccounts: mode.accounts.map((one) => ({ ...one })) } : {}),
         mode: mode.allowWrites ? "writes allowed" : "read-only",
         stateDir: mode.stateDir,
         managedResources: [...state.resources.values()].filter((resource) => !resource.deleted).length,

@@ -19,6 +19,8 @@ export interface Credentials {
 export interface ClientOptions {
   readonly profile?: string;
   readonly roleArn?: string;
+  /** Who assumes the role, where it is not the SDK's chain. */
+  readonly base?: () => Promise<Credentials>;
   readonly sessionName: string;
   readonly version: string;
   readonly clock: Clock;
@@ -96,14 +98,14 @@ function credentialProvider(options: ClientOptions): { get(): Promise<Credential
     const { fromNodeProviderChain, fromTemporaryCredentials } = await import("@aws-sdk/credential-providers");
     const region = await options.homeRegion();
     const clientConfig = { ...userAgent, ...(region !== undefined && { region }) };
-    const base = fromNodeProviderChain({
+    const chained = fromNodeProviderChain({
       ignoreCache: true,
       clientConfig,
       ...(options.profile !== undefined && { profile: options.profile }),
     });
-    if (options.roleArn === undefined) return base;
+    if (options.roleArn === undefined) return chained;
     return fromTemporaryCredentials({
-      masterCredentials: base,
+      masterCredentials: options.base ?? chained,
       params: { RoleArn: options.roleArn, RoleSessionName: options.sessionName },
       clientConfig,
     });

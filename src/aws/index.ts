@@ -2,7 +2,9 @@
 // resolved or opened before the first call.
 
 import { OpsError } from "../core/errors.js";
-import type { Aws, AwsReader, Clock, Kms, Log } from "../core/ports.js";
+import type { Aws, AwsReader, Clock, Identity, Kms, ListedAccount, Log } from "../core/ports.js";
+import { type Reach, severalAccounts } from "./accounts.js";
+import { accountAliases } from "./alias.js";
 import { type ApiOptions, apiOf, readOnly, type Transport } from "./api.js";
 import { awsClients, type Credentials } from "./clients.js";
 import { opsError } from "./errors.js";
@@ -11,7 +13,7 @@ import { homeOf } from "./homes.js";
 import { identityOf } from "./identity.js";
 import { kmsOf } from "./kms.js";
 import { type Pace, pace } from "./pace.js";
-import { defaultRegion, type Env, profileName, renewal } from "./profile.js";
+import { defaultRegion, type Env, profileName, profileRegion, renewal } from "./profile.js";
 import { awsReader } from "./reader.js";
 import { costReader } from "./readers/costs.js";
 import { priceReader } from "./readers/prices.js";
@@ -29,6 +31,8 @@ export interface AwsOptions {
   readonly region?: string;
   /** A role to assume before anything else. */
   readonly roleArn?: string;
+  /** Further accounts that a call may name. */
+  readonly accounts?: readonly ListedAccount[];
   /** The name an assumed role's calls bear in CloudTrail: the same at every start, so that it can be searched for. */
   readonly sessionName?: string;
   readonly version: string;
@@ -37,6 +41,8 @@ export interface AwsOptions {
 }
 
 interface Place {
+  /** What the operator calls the account. */
+  readonly name?: string;
   readonly transport: Transport;
   readonly credentials: () => Promise<Credentials>;
   readonly roleArn?: string;
@@ -49,31 +55,36 @@ interface Place {
 /** STS answers in every region; this one is asked for names of regions when none is configured. */
 const ANY_REGION = "us-east-1";
 
-function awsOf(place: Place): Aws {
+/** @param paces CloudTrail's rate is one for an account and region, whoever asks */
+function awsOf(place: Place, paces = new Map<string, Pace>()): Reach {
   const whole = (region: string): WholeApi => apiOf(place.transport, { ...place.api, region }) as WholeApi;
   const reading = (region: string) => readOnly(whole(region));
   const check = regionCheck(async () => reading((await place.region()) ?? ANY_REGION));
   const identity = identityOf(place.credentials, place.roleArn);
   const schema = schemas(place.clock);
-  const paces = new Map<string, Pace>();
   const inTurn = turns();
+  const aliasOf = accountAliases(place.name, place.clock);
 
-  /** CloudTrail's rate is one for an account and region, whoever asks. */
   function paceOf(key: string): Pace {
     const made = paces.get(key) ?? pace(place.clock, LOOKUPS.count, LOOKUPS.windowMs);
     paces.set(key, made);
     return made;
   }
 
+  async function whoIn(region: string): Promise<Identity> {
+    const call = { service: "sts", operation: "GetCallerIdentity", region, writes: false, login: place.api.login };
+    return identity(reading(region)).catch(async (cause: unknown) => {
+      throw await opsError(cause, call);
+    });
+  }
+
   async function reader(region: string): Promise<AwsReader> {
     await check(region);
     const api = reading(region);
-    const call = { service: "sts", operation: "GetCallerIdentity", region, writes: false, login: place.api.login };
-    const who = await identity(api).catch(async (cause: unknown) => {
-      throw await opsError(cause, call);
-    });
+    const who = await whoIn(region);
     return awsReader({
       api,
+      alias: aliasOf(api, who.account),
       region,
       identity: who,
       schema: (type) => schema(api, region, type),
@@ -88,7 +99,8 @@ function awsOf(place: Place): Aws {
   }
 
   return {
-    defaultRegion: place.region,
+    defaultRegion: () => place.region(),
+    identity: async () => whoIn((await place.region()) ?? ANY_REGION),
     reader,
     writer: (region) => executor(whole(region), place.clock),
     close: place.close,
@@ -97,8 +109,19 @@ function awsOf(place: Place): Aws {
 
 /** @example const aws = createAws({ env: process.env, version: "1.0.0", clock, log }); // opens nothing */
 export function createAws(options: AwsOptions): Aws {
-  return awsOf(placeOf(options));
+  const place = placeOf(options);
+  const paces = new Map<string, Pace>();
+  const { accounts = [], env } = options;
+  return severalAccounts(awsOf(place, paces), profileName(options.profile, env), accounts, (account) =>
+    awsOf({ ...placeOf(forAccount(options, account), place), name: account.name }, paces),
+  );
 }
+
+/** A listed role is assumed with the server's own credentials; a listed profile has its own. */
+const forAccount = ({ profile, region, roleArn: _, ...options }: AwsOptions, listed: ListedAccount): AwsOptions =>
+  listed.roleArn === undefined
+    ? { ...options, profile: listed.profile }
+    : { ...options, ...(profile && { profile }), ...(region && { region }), roleArn: listed.roleArn };
 
 /** The key service for the store's own keys. Opens nothing before its first call. */
 export function createKms(options: AwsOptions): Kms {
@@ -106,10 +129,13 @@ export function createKms(options: AwsOptions): Kms {
   return kmsOf((here) => apiOf(transport, { ...api, region: here }), region);
 }
 
-function placeOf(options: AwsOptions): Place {
+/** @param under whose credentials assume the role, and whose region stands in for one; absent: nobody's */
+function placeOf(options: AwsOptions, under?: Place): Place {
   const { env, region, roleArn, version, clock, log } = options;
   const profile = profileName(options.profile, env);
-  const home = () => defaultRegion(region, profile, env);
+  const home = under
+    ? async () => (roleArn === undefined ? await profileRegion(profile) : undefined) ?? under.region()
+    : () => defaultRegion(region, profile, env);
   const clients = awsClients({
     sessionName: options.sessionName ?? "aws-devops-mcp",
     version,
@@ -117,6 +143,7 @@ function placeOf(options: AwsOptions): Place {
     homeRegion: home,
     ...(profile !== undefined && { profile }),
     ...(roleArn !== undefined && { roleArn }),
+    ...(under && roleArn !== undefined && { base: under.credentials }),
   });
   return {
     transport: clients.transport,
@@ -139,7 +166,7 @@ const SANDBOX_CREDENTIALS: Credentials = { accessKeyId: "sandbox", secretAccessK
 
 /** The same readers and writer on an account in memory: demo data, never AWS. Reads no credential and opens no connection. */
 export function createSandboxAws({ store, clock, log }: SandboxOptions): Aws {
-  return awsOf({
+  const own = awsOf({
     transport: sandboxTransport(store, clock),
     credentials: async () => SANDBOX_CREDENTIALS,
     region: async () => SANDBOX_REGION,
@@ -150,4 +177,5 @@ export function createSandboxAws({ store, clock, log }: SandboxOptions): Aws {
     },
     close: () => {},
   });
+  return severalAccounts(own, undefined, [], () => own);
 }

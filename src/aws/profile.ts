@@ -23,9 +23,12 @@ export async function defaultRegion(
 ): Promise<string | undefined> {
   const said = region || env.AWS_REGION || env.AWS_DEFAULT_REGION;
   if (said) return said;
-  const profiles = await sharedProfiles();
-  return profiles[profileName(profile, env) ?? "default"]?.region || undefined;
+  return profileRegion(profileName(profile, env));
 }
+
+/** The region a profile names. */
+export const profileRegion = async (profile: string | undefined): Promise<string | undefined> =>
+  (await sharedProfiles())[profile ?? "default"]?.region || undefined;
 
 /** A name as it can stand in a command line that is shown, and perhaps copied. */
 const quoted = (name: string): string =>

@@ -5,7 +5,7 @@ import type { Contents, ResourceSchema } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
 import { isOwnType } from "../core/own-types.js";
-import type { AwsReader, Identity, ListQuery, Page } from "../core/ports.js";
+import type { AccountAlias, AwsReader, Identity, ListQuery, Page } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
 import { dependantsOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
@@ -15,6 +15,7 @@ export interface ReaderParts {
   readonly api: Api;
   readonly region: string;
   readonly identity: Identity;
+  readonly alias: AccountAlias;
   readonly schema: (type: string) => Promise<ResourceSchema>;
   readonly trail: AwsReader["trail"];
   readonly preflight: (step: ChangeStep) => Promise<void>;
@@ -22,7 +23,17 @@ export interface ReaderParts {
   readonly prices: AwsReader["prices"];
 }
 
-export function awsReader({ api, region, identity, schema, trail, preflight, costs, prices }: ReaderParts): AwsReader {
+export function awsReader({
+  api,
+  region,
+  identity,
+  alias,
+  schema,
+  trail,
+  preflight,
+  costs,
+  prices,
+}: ReaderParts): AwsReader {
   const types = typeReaders(api);
   const get = <T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null> => types[type].get(id);
 
@@ -52,6 +63,7 @@ export function awsReader({ api, region, identity, schema, trail, preflight, cos
     account: identity.account,
     region,
     identity,
+    alias,
     get,
     list: <T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>> => types[type].list(query),
     regions: () => regionsOf(api),

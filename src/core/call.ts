@@ -119,5 +119,6 @@ export type Outcome = (
   readonly staleNotices?: readonly StaleNotice[];
   readonly parked?: readonly ParkedNotice[];
   readonly account?: string;
+  readonly accountAlias?: string;
   readonly region?: string;
 };

@@ -16,6 +16,7 @@ export const CODES = {
   unknown_tool: row("No tool has this name.", "caller"),
   validation_error: row("An argument is missing, unknown or malformed; `field` names it.", "caller"),
   unknown_region: row("AWS has no region of this name.", "caller"),
+  unknown_account: row("The account is none that the operator lets this server use.", "operator"),
   region_missing: row("No region was given and none is configured.", "caller"),
   invalid_cursor: row("The cursor was made for another query, account or region, or has expired.", "caller"),
   not_found: row("AWS says the resource does not exist in this account and region.", "caller"),

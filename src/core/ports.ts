@@ -74,6 +74,14 @@ export interface ListQuery {
   readonly cursor?: string;
 }
 
+/** What an account is called: on the operator's list, else by IAM. */
+export interface AccountAlias {
+  /** As far as it is known. */
+  known(): string | undefined;
+  /** Asks IAM, once; where that may not be asked nothing is known, and nothing fails. */
+  ask(): Promise<string | undefined>;
+}
+
 /**
  * Live AWS for one account and region. Every method throws an OpsError when AWS cannot say; `null` means that AWS
  * says the resource does not exist, and nothing else ever does.
@@ -82,6 +90,9 @@ export interface AwsReader {
   readonly account: string;
   readonly region: string;
   readonly identity: Identity;
+  /** The allow-listed account whose credentials these are; absent: the server's own. */
+  readonly via?: string;
+  readonly alias?: AccountAlias;
   get<T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null>;
   list<T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>>;
   regions(): Promise<readonly Region[]>;
@@ -186,12 +197,35 @@ export interface ScanReport {
 /** Runs whatever scanners are installed; none is no report. Never throws, and never sees credentials. */
 export type Scan = (resources: readonly Scanned[]) => Promise<readonly ScanReport[]>;
 
-/** AWS as a whole: readers and the writer for the account and region of a call. Opens no connection before first use. */
+/** An account on the operator's list: how it is named, and whose credentials it is reached with. */
+export type ListedAccount = { readonly name: string } & (
+  | { readonly profile: string; readonly roleArn?: undefined }
+  | { readonly roleArn: string; readonly profile?: undefined }
+);
+
+/** The accounts a call may name: the server's own, and those on the operator's list. */
+export interface Accounts {
+  /** The list, in its order; `account` where it is known without asking AWS. */
+  readonly allowed: readonly { readonly name: string; readonly account?: string }[];
+  /**
+   * Whose credentials a name means: a name of the list, a profile or role of it, or an account id. Undefined: the server's own.
+   * @throws OpsError unknown_account
+   */
+  named(name: string): Promise<string | undefined>;
+  /** Whose credentials reach the account, rather those of this identity; null where none of several do. */
+  reaching(account: string, arn?: string): Promise<{ readonly via: string | undefined } | null>;
+}
+
+/**
+ * AWS as a whole: readers and the writer for the account and region of a call. Opens no connection before first use.
+ * `via` is an account of the list; without it everything is done with the server's own credentials.
+ */
 export interface Aws {
-  /** The configured region, if any. */
-  defaultRegion(): Promise<string | undefined>;
-  reader(region: string): Promise<AwsReader>;
-  writer(region: string): AwsWriter;
+  readonly accounts: Accounts;
+  /** The configured region, if any; of a listed profile its own, if it has one. */
+  defaultRegion(via?: string): Promise<string | undefined>;
+  reader(region: string, via?: string): Promise<AwsReader>;
+  writer(region: string, via?: string): AwsWriter;
   close(): void;
 }
 
@@ -302,6 +336,8 @@ export interface Mode {
   readonly stateDir: string;
   readonly version: string;
   readonly defaultRegion?: string;
+  /** Accounts that a call may name besides the server's own. */
+  readonly accounts: Accounts["allowed"];
   /** Tags that a create adds to what it is given; null: none, and no mark either. */
   readonly defaultTags: Readonly<Record<string, string>> | null;
   readonly counters: Counters;

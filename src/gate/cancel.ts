@@ -3,7 +3,7 @@
 import type { Caller, Change, Operation } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { AwsReader } from "../core/ports.js";
-import type { GateDeps } from "./deps.js";
+import { type GateDeps, writerAt } from "./deps.js";
 
 /**
  * @param running the operation of the change that has a request in progress
@@ -43,7 +43,7 @@ export async function cancelRequest(
     );
   }
   deps.log("info", "asking AWS to stop a request", { changeId: change.id, by: caller.arn });
-  const writer = deps.aws.writer(aws.region);
+  const writer = writerAt(deps, aws);
   const stop = await writer.stopping(step, running.requestToken);
   if (!stop) throw nothingToStop();
   try {

@@ -4,7 +4,7 @@ import type { Event } from "../../state/events.js";
 import type { Store } from "../../state/journal.js";
 import type { Config } from "../config.js";
 import type { Owner } from "../core/change.js";
-import type { Aws, Clock, Ids, Log, Scan, Unordered } from "../core/ports.js";
+import type { Aws, AwsReader, AwsWriter, Clock, Ids, Log, Scan, Unordered } from "../core/ports.js";
 import type { Session } from "../session.js";
 import type { SecretKeeper } from "./secrets.js";
 import type { Who } from "./who.js";
@@ -39,3 +39,7 @@ export interface GateDeps {
   readonly unrecorded: Map<string, readonly Event[]>;
   readonly unordered: Unordered;
 }
+
+/** The writer where a reader reads: same region, same credentials. */
+export const writerAt = ({ aws }: Pick<GateDeps, "aws">, { region, via }: AwsReader): AwsWriter =>
+  aws.writer(region, via);

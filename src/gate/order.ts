@@ -14,10 +14,11 @@ export function contentOrder(): Order {
     unordered: ({ ref, reader }) => (reader === "cloudcontrol" ? (known.get(ref.type) ?? []) : []),
     noting: (aws) => ({
       ...aws,
-      async reader(region) {
-        const reader = await aws.reader(region);
+      async reader(region, via) {
+        const reader = await aws.reader(region, via);
         return {
           ...reader,
+
           async schema(type) {
             const schema = await reader.schema(type);
             const tags = schema.tags?.shape === "list" ? [`/${schema.tags.property.replace(/^\//, "")}`] : [];

@@ -16,7 +16,7 @@ import { type NextCall, OpsError } from "../core/errors.js";
 import { diff, digest, isObject, type JsonObject } from "../core/json.js";
 import { isGone } from "../core/own-types.js";
 import type { AwsReader, Decision, Resolved } from "../core/ports.js";
-import type { GateDeps } from "./deps.js";
+import { type GateDeps, writerAt } from "./deps.js";
 import { withMade } from "./made.js";
 import { type OutcomeRecord, openRecord } from "./unrecorded.js";
 
@@ -211,7 +211,7 @@ async function closed(
   choice: "clear" | "retry",
   { reason }: Decision,
 ): Promise<Ending> {
-  const made = step.ref.id === "" ? await deps.aws.writer(aws.region).find(step, operation).catch(unlessSettled) : null;
+  const made = step.ref.id === "" ? await writerAt(deps, aws).find(step, operation).catch(unlessSettled) : null;
   const read = step.ref.id === "" ? undefined : await aws.content(step.ref, step.reader).catch(unlessSettled);
   const live = read instanceof OpsError ? undefined : read;
   const ids = Array.isArray(made) ? made : [];

@@ -274,8 +274,8 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
   return {
     guarded: (aws) => ({
       ...aws,
-      reader: async (region) => guardedReader(await aws.reader(region)),
-      writer: (region) => guardedWriter(aws.writer(region)),
+      reader: async (region, via) => guardedReader(await aws.reader(region, via)),
+      writer: (region, via) => guardedWriter(aws.writer(region, via)),
     }),
 
     async hide(request) {

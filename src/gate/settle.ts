@@ -21,7 +21,7 @@ import { isGone, volatileOf } from "../core/own-types.js";
 import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { moved, touchedBy } from "./conflict.js";
-import type { GateDeps } from "./deps.js";
+import { type GateDeps, writerAt } from "./deps.js";
 
 export interface Work {
   readonly change: Change;
@@ -92,13 +92,13 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
 
 /** AWS has taken the call: what it was to do is done, or has begun and is followed to its end. */
 function taken(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
-  const follows = deps.aws.writer(work.aws.region).follows(work.step);
+  const follows = writerAt(deps, work.aws).follows(work.step);
   return follows ? followStep(deps, work) : readBack(deps, work, identifiers);
 }
 
 async function send(deps: GateDeps, work: Work): Promise<Sent> {
   const open = await deps.secrets.reveal(work.step, envelopesOf(work.change, work.operation.step));
-  return deps.aws.writer(work.aws.region).send(open, opOf(work));
+  return writerAt(deps, work.aws).send(open, opOf(work));
 }
 
 /** A process that stood still may have been taken for dead: it sends nothing for what is another one's now. */
@@ -113,7 +113,7 @@ async function stillOurs(deps: GateDeps, operationId: string): Promise<void> {
 /** Polls AWS's own record of a request until it ends or the deadline passes. A failed poll discards nothing. */
 export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcome> {
   const { step, operation } = work;
-  const writer = deps.aws.writer(work.aws.region);
+  const writer = writerAt(deps, work.aws);
   let wait = FIRST_POLL_MS;
   for (;;) {
     let answer: Awaited<ReturnType<typeof writer.poll>>;
@@ -168,7 +168,7 @@ async function overdue(deps: GateDeps, work: Work): Promise<StepOutcome | null> 
   if (minutes < HANDLER_MINUTES.least) return null;
   const allowed = await minutesAllowed(work);
   if (minutes < allowed) return null;
-  const made = await deps.aws.writer(work.aws.region).find(step, operation).catch(unlessFatal);
+  const made = await writerAt(deps, work.aws).find(step, operation).catch(unlessFatal);
   if (made && made.length > 0) return readBack(deps, work, made);
   const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
   if (live !== undefined && step.kind !== "create" && reached(step, live)) return readBack(deps, work, [step.ref.id]);
@@ -247,7 +247,7 @@ async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promis
   if (anew) return anew;
   // A process that ended meanwhile may have made the request anew: its work bears the mark, or cannot be told apart.
   if (answer.again && step.kind === "create" && work.afterwards !== undefined) {
-    const made = await deps.aws.writer(work.aws.region).find(step, work.operation).catch(unlessFatal);
+    const made = await writerAt(deps, work.aws).find(step, work.operation).catch(unlessFatal);
     if (made && made.length > 0) return readBack(deps, work, made);
     const there = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
     if (there !== null) return work.afterwards === "settle" ? park(deps, work) : nothingProven(deps, work, answer);
@@ -350,7 +350,7 @@ function failureOf({ step }: Work, answer: Progress, nothingWasChanged: boolean 
 export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Promise<StepOutcome> {
   const { step, operation, afterwards: may = "resend" } = work;
   const inApply = work.afterwards === undefined;
-  const writer = deps.aws.writer(work.aws.region);
+  const writer = writerAt(deps, work.aws);
   work.progress(`the answer to ${step.service}.${step.operation} was lost; looking for what it did`);
   // Asked before anything is read: what ends in between is seen by the reads.
   const atWork = may === "settle" && (await mayBeAtWork(deps, work));
@@ -406,7 +406,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
 /** Whether AWS may still be at work on a call whose answer was lost: by its list of requests, and no longer than it allows. */
 async function mayBeAtWork(deps: GateDeps, work: Work): Promise<boolean> {
   const { step, operation, aws } = work;
-  const listed = await deps.aws.writer(aws.region).atWork(step).catch(asValue);
+  const listed = await writerAt(deps, aws).atWork(step).catch(asValue);
   if (listed === false || operation.intentAt === undefined) return false;
   return minutesSince(deps, operation.intentAt) < (await minutesAllowed(work));
 }

@@ -4,7 +4,6 @@ import { emptyState } from "../../state/fold.js";
 import type { Call, Outcome, ShownIn } from "../core/call.js";
 import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
-import type { JsonObject } from "../core/json.js";
 import type { Session } from "../session.js";
 
 export interface SeeDeps {
@@ -36,5 +35,5 @@ function placesOf(call: Call, outcome: Outcome): readonly ShownIn[] {
   if (outcome.status !== "ok") return [];
   if (outcome.places) return outcome.places;
   const { seen, complete = false } = outcome;
-  return seen ? [{ region: call.aws!.region, seen, complete, arguments: (call.input ?? {}) as JsonObject }] : [];
+  return seen ? [{ region: call.aws!.region, seen, complete, arguments: call.input ?? {} }] : [];
 }

@@ -4,6 +4,7 @@ import type { ChangeStep } from "../../src/core/change.js";
 import { OpsError } from "../../src/core/errors.js";
 import { type JsonObject, sameJson } from "../../src/core/json.js";
 import type { Aws, AwsReader, AwsWriter } from "../../src/core/ports.js";
+import { ONE_ACCOUNT } from "../one-account.js";
 
 export const ACCOUNT = "123456789012";
 export const REGION = "eu-west-1";
@@ -106,6 +107,7 @@ export class ScriptedAws {
       atWork: async () => false,
     };
     return {
+      accounts: ONE_ACCOUNT,
       defaultRegion: async () => REGION,
       reader: async () => this.reader(),
       writer: () => writer,

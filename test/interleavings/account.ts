@@ -23,6 +23,7 @@ import { type Account as ControlAccount, perform } from "../cloud-control/operat
 import { Requests } from "../cloud-control/requests.js";
 import { RuleBook } from "../cloud-control/rules.js";
 import { World } from "../cloud-control/world.js";
+import { NO_ALIAS, ONE_ACCOUNT } from "../one-account.js";
 
 const PLACE = { account: SANDBOX_ACCOUNT, region: SANDBOX_REGION };
 
@@ -97,6 +98,7 @@ export function account(watch: Watcher, bend: (transport: Transport) => Transpor
       store.save(next);
     },
     aws: {
+      accounts: ONE_ACCOUNT,
       defaultRegion: async () => SANDBOX_REGION,
       reader: async (region) => {
         const api = readOnly(whole(region));
@@ -104,6 +106,7 @@ export function account(watch: Watcher, bend: (transport: Transport) => Transpor
           api,
           region,
           identity,
+          alias: NO_ALIAS,
           schema: (type) => schema(api, region, type),
           preflight: (step) => preflight(whole(region), step),
           costs: costReader({ api: () => api, inTurn: turns() }),

@@ -3,6 +3,7 @@
 import type { ControlReads } from "./control.js";
 import type { CostReads } from "./costs.js";
 import type { Ec2Reads } from "./ec2.js";
+import type { IamReads } from "./iam.js";
 import type { StsReads } from "./sts.js";
 
-export interface ReadOperations extends Ec2Reads, ControlReads, CostReads, StsReads {}
+export interface ReadOperations extends Ec2Reads, ControlReads, CostReads, IamReads, StsReads {}
