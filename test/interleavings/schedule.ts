@@ -44,138 +44,148 @@ export type Schedule = readonly Turn[];
 
 const few = (most: number) => fc.integer({ min: 0, max: most });
 const port = fc.constantFrom(22, 443, 8443);
-const machine = fc.constantFrom("first", "second") as fc.Arbitrary<"first" | "second">;
-const store = fc.constantFrom("bucket", "log") as fc.Arbitrary<"bucket" | "log">;
-const thing = fc.constantFrom(...THINGS);
 const basis = fc.oneof(
   { weight: 6, arbitrary: fc.constant("last" as const) },
   { weight: 2, arbitrary: fc.constant("first" as const) },
   { weight: 1, arbitrary: fc.constantFrom("invented" as const, "none" as const) },
 );
 
-const move: fc.Arbitrary<Move> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("allow" as const), port, peer: few(1) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constantFrom("revoke" as const, "edit" as const, "describe" as const),
-      nth: few(3),
-    }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({ kind: fc.constantFrom("tag" as const, "untag" as const), thing, key: few(1) }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({ kind: fc.constantFrom("terminate" as const, "stop" as const), thing: machine }),
-  },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("set" as const), thing: store }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ kind: fc.constantFrom("delete" as const, "make" as const), thing: store }),
-  },
-);
-
-const when: fc.Arbitrary<When> = fc.oneof(
-  { weight: 3, arbitrary: fc.constant("write" as const) },
-  { weight: 1, arbitrary: fc.constant("progress" as const) },
-  { weight: 3, arbitrary: few(6) },
-);
-const during = fc.oneof(
-  { weight: 2, arbitrary: fc.constant([]) },
-  { weight: 2, arbitrary: fc.array(fc.record({ when, move }), { minLength: 1, maxLength: 2 }) },
-);
-
-const plan: fc.Arbitrary<Act> = fc.oneof(
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant("addRule" as const),
-      port,
-      width: fc.constantFrom(0, 0, 9000),
-      peer: few(1),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("removeRule" as const), nth: few(3) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("replaceRules" as const), drop: few(3), port, basis }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("terminate" as const), thing: machine, basis }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "launch" as const }) },
-  {
-    weight: 5,
-    arbitrary: fc.record({ kind: fc.constant("update" as const), thing: store, what: few(3), basis }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), thing: store, basis }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("create" as const), thing: store }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constant("rollback" as const), thing, basis, undoOthers: fc.boolean() }),
-  },
-);
-const read: fc.Arbitrary<Act> = fc.record({ kind: fc.constant("read" as const), thing });
-const applied: fc.Arbitrary<Act> = fc.record({
-  kind: fc.constant("apply" as const),
-  back: fc.constantFrom(0, 0, 0, 1, 2),
-});
-
-/** Mostly what assistants do: look, plan, apply, look again. A turn in five is anything. */
-const round: fc.Arbitrary<Turn[]> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.tuple(read, plan, applied, during, during, during).map(([look, planned, apply, a, b, c]) => [
-      { act: lookAt(look, planned), during: a },
-      { act: planned, during: b },
-      { act: apply, during: c },
-    ]),
-  },
-  {
-    weight: 2,
-    arbitrary: fc
-      .tuple(
-        fc.oneof(
-          read,
-          plan,
-          applied,
-          fc.record({ kind: fc.constant("wait" as const), minutes: fc.constantFrom(1, 16) }),
-        ),
-        during,
-      )
-      .map(([act, meanwhile]) => [{ act, during: meanwhile }]),
-  },
-  // Two versions, and the way back to the first.
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(
-        fc.constantFrom("group" as const, "bucket" as const, "log" as const),
-        fc.array(port, { minLength: 2, maxLength: 2 }),
-        fc.boolean(),
-        during,
-        during,
-      )
-      .map(([thing, ports, undoOthers, a, b]): Turn[] => [
-        ...ports.flatMap((one, index): Turn[] => [
-          { act: { kind: "read", thing }, during: [] },
-          {
-            act:
-              thing === "group"
-                ? { kind: "addRule", port: one, width: index, peer: index }
-                : { kind: "update", thing, what: index, basis: "last" },
-            during: [],
-          },
-          { act: { kind: "apply", back: 0 }, during: index === 0 ? [] : a },
-        ]),
-        { act: { kind: "read", thing }, during: [] },
-        { act: { kind: "rollback", thing, basis: "last", undoOthers }, during: [] },
-        { act: { kind: "apply", back: 0 }, during: b },
-      ]),
-  },
-  { weight: 2, arbitrary: move.map((one) => [{ act: { kind: "outside" as const, move: one }, during: [] }]) },
-);
+/** What there is to choose from. */
+const some = <T>(...choices: readonly ({ weight: number; arbitrary: fc.Arbitrary<T> } | undefined)[]) =>
+  fc.oneof(...choices.filter((one) => one !== undefined));
 
 const lookAt = (look: Act, planned: Act): Act =>
   planned.kind === "launch" ? look : { kind: "read", thing: "thing" in planned ? planned.thing : "group" };
 
-export const schedules: fc.Arbitrary<Schedule> = fc
-  .array(round, { minLength: 4, maxLength: 8, size: "max" })
-  .map((rounds) => rounds.flat());
+/** Schedules about these things. */
+export function schedulesOf(things: readonly Thing[]): fc.Arbitrary<Schedule> {
+  const among = <T extends Thing>(...names: readonly T[]): fc.Arbitrary<T> | undefined => {
+    const here = names.filter((name) => things.includes(name));
+    return here.length > 0 ? fc.constantFrom(...here) : undefined;
+  };
+  const thing = fc.constantFrom(...things);
+  const group = among("group");
+  const machine = among("first", "second");
+  const store = among("bucket", "log");
+  const versioned = among("group", "bucket", "log")!;
+  const move = some<Move>(
+    group && { weight: 4, arbitrary: fc.record({ kind: fc.constant("allow" as const), port, peer: few(1) }) },
+    group && {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constantFrom("revoke" as const, "edit" as const, "describe" as const),
+        nth: few(3),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constantFrom("tag" as const, "untag" as const), thing, key: few(1) }),
+    },
+    machine && {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constantFrom("terminate" as const, "stop" as const), thing: machine }),
+    },
+    store && { weight: 4, arbitrary: fc.record({ kind: fc.constant("set" as const), thing: store }) },
+    store && {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constantFrom("delete" as const, "make" as const), thing: store }),
+    },
+  );
+
+  const when: fc.Arbitrary<When> = fc.oneof(
+    { weight: 3, arbitrary: fc.constant("write" as const) },
+    { weight: 1, arbitrary: fc.constant("progress" as const) },
+    { weight: 3, arbitrary: few(6) },
+  );
+  const during = fc.oneof(
+    { weight: 2, arbitrary: fc.constant([]) },
+    { weight: 2, arbitrary: fc.array(fc.record({ when, move }), { minLength: 1, maxLength: 2 }) },
+  );
+
+  const plan = some<Act>(
+    group && {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant("addRule" as const),
+        port,
+        width: fc.constantFrom(0, 0, 9000),
+        peer: few(1),
+      }),
+    },
+    group && { weight: 3, arbitrary: fc.record({ kind: fc.constant("removeRule" as const), nth: few(3) }) },
+    group && {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constant("replaceRules" as const), drop: few(3), port, basis }),
+    },
+    machine && { weight: 1, arbitrary: fc.record({ kind: fc.constant("terminate" as const), thing: machine, basis }) },
+    machine && { weight: 1, arbitrary: fc.constant({ kind: "launch" as const }) },
+    store && {
+      weight: 5,
+      arbitrary: fc.record({ kind: fc.constant("update" as const), thing: store, what: few(3), basis }),
+    },
+    store && { weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), thing: store, basis }) },
+    store && { weight: 1, arbitrary: fc.record({ kind: fc.constant("create" as const), thing: store }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant("rollback" as const), thing, basis, undoOthers: fc.boolean() }),
+    },
+  );
+  const read: fc.Arbitrary<Act> = fc.record({ kind: fc.constant("read" as const), thing });
+  const applied: fc.Arbitrary<Act> = fc.record({
+    kind: fc.constant("apply" as const),
+    back: fc.constantFrom(0, 0, 0, 1, 2),
+  });
+
+  /** Mostly what assistants do: look, plan, apply, look again. A turn in five is anything. */
+  const round: fc.Arbitrary<Turn[]> = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.tuple(read, plan, applied, during, during, during).map(([look, planned, apply, a, b, c]) => [
+        { act: lookAt(look, planned), during: a },
+        { act: planned, during: b },
+        { act: apply, during: c },
+      ]),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(
+          fc.oneof(
+            read,
+            plan,
+            applied,
+            fc.record({ kind: fc.constant("wait" as const), minutes: fc.constantFrom(1, 16) }),
+          ),
+          during,
+        )
+        .map(([act, meanwhile]) => [{ act, during: meanwhile }]),
+    },
+    // Two versions, and the way back to the first.
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(versioned, fc.array(port, { minLength: 2, maxLength: 2 }), fc.boolean(), during, during)
+        .map(([thing, ports, undoOthers, a, b]): Turn[] => [
+          ...ports.flatMap((one, index): Turn[] => [
+            { act: { kind: "read", thing }, during: [] },
+            {
+              act:
+                thing === "group"
+                  ? { kind: "addRule", port: one, width: index, peer: index }
+                  : { kind: "update", thing, what: index, basis: "last" },
+              during: [],
+            },
+            { act: { kind: "apply", back: 0 }, during: index === 0 ? [] : a },
+          ]),
+          { act: { kind: "read", thing }, during: [] },
+          { act: { kind: "rollback", thing, basis: "last", undoOthers }, during: [] },
+          { act: { kind: "apply", back: 0 }, during: b },
+        ]),
+    },
+    { weight: 2, arbitrary: move.map((one) => [{ act: { kind: "outside" as const, move: one }, during: [] }]) },
+  );
+
+  return fc.array(round, { minLength: 4, maxLength: 8, size: "max" }).map((rounds) => rounds.flat());
+}
+
+export const schedules = schedulesOf(THINGS);

@@ -3,6 +3,7 @@
 import type { RawCall, Transport } from "../../src/aws/api.js";
 import type { WorldInstance, WorldRule } from "../../src/aws/sandbox/world.js";
 import type { Properties } from "../cloud-control/json.js";
+import type { World } from "../cloud-control/world.js";
 import { type InMemory, inMemory } from "../in-memory.js";
 import { account, type InProcessAccount, type Watcher } from "./account.js";
 import type { Act, Move, Thing } from "./schedule.js";
@@ -85,7 +86,7 @@ export async function inProcess(watch: StageWatcher, bend: Bend = (same) => same
     after: (call) => watch.after(arrivingOf(call, IDS), call),
   };
   const place = account(watcher, (transport) => bend(transport, watch.doing));
-  for (const thing of ["bucket", "log"] as const) make(place, thing, "0");
+  for (const thing of ["bucket", "log"] as const) makeResource(place.control, thing, "0");
   const session: InMemory = await inMemory({ args: ARGS, wrap: () => place.aws });
   return {
     ids: IDS,
@@ -99,7 +100,7 @@ export async function inProcess(watch: StageWatcher, bend: Bend = (same) => same
   };
 }
 
-function make({ control }: InProcessAccount, thing: "bucket" | "log", mark: string): void {
+export function makeResource(control: World, thing: "bucket" | "log", mark: string): void {
   const own: Properties =
     thing === "bucket" ? { VersioningConfiguration: { Status: `o${mark}` } } : { RetentionInDays: 1 };
   control.put(TYPES[thing], IDS[thing], { ...own, Tags: [{ Key: "Name", Value: `o${mark}` }] });
@@ -176,24 +177,16 @@ function outside(place: InProcessAccount, move: Move, mark: number): Touch | nul
     case "tag":
     case "untag": {
       const { thing } = move;
+      if (thing === "bucket" || thing === "log") return editResource(control, move, mark);
       const key = TAG_KEYS[move.key]!;
-      if (thing === "bucket" || thing === "log") {
-        const properties = control.get(TYPES[thing], IDS[thing]);
-        if (!properties) return null;
-        const rest = ((properties.Tags ?? []) as { Key: string; Value: string }[]).filter(({ Key }) => Key !== key);
-        if (move.kind === "untag" && rest.length === ((properties.Tags ?? []) as unknown[]).length) return null;
-        const Tags = move.kind === "tag" ? [...rest, { Key: key, Value: `o${mark}` }] : rest;
-        control.put(TYPES[thing], IDS[thing], { ...properties, Tags });
-      } else {
-        const held = thing === "group" ? place.ec2().groups[IDS.group] : place.ec2().instances[IDS[thing]];
-        if (!held || ("state" in held && gone(held))) return null;
-        if (move.kind === "untag" && !(key in held.tags)) return null;
-        place.edit((region) => {
-          const { tags } = thing === "group" ? region.groups[IDS.group]! : region.instances[IDS[thing]]!;
-          if (move.kind === "tag") tags[key] = `o${mark}`;
-          else delete tags[key];
-        });
-      }
+      const held = thing === "group" ? place.ec2().groups[IDS.group] : place.ec2().instances[IDS[thing]];
+      if (!held || ("state" in held && gone(held))) return null;
+      if (move.kind === "untag" && !(key in held.tags)) return null;
+      place.edit((region) => {
+        const { tags } = thing === "group" ? region.groups[IDS.group]! : region.instances[IDS[thing]]!;
+        if (move.kind === "tag") tags[key] = `o${mark}`;
+        else delete tags[key];
+      });
       return { thing, names: move.kind === "tag" ? [`o${mark}`] : [`/${key}`, `Tags`] };
     }
     case "terminate":
@@ -206,23 +199,42 @@ function outside(place: InProcessAccount, move: Move, mark: number): Touch | nul
       });
       return { thing: move.thing, names: ["/state"] };
     }
+    default:
+      return editResource(control, move, mark);
+  }
+}
+
+/** A move on a resource of the scripted Cloud Control, past the server. */
+export function editResource(control: World, move: Move, mark: number): Touch | null {
+  if (!("thing" in move) || (move.thing !== "bucket" && move.thing !== "log")) return null;
+  const { thing } = move;
+  const properties = control.get(TYPES[thing], IDS[thing]);
+  switch (move.kind) {
+    case "tag":
+    case "untag": {
+      const key = TAG_KEYS[move.key]!;
+      if (!properties) return null;
+      const tags = (properties.Tags ?? []) as { Key: string; Value: string }[];
+      const rest = tags.filter(({ Key }) => Key !== key);
+      if (move.kind === "untag" && rest.length === tags.length) return null;
+      const Tags = move.kind === "tag" ? [...rest, { Key: key, Value: `o${mark}` }] : rest;
+      control.put(TYPES[thing], IDS[thing], { ...properties, Tags });
+      return { thing, names: move.kind === "tag" ? [`o${mark}`] : [`/${key}`, `Tags`] };
+    }
     case "set": {
-      const properties = control.get(TYPES[move.thing], IDS[move.thing]);
       if (!properties) return null;
       const own: Properties =
-        move.thing === "bucket"
-          ? { VersioningConfiguration: { Status: `o${mark}` } }
-          : { RetentionInDays: 1_000 + mark };
-      control.put(TYPES[move.thing], IDS[move.thing], { ...properties, ...own });
-      return { thing: move.thing, names: move.thing === "bucket" ? [`o${mark}`] : [`${1_000 + mark}`] };
+        thing === "bucket" ? { VersioningConfiguration: { Status: `o${mark}` } } : { RetentionInDays: 1_000 + mark };
+      control.put(TYPES[thing], IDS[thing], { ...properties, ...own });
+      return { thing, names: thing === "bucket" ? [`o${mark}`] : [`${1_000 + mark}`] };
     }
     case "delete":
-      return control.remove(TYPES[move.thing], IDS[move.thing])
-        ? { thing: move.thing, names: ['"exists":false', '"now":null'] }
-        : null;
+      return control.remove(TYPES[thing], IDS[thing]) ? { thing, names: ['"exists":false', '"now":null'] } : null;
     case "make":
-      if (control.get(TYPES[move.thing], IDS[move.thing])) return null;
-      make(place, move.thing, String(mark));
-      return { thing: move.thing, names: [`o${mark}`] };
+      if (properties) return null;
+      makeResource(control, thing, String(mark));
+      return { thing, names: [`o${mark}`] };
+    default:
+      return null;
   }
 }
