@@ -16,6 +16,7 @@ import type { Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
 import type { Aws, CacheStore, Clock, Ids, Log, Scan, SeenShelf } from "./core/ports.js";
+import type { TaggingPorts } from "./core/tagging.js";
 import { createGate } from "./gate/index.js";
 import { contentOrder } from "./gate/order.js";
 import { secretKeeper } from "./gate/secrets.js";
@@ -25,6 +26,8 @@ import { doorsOf } from "./record.js";
 import { present, render, type ToolResult } from "./render.js";
 import { uriOf, uriOfRid } from "./resource-uri.js";
 import { createSession } from "./session.js";
+import { taggingFiles } from "./tagging/files.js";
+import { memoryHistory } from "./tagging/history.js";
 import { watchSeen } from "./watch.js";
 
 const STALE_WRITES: ReadonlySet<string> = new Set(["stale_revision", "live_guard_failed"]);
@@ -44,6 +47,8 @@ export interface AppPorts {
   readonly shelf?: SeenShelf;
   /** Where cached answers are kept; this process's memory otherwise. */
   readonly cacheStore?: CacheStore;
+  /** The operator's tagging files and stored scans; absent: they live as long as this process. */
+  readonly tagging?: Pick<TaggingPorts, "files" | "history">;
 }
 
 export interface App {
@@ -153,6 +158,12 @@ export function createApp(ports: AppPorts): App {
     lineage: (rid) => ports.store.lineage(rid),
     gate,
     cache,
+    tagging: {
+      ...(ports.tagging ?? memoryTagging(config, clock)),
+      allowedRegions: config.allowedRegions,
+      regionsAtOnce: config.maxConcurrentRegions,
+      regionTimeoutMs: config.regionScanTimeoutSeconds * 1_000,
+    },
     record: doorsOf(ports.store, ports.owner.session),
     now: () => clock.now(),
     needsHuman: (risk) => needsHuman(risk, config.approveFrom),
@@ -240,6 +251,11 @@ export function createApp(ports: AppPorts): App {
     },
   };
 }
+
+const memoryTagging = ({ policyPath, fallbackToDefaultPolicy }: Config, clock: Clock) => ({
+  files: taggingFiles({ policyPath, folder: null, fallbackToDefault: fallbackToDefaultPolicy, clock }),
+  history: memoryHistory(),
+});
 
 /** The read that shows what a change of this domain touches, with the arguments the two have in common. */
 function readOf(catalogue: Catalogue, domain: string, input: JsonObject): { tool: string; arguments: JsonObject } {

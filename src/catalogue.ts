@@ -43,6 +43,10 @@ export const ALIASES: Readonly<Record<string, string>> = {
   show_resource_history: "state.history",
   detect_drift: "state.drift",
   rollback_resource: "state.rollback",
+  get_tagging_policy: "tags.policy",
+  check_tag_compliance: "tags.check",
+  find_untagged_resources: "tags.untagged",
+  validate_resource_tags: "tags.validate",
   save_state: "state.save",
   load_state: "state.load",
 };

@@ -138,6 +138,35 @@ export const ConfigSchema = z.strictObject({
     .min(60)
     .default(3_600)
     .describe("SECONDS the list of enabled regions is answered from the cache"),
+  policyPath: z
+    .string()
+    .min(1)
+    .default("policies/tagging_policy.json")
+    .describe("FILE of the tagging policy; a relative one is looked for in the working directory first"),
+  fallbackToDefaultPolicy: flag.default(true).describe("make a tagging policy where there is none"),
+  historyDbPath: z
+    .string()
+    .min(1)
+    .default("compliance_history.db")
+    .describe("FILE of the stored compliance scans (SQLite)"),
+  allowedRegions: z
+    .array(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, "must look like us-east-1"))
+    .default([])
+    .describe("LIST of regions that tag scans look at (default: all enabled ones)"),
+  maxConcurrentRegions: z
+    .number()
+    .int()
+    .min(1)
+    .max(20)
+    .default(5)
+    .describe("NUMBER of regions a tag scan reads at once"),
+  regionScanTimeoutSeconds: z
+    .number()
+    .int()
+    .min(10)
+    .max(300)
+    .default(60)
+    .describe("SECONDS a tag scan waits for one region"),
   logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
 });
 
@@ -182,6 +211,14 @@ export const cacheSeconds = ({
 const OLD_VARIABLES: Readonly<Record<string, Key>> = {
   COMPLIANCE_CACHE_TTL_SECONDS: "cacheTtlSeconds",
   REGION_CACHE_TTL_SECONDS: "regionCacheTtlSeconds",
+  POLICY_PATH: "policyPath",
+  POLICY_FILE_PATH: "policyPath",
+  FALLBACK_TO_DEFAULT_POLICY: "fallbackToDefaultPolicy",
+  HISTORY_DB_PATH: "historyDbPath",
+  DATABASE_PATH: "historyDbPath",
+  ALLOWED_REGIONS: "allowedRegions",
+  MAX_CONCURRENT_REGIONS: "maxConcurrentRegions",
+  REGION_SCAN_TIMEOUT_SECONDS: "regionScanTimeoutSeconds",
 };
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -1,6 +1,6 @@
 // A server process from configuration to the client's goodbye.
 
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
 import { seenFolder } from "../state/drivers/seen-folder.js";
 import { BEAT_MS, driverFor, openStore, type Store } from "../state/index.js";
@@ -9,10 +9,14 @@ import { type AwsOptions, createAws, createKms, createSandboxAws } from "./aws/i
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
 import { type Config, ConfigError, parseAccount, statePassphrases } from "./config.js";
+import type { Liveness, Owner } from "./core/change.js";
 import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
 import { jsonLog } from "./log.js";
 import { installedScanners } from "./scan.js";
 import { serveApp } from "./server.js";
+import { sqlite } from "./sqlite.js";
+import { taggingFiles } from "./tagging/files.js";
+import { HISTORY_SCHEMA, scanHistory } from "./tagging/history.js";
 import { VERSION } from "./version.js";
 
 export interface Host {
@@ -61,7 +65,7 @@ async function heartbeats(app: App, clock: Clock, signal: AbortSignal, log: Log)
 /** The app of a configuration. Reads the state folder if there is one; creates nothing, calls nothing. */
 export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
-  const { store, owner, log } = await buildStore(config, host, "mcp");
+  const { store, owner, liveness, log } = await buildStore(config, host, "mcp");
   const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
   return createApp({
     config,
@@ -74,6 +78,7 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
     owner,
     scan: scanOf(config, host, log),
     ...shelfOf(store, host, log),
+    ...taggingOf(config, store, owner, liveness, clock),
   });
 }
 
@@ -82,6 +87,20 @@ const shelfOf = (store: Store, { clock }: Host, log: Log) =>
   store.durable
     ? { shelf: seenFolder({ root: store.location, clock, log, mayWrite: () => store.readOnly === null }) }
     : {};
+
+/** Files are made beside the state, and live in memory where the state does. */
+function taggingOf(config: Config, store: Store, owner: Owner, liveness: Liveness, clock: Clock) {
+  if (!store.durable) return {};
+  const folder = join(store.location, "tagging");
+  const path = isAbsolute(config.historyDbPath) ? config.historyDbPath : join(folder, config.historyDbPath);
+  const { policyPath, fallbackToDefaultPolicy: fallbackToDefault } = config;
+  return {
+    tagging: {
+      files: taggingFiles({ policyPath, folder, fallbackToDefault, clock }),
+      history: scanHistory(sqlite({ path, schema: HISTORY_SCHEMA, clock, owner, liveness })),
+    },
+  };
+}
 
 const scanOf = ({ scanners, guardRules }: Config, { env }: Host, log: Log): Scan =>
   scanners === "off"

@@ -1,5 +1,6 @@
 // The read ledger: what this session has been shown, by revision, and what it must be told has changed since.
 
+import { arnOf } from "./core/arns.js";
 import type { StaleNotice } from "./core/call.js";
 import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
 import type { Difference, JsonObject } from "./core/json.js";
@@ -289,6 +290,8 @@ export function readerOf(seen: Pick<Seen, "ref" | "reader">): ReadWith {
     const [tool, argument] = ownType(type).readWith;
     return { tool, arguments: { [argument]: id, ...region } };
   }
+  const arn = seen.reader === "tags" ? arnOf(seen.ref) : null;
+  if (arn !== null) return { tool: "tags.validate", arguments: { resource_arns: [arn], ...region } };
   return { tool: "resources.get", arguments: { type, identifier: id, ...region } };
 }
 

@@ -15,7 +15,7 @@ const AnyJson = z.custom<Json>((value) => value !== undefined, "expected a JSON 
 const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
 
 const Ref = z.strictObject({ account: Text, region: Text, type: Name, id: Text });
-const Reader = z.enum(["service", "cloudcontrol"]);
+const Reader = z.enum(["service", "cloudcontrol", "tags"]);
 const Kind = z.enum(["create", "update", "delete", "action"]);
 
 export const StepShape = z.strictObject({

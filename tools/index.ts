@@ -8,6 +8,7 @@ import { resources } from "./resources.js";
 import { securityGroups } from "./security-groups.js";
 import { session } from "./session.js";
 import { state } from "./state.js";
+import { tags } from "./tags.js";
 import { tools } from "./tools.js";
 
 export const domains: readonly Domain[] = [
@@ -16,6 +17,7 @@ export const domains: readonly Domain[] = [
   regions,
   instances,
   securityGroups,
+  tags,
   resources,
   changes,
   state,

@@ -91,7 +91,10 @@ export const GLOBAL_TYPES: ReadonlySet<string> = new Set([
   "iam:policy",
 ]);
 
-export const isScanned = (type: string): boolean => Object.hasOwn(SCANNED, type);
+/** Types of the set that AWS keeps no tags on: nothing can be asked of them. */
+const UNTAGGABLE: ReadonlySet<string> = new Set(["glue:table"]);
+
+export const isScanned = (type: string): boolean => Object.hasOwn(SCANNED, type) && !UNTAGGABLE.has(type);
 
 /**
  * The types a caller means: `all` is the scannable set. Names the scanner does not scan are skipped, never an error.

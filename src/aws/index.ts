@@ -87,6 +87,8 @@ function awsOf(place: Place, paces = new Map<string, Pace>()): Reach {
       alias: aliasOf(api, who.account),
       region,
       identity: who,
+      apiIn: reading,
+      clock: place.clock,
       schema: (type) => schema(api, region, type),
       preflight: (step) => preflight(whole(region), step),
       costs: costReader({ api: () => reading(homeOf("ce", who.arn, region)), inTurn }),

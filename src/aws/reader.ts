@@ -5,17 +5,21 @@ import type { Contents, ResourceSchema } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
 import { isOwnType } from "../core/own-types.js";
-import type { AccountAlias, AwsReader, Identity, ListQuery, Page } from "../core/ports.js";
+import type { AccountAlias, AwsReader, Clock, Identity, ListQuery, Page } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
 import { dependantsOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
 import { typeReaders } from "./readers/index.js";
+import { taggedReads } from "./tagged/index.js";
 
 export interface ReaderParts {
   readonly api: Api;
   readonly region: string;
   readonly identity: Identity;
   readonly alias: AccountAlias;
+  /** Readers of tags look where the resources live. */
+  readonly apiIn: (region: string) => Api;
+  readonly clock: Clock;
   readonly schema: (type: string) => Promise<ResourceSchema>;
   readonly trail: AwsReader["trail"];
   readonly preflight: (step: ChangeStep) => Promise<void>;
@@ -23,17 +27,9 @@ export interface ReaderParts {
   readonly prices: AwsReader["prices"];
 }
 
-export function awsReader({
-  api,
-  region,
-  identity,
-  alias,
-  schema,
-  trail,
-  preflight,
-  costs,
-  prices,
-}: ReaderParts): AwsReader {
+export function awsReader(parts: ReaderParts): AwsReader {
+  const { api, region, identity, alias, apiIn, clock, schema, trail, preflight, costs, prices } = parts;
+  const tagged = taggedReads({ apiIn, identity, schema, clock });
   const types = typeReaders(api);
   const get = <T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null> => types[type].get(id);
 
@@ -68,6 +64,7 @@ export function awsReader({
     list: <T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>> => types[type].list(query),
     regions: () => regionsOf(api),
     dependants: (instanceId) => dependantsOf(api, instanceId),
+    tagged,
     groupUsers: (groupId) => groupUsersOf(api, groupId),
     resource: (type, id) => getResource(api, type, id),
     resources: (type, model, cursor) => listResources(api, type, model, cursor),
@@ -75,6 +72,7 @@ export function awsReader({
     async content(ref: ResourceRef, reader: ReaderName): Promise<JsonObject | null> {
       checkPlace(ref);
       if (reader === "cloudcontrol") return getResource(api, ref.type, ref.id);
+      if (reader === "tags") return tagged.content(ref);
       if (isOwnType(ref.type)) return get(ref.type, ref.id);
       throw new OpsError("unsupported", "This resource type has no reader of its own; read it through Cloud Control.", {
         details: { type: ref.type },

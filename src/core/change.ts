@@ -21,8 +21,11 @@ export function parseRid(rid: string): ResourceRef {
   return { account, region, type, id: id.join("/") };
 }
 
-/** Which reader produced a content. Contents of different readers are never compared. */
-export type ReaderName = "service" | "cloudcontrol";
+/**
+ * Which reader produced a content. Contents of different readers are never compared. `tags`: the tags alone, of a type without
+ * a reader of its own.
+ */
+export type ReaderName = "service" | "cloudcontrol" | "tags";
 
 /** `r<seq>-<8 hex>`: proof of having seen a content of a resource; seq = last commit touching it, 0 if none. */
 export type Revision = string;

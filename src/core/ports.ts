@@ -19,6 +19,8 @@ import type { GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
 import type { Difference, Json, JsonObject } from "./json.js";
+import type { TaggedReads } from "./tagged.js";
+import type { TaggingPorts } from "./tagging.js";
 import type { Attribution, TrailPage, TrailQuery } from "./trail.js";
 
 export interface Clock {
@@ -98,6 +100,8 @@ export interface AwsReader {
   regions(): Promise<readonly Region[]>;
   dependants(instanceId: string): Promise<InstanceDependants>;
   groupUsers(groupId: string): Promise<readonly GroupUser[]>;
+  /** Tags of any type, wherever the resources live. */
+  readonly tagged: TaggedReads;
   resource(type: string, id: string): Promise<JsonObject | null>;
   resources(
     type: string,
@@ -310,6 +314,7 @@ export type CachedRead = <T extends Json>(
 export interface ReadPorts {
   readonly aws: AwsReader;
   readonly cached: CachedRead;
+  readonly tagging: TaggingPorts;
   readonly state: State;
   /** Every entry of a resource's lineage, oldest first; the state of a large store holds the newest ones only. */
   lineage(rid: string): Promise<readonly LineageEntry[]>;

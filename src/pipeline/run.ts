@@ -17,6 +17,7 @@ import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
 import type { RecordDoors } from "../core/record.js";
+import type { TaggingPorts } from "../core/tagging.js";
 import type { PlanTool, ReadResult } from "../core/tool.js";
 import { approvalForm } from "../gate/approval.js";
 import type { Gate } from "../gate/index.js";
@@ -25,6 +26,7 @@ import type { Session } from "../session.js";
 export interface RunDeps {
   readonly gate: Gate;
   readonly cache: Cache;
+  readonly tagging: TaggingPorts;
   readonly record: RecordDoors;
   readonly session: Session;
   readonly currentState: () => Promise<State>;
@@ -75,7 +77,7 @@ async function priced(cache: CallCache, run: () => Promise<ReadResult>): Promise
 }
 
 async function portsOf(
-  { cache, currentState, lineage, session, mode, now, sessionId }: RunDeps,
+  { cache, tagging, currentState, lineage, session, mode, now, sessionId }: RunDeps,
   call: Call,
 ): Promise<{ readonly ports: ReadPorts; readonly cache: CallCache }> {
   const aws = call.aws!;
@@ -89,6 +91,7 @@ async function portsOf(
   const ports: ReadPorts = {
     aws,
     cached: forCall.cached,
+    tagging,
     // A damaged store stops what needs the record, not a look at AWS.
     get state() {
       if (held instanceof OpsError) throw held;

@@ -130,6 +130,7 @@ export class ScriptedAws {
       groupUsers: unused,
       costs: { spend: unused, forecast: unused, anomalies: unused, monitors: unused },
       prices: { products: unused },
+      tagged: { scan: unused, get: unused, content: unused },
       resource: unused,
       resources: unused,
       schema: unused,

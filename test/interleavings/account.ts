@@ -107,6 +107,8 @@ export function account(watch: Watcher, bend: (transport: Transport) => Transpor
           region,
           identity,
           alias: NO_ALIAS,
+          apiIn: (other) => readOnly(whole(other)),
+          clock,
           schema: (type) => schema(api, region, type),
           preflight: (step) => preflight(whole(region), step),
           costs: costReader({ api: () => api, inTurn: turns() }),

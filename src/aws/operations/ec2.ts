@@ -6,6 +6,8 @@ import type {
   DescribeInstanceAttributeRequest,
   DescribeInstancesRequest,
   DescribeInstancesResult,
+  DescribeNatGatewaysRequest,
+  DescribeNatGatewaysResult,
   DescribeNetworkInterfacesRequest,
   DescribeNetworkInterfacesResult,
   DescribeRegionsRequest,
@@ -14,6 +16,12 @@ import type {
   DescribeSecurityGroupRulesResult,
   DescribeSecurityGroupsRequest,
   DescribeSecurityGroupsResult,
+  DescribeSnapshotsRequest,
+  DescribeSnapshotsResult,
+  DescribeVolumesRequest,
+  DescribeVolumesResult,
+  DescribeVpcsRequest,
+  DescribeVpcsResult,
   InstanceAttribute,
 } from "@aws-sdk/client-ec2";
 
@@ -25,4 +33,8 @@ export interface Ec2Reads {
   "ec2:DescribeSecurityGroups": [DescribeSecurityGroupsRequest, DescribeSecurityGroupsResult];
   "ec2:DescribeSecurityGroupRules": [DescribeSecurityGroupRulesRequest, DescribeSecurityGroupRulesResult];
   "ec2:DescribeRegions": [DescribeRegionsRequest, DescribeRegionsResult];
+  "ec2:DescribeVolumes": [DescribeVolumesRequest, DescribeVolumesResult];
+  "ec2:DescribeSnapshots": [DescribeSnapshotsRequest, DescribeSnapshotsResult];
+  "ec2:DescribeNatGateways": [DescribeNatGatewaysRequest, DescribeNatGatewaysResult];
+  "ec2:DescribeVpcs": [DescribeVpcsRequest, DescribeVpcsResult];
 }

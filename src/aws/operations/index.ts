@@ -3,7 +3,22 @@
 import type { ControlReads } from "./control.js";
 import type { CostReads } from "./costs.js";
 import type { Ec2Reads } from "./ec2.js";
+import type { EcsReads } from "./ecs.js";
+import type { Elbv2Reads } from "./elbv2.js";
 import type { IamReads } from "./iam.js";
+import type { RdsReads } from "./rds.js";
+import type { S3Reads } from "./s3.js";
 import type { StsReads } from "./sts.js";
+import type { TaggingReads } from "./tagging.js";
 
-export interface ReadOperations extends Ec2Reads, ControlReads, CostReads, IamReads, StsReads {}
+export interface ReadOperations
+  extends Ec2Reads,
+    ControlReads,
+    CostReads,
+    IamReads,
+    StsReads,
+    RdsReads,
+    EcsReads,
+    Elbv2Reads,
+    S3Reads,
+    TaggingReads {}

@@ -1,0 +1,250 @@
+// Tag compliance on moto: 500 resources over three regions, with denied lists, throttles, hidden tags and a region that stands still.
+
+import { writeFileSync } from "node:fs";
+import { AllocateAddressCommand, CreateVolumeCommand, EC2Client } from "@aws-sdk/client-ec2";
+import { CreateBucketCommand, PutBucketTaggingCommand, S3Client } from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type Assistant, temporaryFolder } from "../harness.js";
+import { type Product, startProduct } from "./product.js";
+import { gate } from "./rules.js";
+
+const product = await startProduct("tag compliance on moto", import.meta.url);
+const REGIONS = ["eu-west-1", "eu-central-1", "us-east-1"];
+const POLICY = {
+  version: "1.0",
+  required_tags: [
+    { name: "Environment", allowed_values: ["production", "staging"], applies_to: [] },
+    { name: "Owner", allowed_values: null, validation_regex: "^[a-z]+$", applies_to: [] },
+  ],
+  optional_tags: [],
+};
+const GOOD = { Environment: "production", Owner: "web" };
+const HALF = { Environment: "production", Owner: "WEB 1" };
+
+describe.skipIf(!product)("tag compliance on moto", () => {
+  const { proxy, ledger, calls, moto } = (product ?? {}) as Product;
+  const folder = temporaryFolder();
+  let assistant: Assistant;
+  const clients = new Map<string, EC2Client>();
+  const credentials = { accessKeyId: "AKIAEMULATED", secretAccessKey: "emulated" };
+  const listOf = (tags: Record<string, string>) => Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+
+  const volumes = async (region: string, count: number, tags: Record<string, string>) => {
+    const client = clients.get(region)!;
+    const made = Array.from({ length: count }, () =>
+      client.send(
+        new CreateVolumeCommand({
+          AvailabilityZone: `${region}a`,
+          Size: 1,
+          ...(Object.keys(tags).length > 0 && { TagSpecifications: [{ ResourceType: "volume", Tags: listOf(tags) }] }),
+        }),
+      ),
+    );
+    return (await Promise.all(made)).map(({ VolumeId }) => `arn:aws:ec2:${region}:123456789012:volume/${VolumeId}`);
+  };
+  let never: string[];
+  let half: string[];
+
+  beforeAll(async () => {
+    await moto.reset();
+    for (const region of REGIONS) {
+      clients.set(region, new EC2Client({ endpoint: moto.endpoint, region, credentials }));
+      await volumes(region, 110, GOOD);
+    }
+    half = await volumes("eu-west-1", 60, HALF);
+    never = await volumes("eu-central-1", 70, {});
+    await volumes("us-east-1", 40, { Team: "x" });
+    await clients.get("eu-west-1")!.send(new AllocateAddressCommand({ Domain: "vpc" }));
+    const s3 = new S3Client({ endpoint: moto.endpoint, region: "us-east-1", credentials, forcePathStyle: true });
+    for (const Bucket of ["bare-bucket", "tagged-bucket", "hidden-bucket"]) {
+      await s3.send(new CreateBucketCommand({ Bucket }));
+    }
+    await s3.send(new PutBucketTaggingCommand({ Bucket: "tagged-bucket", Tagging: { TagSet: listOf(GOOD) } }));
+    await s3.send(new PutBucketTaggingCommand({ Bucket: "hidden-bucket", Tagging: { TagSet: listOf(GOOD) } }));
+    s3.destroy();
+    writeFileSync(`${folder.path}/policy.json`, JSON.stringify(POLICY));
+    assistant = await product!.start({
+      env: {
+        POLICY_PATH: `${folder.path}/policy.json`,
+        ALLOWED_REGIONS: REGIONS.join(", "),
+        REGION_SCAN_TIMEOUT_SECONDS: "10",
+      },
+    });
+  }, 60_000);
+  beforeEach(() => proxy.clear());
+  afterEach(({ task }) => ledger.settle(task));
+  afterAll(async () => {
+    for (const client of clients.values()) client.destroy();
+    await product!.close();
+    folder.remove();
+  });
+
+  it("shows the policy, under the old name as well", async () => {
+    const shown = await assistant.call("tags_policy");
+    expect(shown.data, JSON.stringify(shown.data)).toMatchObject({
+      required_tag_count: 2,
+      policy_source: { source: "existing_file" },
+    });
+    expect((await assistant.call("get_tagging_policy")).data.required_tags).toEqual(shown.data.required_tags);
+  });
+
+  it("scores 500 volumes of three regions, on every page, also those that never bore a tag", async () => {
+    const seen: string[] = [];
+    const found = await assistant.call(
+      "check_tag_compliance",
+      { resource_types: ["ec2:volume"], limit: 1_000, store_snapshot: true },
+      (message) => seen.push(message),
+    );
+    expect(found.isError, JSON.stringify(found.data)).toBe(false);
+    expect(found.data).toMatchObject({
+      total_resources: 500,
+      compliant_resources: 330,
+      compliance_score: 0.66,
+      compliance_percent: 66,
+      status: "partially_compliant",
+      stored_in_history: true,
+      data_quality: { status: "complete" },
+      region_metadata: { total_regions: 3, failed_regions: [], discovery_failed: false },
+    });
+    expect(found.data.violation_count).toBe(60 + 2 * 70 + 2 * 40);
+    const bands = new Map<string, number>();
+    for (const { status } of found.data.resource_status) bands.set(status, (bands.get(status) ?? 0) + 1);
+    expect(Object.fromEntries(bands)).toEqual({ fully_compliant: 330, partially_compliant: 60, untagged: 110 });
+    expect(found.data.resource_status.filter((one: { has_user_tags: boolean }) => !one.has_user_tags)).toHaveLength(70);
+    expect(found.data.regional_breakdown).toContainEqual(
+      expect.objectContaining({ region: "eu-central-1", total_resources: 180, compliant_resources: 110 }),
+    );
+    expect(found.data.violations[0]).toMatchObject({ tag_name: expect.any(String), severity: "error" });
+    expect(seen.join()).toContain("scanning tags");
+  });
+
+  it("answers again from the cache with its age, and asks AWS when told to", async () => {
+    const ask = { resource_types: ["ec2:volume"] };
+    const again = await assistant.call("tags_check", ask);
+    expect(again.data).toMatchObject({ source: "cache", total_resources: 500 });
+    expect(calls("ec2", "DescribeVolumes")).toHaveLength(0);
+    await assistant.call("tags_check", { ...ask, force_refresh: true });
+    expect(calls("ec2", "DescribeVolumes").length).toBeGreaterThanOrEqual(3);
+  });
+
+  it("outlasts throttles", async () => {
+    const throttled = { status: 400, code: "RequestLimitExceeded" };
+    proxy.rule({ service: "ec2", operation: "DescribeVolumes", answer: throttled, times: 2 });
+    const found = await assistant.call("tags_check", { resource_types: ["ec2:volume"], force_refresh: true });
+    expect(found.data).toMatchObject({ total_resources: 500, data_quality: { status: "complete" } });
+    expect(proxy.unused).toEqual([]);
+  });
+
+  it("takes a denied list for unknown: neither compliant nor untagged, and never for nothing", async () => {
+    const denied = { status: 403, code: "UnauthorizedOperation" };
+    const inRegion = (region: string) => (request: { headers?: unknown }) => JSON.stringify(request).includes(region);
+    proxy.rule({
+      service: "ec2",
+      operation: "DescribeVolumes",
+      where: inRegion("eu-central-1") as never,
+      answer: denied,
+      times: 9,
+    });
+    const found = await assistant.call("tags_check", { resource_types: ["ec2:volume"], force_refresh: true });
+    expect(found.data).toMatchObject({
+      total_resources: 320,
+      compliant_resources: 220,
+      data_quality: { status: "partial" },
+    });
+    expect(found.data.data_quality.unknown).toEqual([
+      { type: "ec2:volume", region: "eu-central-1", code: "access_denied", action: "ec2:DescribeVolumes" },
+    ]);
+    const lacking = await assistant.call("find_untagged_resources", { resource_types: ["ec2:volume"], limit: 1_000 });
+    expect(lacking.data).toMatchObject({ total_untagged: 110 });
+    expect(lacking.data.data_quality.status).toBe("complete");
+    proxy.clear();
+    proxy.rule({ service: "ec2", operation: "DescribeVolumes", answer: denied, times: 99 });
+    const nothing = await assistant.call("tags_check", { resource_types: ["ec2:volume"], force_refresh: true });
+    expect(nothing.isError).toBe(true);
+    expect(nothing.data).toMatchObject({
+      code: "access_denied",
+      error: "scan_failed",
+      actions: ["ec2:DescribeVolumes"],
+    });
+  });
+
+  it("gives a region up that stands still, and stops no other", async () => {
+    const still = gate();
+    const inRegion = (request: object) => JSON.stringify(request).includes("us-east-1");
+    proxy.rule({
+      service: "ec2",
+      operation: "DescribeVolumes",
+      where: inRegion as never,
+      hold: still.closed,
+      times: 9,
+    });
+    const found = await assistant.call("tags_check", { resource_types: ["ec2:volume"], force_refresh: true });
+    still.open();
+    expect(found.data).toMatchObject({
+      total_resources: 350,
+      data_quality: { status: "partial", failed_regions: [{ region: "us-east-1", because: "timeout" }] },
+      region_metadata: { failed_regions: ["us-east-1"] },
+    });
+    expect(found.data.data_quality.warning).toContain("account-wide");
+  }, 30_000);
+
+  it("keeps a bucket without tags apart from one whose tags are hidden, and lists buckets once", async () => {
+    const hidden = (request: object) => JSON.stringify(request).includes("hidden-bucket");
+    proxy.rule({ service: "s3", where: hidden as never, answer: { status: 403, code: "AccessDenied" }, times: 9 });
+    const found = await assistant.call("tags_check", {
+      resource_types: ["s3:bucket"],
+      filters: { region: "eu-west-1" },
+    });
+    expect(found.data, JSON.stringify(found.data)).toMatchObject({
+      total_resources: 2,
+      compliant_resources: 1,
+      unknown_resources: 1,
+      data_quality: { status: "partial", unknown: [{ arn: "arn:aws:s3:::hidden-bucket", code: "access_denied" }] },
+    });
+    expect(found.data.violations.every((one: { resource_id: string }) => one.resource_id === "bare-bucket")).toBe(true);
+    expect(found.data.regional_breakdown).toEqual([expect.objectContaining({ region: "global", total_resources: 2 })]);
+  });
+
+  it("validates by ARN where the resource lives; one that does not exist is not found", async () => {
+    const missing = "arn:aws:ec2:eu-west-1:123456789012:volume/vol-0123456789abcdef0";
+    const found = await assistant.call("validate_resource_tags", {
+      resource_arns: [
+        half[0],
+        never[0],
+        missing,
+        "arn:aws:rds:eu-west-1:123456789012:snapshot:x",
+        "arn:aws:s3:::no-such-bucket-here",
+      ],
+    });
+    expect(found.isError, JSON.stringify(found.data)).toBe(false);
+    expect(found.data).toMatchObject({ total_resources: 2, non_compliant_resources: 2 });
+    expect(found.data.not_found).toEqual([missing, "arn:aws:s3:::no-such-bucket-here"]);
+    expect(found.data.unknown).toEqual([expect.objectContaining({ code: "unsupported" })]);
+    expect(found.data.results[0]).toMatchObject({
+      resource_arn: half[0],
+      violations: [{ tag_name: "Owner", violation_type: "invalid_format", current_value: "WEB 1" }],
+      revision: expect.stringMatching(/^r0-/),
+    });
+    // It lives in another region than the call: shown, and without a revision here.
+    expect(found.data.results[1]).toMatchObject({ region: "eu-central-1", current_tags: {} });
+    expect(found.data.results[1].revision).toBeUndefined();
+  });
+
+  it("refuses regions that are not available by name", async () => {
+    const refused = await assistant.call("tags_check", {
+      resource_types: ["ec2:volume"],
+      filters: { regions: ["sa-east-1"] },
+    });
+    expect(refused.data).toMatchObject({ code: "validation_error", invalid: ["sa-east-1"] });
+    expect(refused.data.available).toEqual([...REGIONS].sort());
+  });
+
+  it("counts an exception by itself until it ends", async () => {
+    const exception = { pattern: "arn:aws:ec2:us-east-1:*", reason: "moved out soon", expires: "2999-01-01" };
+    writeFileSync(`${folder.path}/tag_exceptions.json`, JSON.stringify([exception]));
+    const found = await assistant.call("tags_check", { resource_types: ["ec2:volume"] });
+    expect(found.data).toMatchObject({ total_resources: 460, excepted_resources: 40, compliant_resources: 330 });
+    writeFileSync(`${folder.path}/tag_exceptions.json`, JSON.stringify([{ ...exception, expires: "2001-01-01" }]));
+    expect((await assistant.call("tags_check", { resource_types: ["ec2:volume"] })).data.total_resources).toBe(500);
+  });
+});
