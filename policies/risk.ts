@@ -89,6 +89,34 @@ const RULES: readonly RiskRule[] = [
     because: "changes permissions or keys",
     matches: (step) => PERMITS.test(step.type),
   },
+  {
+    level: "high",
+    because: "takes a database's deletion protection away",
+    matches: (step) => step.operation === "ModifyDBInstance" && inputOf(step).DeletionProtection === false,
+  },
+  {
+    level: "high",
+    because: "deletes every automated backup of a database",
+    matches: (step) => step.operation === "ModifyDBInstance" && inputOf(step).BackupRetentionPeriod === 0,
+  },
+  {
+    level: "high",
+    because: "upgrades a database to another major version",
+    matches: (step) => step.operation === "ModifyDBInstance" && inputOf(step).AllowMajorVersionUpgrade === true,
+  },
+  {
+    level: "high",
+    because: "interrupts a database at once",
+    matches: (step) =>
+      step.operation === "ModifyDBInstance" &&
+      inputOf(step).ApplyImmediately === true &&
+      ["DBInstanceClass", "EngineVersion", "CACertificateIdentifier"].some((name) => name in inputOf(step)),
+  },
+  {
+    level: "medium",
+    because: "makes a database that costs from then on",
+    matches: (step) => step.operation.startsWith("Restore"),
+  },
   { level: "medium", because: "removes security group rules", matches: (step) => step.operation.startsWith("Revoke") },
   {
     level: "medium",
@@ -102,6 +130,8 @@ const RULES: readonly RiskRule[] = [
   },
   { level: "medium", because: "changes a running service", matches: (step) => step.kind === "update" },
 ];
+
+const inputOf = (step: RiskStep): Readonly<Record<string, unknown>> => step.input as Record<string, unknown>;
 
 const namesWorld = (input: unknown): boolean => {
   const named = JSON.stringify(input).matchAll(/["\\]([0-9a-f.:]+\/\d{1,3})\\*"/gi);

@@ -15,6 +15,7 @@ import {
   sameJson,
 } from "../src/core/json.js";
 import { isOwnType } from "../src/core/own-types.js";
+import { convergeInstance, tagSteps as databaseTagSteps } from "./databases.js";
 import { sameTraffic, trafficOf } from "./desired.js";
 import { patchFor } from "./patch.js";
 
@@ -240,6 +241,10 @@ type Converger = (request: ConvergeRequest) => Converged;
 const CONVERGERS: Readonly<Partial<Record<keyof Contents, Converger>>> = {
   "AWS::EC2::SecurityGroup": ({ ref, live, target }) =>
     convergeGroup(ref, live as unknown as SecurityGroup, target as unknown as SecurityGroup),
+  "AWS::RDS::DBInstance": ({ ref, live, target }) => convergeInstance(ref, live, target),
+  "AWS::RDS::DBCluster": (request) => databaseTags(request),
+  "AWS::RDS::DBSnapshot": (request) => databaseTags(request),
+  "AWS::RDS::DBClusterSnapshot": (request) => databaseTags(request),
 };
 
 /** The steps that bring live to a target, for whatever type and reader it is. */
@@ -251,6 +256,14 @@ export function converge(request: ConvergeRequest): Converged {
   if (!isObject(live.tags) || !isObject(target.tags)) return { steps: [], remaining: unhandled(diff(live, target)) };
   const tagged = tagSteps(live as JsonObject & Tagged, target as JsonObject & Tagged, ref);
   return { steps: tagged, remaining: unhandled(diff({ ...live, tags: {} }, { ...target, tags: {} })) };
+}
+
+function databaseTags({ ref, live, target }: ConvergeRequest): Converged {
+  const [is, then] = [live, target] as (JsonObject & Tagged & { readonly arn: string })[];
+  return {
+    steps: databaseTagSteps(is!, then!, ref),
+    remaining: unhandled(diff({ ...live, tags: {} }, { ...target, tags: {} })),
+  };
 }
 
 type Tagged = { readonly tags: Readonly<Record<string, string>> };

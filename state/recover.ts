@@ -4,6 +4,7 @@ import type { ChangeStep, Operation } from "../src/core/change.js";
 import type { Rule, SecurityGroup } from "../src/core/content/security-groups.js";
 import { isObject, type Json, type JsonObject, sameJson } from "../src/core/json.js";
 import { isGone } from "../src/core/own-types.js";
+import { modified } from "./databases.js";
 import { mergeDesired, sameTraffic } from "./desired.js";
 
 /** `resend`: the identical call may be sent again, its approval still stands. `settle`: only look, and end the matter. */
@@ -83,6 +84,15 @@ const SHOWS: readonly (readonly [string, Shows])[] = [
       ),
   ],
   ["CreateTags", ({ Tags }, live) => listOf(Tags).every(({ Key, Value }) => tagsOf(live)[String(Key)] === Value)],
+  ["ModifyDBInstance", (_, live, step) => modified(step, live)],
+  [
+    "AddTagsToResource",
+    ({ Tags }, live) => listOf(Tags).every(({ Key, Value }) => tagsOf(live)[String(Key)] === Value),
+  ],
+  [
+    "RemoveTagsFromResource",
+    ({ TagKeys: keys }, live) => Array.isArray(keys) && keys.every((key) => !Object.hasOwn(tagsOf(live), String(key))),
+  ],
   ["DeleteTags", ({ Tags }, live) => listOf(Tags).every(({ Key }) => !Object.hasOwn(tagsOf(live), String(Key)))],
 ];
 

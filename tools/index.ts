@@ -2,11 +2,13 @@
 
 import type { Domain } from "../src/core/tool.js";
 import { changes } from "./changes.js";
+import { databases } from "./databases.js";
 import { instances } from "./instances.js";
 import { regions } from "./regions.js";
 import { resources } from "./resources.js";
 import { securityGroups } from "./security-groups.js";
 import { session } from "./session.js";
+import { snapshots } from "./snapshots.js";
 import { state } from "./state.js";
 import { tags } from "./tags.js";
 import { tools } from "./tools.js";
@@ -18,6 +20,8 @@ export const domains: readonly Domain[] = [
   instances,
   securityGroups,
   tags,
+  databases,
+  snapshots,
   resources,
   changes,
   state,

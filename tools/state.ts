@@ -285,13 +285,16 @@ const rollback = plan({
         },
       );
     }
-    const { steps, warnings = [] } =
-      live === null
-        ? { steps: recreate(resource, way.target, way.desired, schema) }
-        : stepsTo(resource, live, way, schema, basedOn.get(ridOf(ref))?.content);
+    const {
+      steps,
+      warnings = [],
+      remaining,
+    } = live === null
+      ? { steps: recreate(resource, way.target, way.desired, schema), remaining: [] }
+      : stepsTo(resource, live, way, schema, basedOn.get(ridOf(ref))?.content);
     if (steps.length === 0) {
       throw new OpsError("unsupported", `Nothing of what differs on ${ref.id} can be changed back in place.`, {
-        details: { unrestorable: way.unrestorable as unknown as Json },
+        details: { unrestorable: [...way.unrestorable, ...remaining] as unknown as Json },
       });
     }
     const last = resource.lineage.findLast((entry) => entry.outcome === "succeeded");
@@ -314,7 +317,7 @@ const rollback = plan({
           : []),
         ...(way.kept.length > 0 ? [`Changed by others since, and stays: ${named(way.kept)}.`] : []),
         ...new Set(
-          way.unrestorable.map(
+          [...way.unrestorable, ...remaining].map(
             ({ path, because }) => `${path ? propertyOf(path) : ref.id} cannot be restored: ${because}.`,
           ),
         ),
@@ -356,7 +359,7 @@ function stepsTo(
   way: ReturnType<typeof rollbackTo>,
   schema: ResourceSchema | undefined,
   seen: JsonObject | undefined,
-): Pick<Converged, "steps" | "warnings"> {
+): Pick<Converged, "steps" | "warnings" | "remaining"> {
   const { ref, reader, desired: declaredBefore, envelopes } = resource;
   const converged = converge({
     ref,
@@ -371,7 +374,8 @@ function stepsTo(
   });
   if (converged.needsSecret && converged.needsSecret.length > 0) throw needsSecret(resource, converged.needsSecret);
   const steps = converged.steps.map((step) => (reader === "service" ? { ...step, before: live, touches: [""] } : step));
-  return { ...converged, steps };
+  // What Cloud Control has no patch for is said with the way back itself.
+  return { ...converged, steps, remaining: reader === "service" ? converged.remaining : [] };
 }
 
 function recreate(

@@ -51,10 +51,25 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
     `Throttling ThrottlingException ThrottledException RequestLimitExceeded RequestThrottled RequestThrottledException
      TooManyRequestsException EC2ThrottledException BandwidthLimitExceeded SlowDown PriorRequestNotComplete`,
   ),
-  ...rows("not_found", "ResourceNotFoundException RequestTokenNotFoundException"),
+  ...rows(
+    "not_found",
+    `ResourceNotFoundException RequestTokenNotFoundException DBInstanceNotFound DBInstanceNotFoundFault
+     DBClusterNotFoundFault DBSnapshotNotFound DBSnapshotNotFoundFault DBClusterSnapshotNotFoundFault
+     DBParameterGroupNotFound DBParameterGroupNotFoundFault DBSubnetGroupNotFoundFault OptionGroupNotFoundFault`,
+  ),
   ...rows("unsupported", "UnsupportedActionException TypeNotFoundException PrivateTypeException"),
   ...rows("replacement_needed", "NotUpdatableException"),
-  ...rows("already_exists", "AlreadyExistsException InvalidGroup.Duplicate"),
+  ...rows(
+    "already_exists",
+    `AlreadyExistsException InvalidGroup.Duplicate DBInstanceAlreadyExists DBInstanceAlreadyExistsFault
+     DBSnapshotAlreadyExists DBSnapshotAlreadyExistsFault DBClusterSnapshotAlreadyExistsFault`,
+  ),
+  ...rows(
+    "wrong_state",
+    `InvalidDBInstanceState InvalidDBInstanceStateFault InvalidDBClusterStateFault InvalidDBSnapshotState
+     InvalidDBSnapshotStateFault InvalidDBClusterSnapshotStateFault`,
+  ),
+  ...rows("in_use", "DependencyViolation InvalidGroup.InUse"),
   ...rows("rule_exists", "InvalidPermission.Duplicate"),
   ...rows("resource_busy", "ConcurrentOperationException ConcurrentModificationException ResourceConflictException"),
   // Refusals for want of room come with status 500, and have done nothing all the same.

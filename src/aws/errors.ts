@@ -122,6 +122,10 @@ const SENTENCES: Partial<Record<ErrorCode, Sentence>> = {
     "AWS already has a resource of this name and it was left alone. Import it or choose another name.",
   resource_busy: () =>
     "AWS is at work on this resource for another request; nothing was changed. Wait until that has ended, read the resource, then plan again.",
+  wrong_state: (_, action) =>
+    `AWS refused ${action} because of the status the resource is in, which \`awsMessage\` names; nothing was changed. Read it, and plan again once its status allows it.`,
+  in_use: (_, action) =>
+    `AWS refused ${action} because something still uses the resource; nothing was changed. Read it to see what does.`,
   replacement_needed: () =>
     "AWS cannot change this property of an existing resource; nothing was changed. A new resource has to take its place.",
   unsupported: (_, action) =>

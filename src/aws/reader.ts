@@ -10,6 +10,7 @@ import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
 import { dependantsOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
 import { typeReaders } from "./readers/index.js";
+import { databaseReads } from "./readers/rds.js";
 import { taggedReads } from "./tagged/index.js";
 
 export interface ReaderParts {
@@ -65,6 +66,7 @@ export function awsReader(parts: ReaderParts): AwsReader {
     regions: () => regionsOf(api),
     dependants: (instanceId) => dependantsOf(api, instanceId),
     tagged,
+    databases: databaseReads(api),
     groupUsers: (groupId) => groupUsersOf(api, groupId),
     resource: (type, id) => getResource(api, type, id),
     resources: (type, model, cursor) => listResources(api, type, model, cursor),

@@ -1,6 +1,7 @@
 // What our own readers say of AWS resources: one schema a resource, for the tools that answer it and the readers that build it.
 
 import { z } from "zod";
+import type { ClusterSnapshot, DatabaseCluster, DatabaseInstance, DatabaseSnapshot } from "./content/databases.js";
 import type { Instance } from "./content/instances.js";
 import type { SecurityGroup } from "./content/security-groups.js";
 
@@ -14,6 +15,10 @@ export type Region = z.infer<typeof Region>;
 export interface Contents {
   "AWS::EC2::Instance": Instance;
   "AWS::EC2::SecurityGroup": SecurityGroup;
+  "AWS::RDS::DBInstance": DatabaseInstance;
+  "AWS::RDS::DBCluster": DatabaseCluster;
+  "AWS::RDS::DBSnapshot": DatabaseSnapshot;
+  "AWS::RDS::DBClusterSnapshot": ClusterSnapshot;
 }
 
 /** Where a type keeps its tags: a list of Key and Value, a map, or the list of an Auto Scaling group. */

@@ -30,6 +30,8 @@ export const CODES = {
   precondition_required: row("The change replaces or removes, and `basedOn` was not given.", "caller"),
   stale_revision: row("The resource changed since the revision in `basedOn` was read.", "caller"),
   live_guard_failed: row("AWS refused the change because the resource moved during the call.", "caller"),
+  wrong_state: row("The resource's status does not allow this now; `status` is what AWS calls it.", "caller", true),
+  in_use: row("Something still uses the resource; `usedBy` names it.", "caller"),
   resource_busy: row("Another change holds this resource.", "caller", true),
   stack_owned: row("A CloudFormation stack owns the resource; it is changed by its stack.", "operator"),
   unknown_token: row("No plan was issued for this execution token by this store.", "caller"),

@@ -237,7 +237,9 @@ const SECRET_NAME =
   /pass(word|phrase|wd)?$|secret(string|value|key)?$|private_?key|^(auth|access|api)_?(token|key)$|credentials?$|connection_?string|user_?data/i;
 
 /** Whether a property of this name is taken for a secret wherever no schema says otherwise. */
-export const looksSecret = (name: string): boolean => SECRET_NAME.test(name);
+export const looksSecret = (name: string): boolean => SECRET_NAME.test(name) && !SWITCH.test(name);
+/** Whether AWS keeps a password, not the password. */
+const SWITCH = /^(Manage|Rotate)Master(User)?Password$/;
 
 /**
  * A copy in which every leaf that `isSecret` names is replaced. Paths are pointers in the document; array indices

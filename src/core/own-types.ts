@@ -1,5 +1,6 @@
 // What the machine must know of the types that are read through their own service: one row a type.
 
+import type { ReaderName } from "./change.js";
 import type { Contents } from "./content.js";
 import type { JsonObject } from "./json.js";
 
@@ -15,7 +16,13 @@ interface OwnType<Content> {
   readonly volatile: readonly string[];
   /** Whether AWS still lists one that is already on its way out. */
   gone?(content: Content): boolean;
+  /** A content, or the part of it that a plan knows, by the names of AWS's specification: as far as security rules look at it. */
+  specified?(content: Partial<Content>): JsonObject;
 }
+
+/** RDS moves these by itself, or carries out later what it has accepted. */
+const DATABASE_VOLATILE = ["/status", "/endpoint", "/pending", "/parameterStatus", "/masterUserManaged/status"];
+const SNAPSHOT_VOLATILE = ["/status", "/progressPercent", "/createdAt"];
 
 const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
   "AWS::EC2::Instance": {
@@ -31,6 +38,46 @@ const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
     many: true,
     volatile: [],
   },
+  "AWS::RDS::DBInstance": {
+    readWith: ["databases.get", "databaseId"],
+    id: "instanceId",
+    many: true,
+    volatile: [...DATABASE_VOLATILE, "/availabilityZone", "/replicas", "/port"],
+    gone: ({ status }) => status === "deleting",
+    specified: ({ class: DBInstanceClass = "", clusterId, publiclyAccessible, pending, ...rest }) => ({
+      DBInstanceClass,
+      ...(clusterId !== undefined && { DBClusterIdentifier: clusterId }),
+      PubliclyAccessible: publiclyAccessible ?? false,
+      // What is restored is encrypted as its snapshot is.
+      ...(rest.storage ? { StorageEncrypted: rest.storage.encrypted } : { DBSnapshotIdentifier: "restored" }),
+      BackupRetentionPeriod: pending?.backupRetentionDays ?? rest.backupRetentionDays ?? 1,
+    }),
+  },
+  "AWS::RDS::DBCluster": {
+    readWith: ["databases.get", "databaseId"],
+    id: "clusterId",
+    many: true,
+    volatile: [...DATABASE_VOLATILE, "/readerEndpoint", "/members", "/storage/allocatedGib"],
+    gone: ({ status }) => status === "deleting",
+    specified: ({ storage, backupRetentionDays = 1 }) => ({
+      StorageEncrypted: storage?.encrypted ?? false,
+      BackupRetentionPeriod: backupRetentionDays,
+    }),
+  },
+  "AWS::RDS::DBSnapshot": {
+    readWith: ["snapshots.list", "snapshotId"],
+    id: "snapshotId",
+    many: false,
+    volatile: SNAPSHOT_VOLATILE,
+    gone: ({ status }) => status === "deleting",
+  },
+  "AWS::RDS::DBClusterSnapshot": {
+    readWith: ["snapshots.list", "snapshotId"],
+    id: "snapshotId",
+    many: false,
+    volatile: SNAPSHOT_VOLATILE,
+    gone: ({ status }) => status === "deleting",
+  },
 };
 
 /** A type that is read through its own service; every other one is read through Cloud Control. */
@@ -39,6 +86,10 @@ export const isOwnType = (type: string): type is keyof Contents => Object.hasOwn
 export const ownType = (type: keyof Contents): OwnType<JsonObject> => OWN_TYPES[type] as unknown as OwnType<JsonObject>;
 
 export const volatileOf = (type: string): readonly string[] => (isOwnType(type) ? ownType(type).volatile : []);
+
+/** What security rules look at of a content of either reader. */
+export const specifiedOf = (type: string, reader: ReaderName, content: JsonObject): JsonObject =>
+  (reader === "service" && isOwnType(type) && ownType(type).specified?.(content)) || content;
 
 /** Whether a resource does not exist any more, also where AWS still lists it. */
 export const isGone = (type: string, content: JsonObject | null): boolean =>

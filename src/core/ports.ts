@@ -14,6 +14,7 @@ import type {
   State,
 } from "./change.js";
 import type { CostReader, PriceReader } from "./content/costs.js";
+import type { DatabaseReads } from "./content/databases.js";
 import type { InstanceDependants } from "./content/instances.js";
 import type { GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
@@ -102,6 +103,7 @@ export interface AwsReader {
   groupUsers(groupId: string): Promise<readonly GroupUser[]>;
   /** Tags of any type, wherever the resources live. */
   readonly tagged: TaggedReads;
+  readonly databases: DatabaseReads;
   resource(type: string, id: string): Promise<JsonObject | null>;
   resources(
     type: string,

@@ -9,7 +9,7 @@ import { isProduction, type Severity } from "../../state/severity.js";
 import type { Change, ChangeStep, PlanFinding, PolicyResults, Risk, State } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import { digest, type JsonObject, valueAt } from "../core/json.js";
-import { volatileOf } from "../core/own-types.js";
+import { specifiedOf, volatileOf } from "../core/own-types.js";
 import type { Scan } from "../core/ports.js";
 import { tagsOf } from "../core/tags.js";
 import type { GateDeps } from "./deps.js";
@@ -35,8 +35,17 @@ export function refuseForbidden({ neverAllow }: Pick<Limits, "neverAllow">, step
 const checked = (
   steps: readonly ChangeStep[],
 ): readonly { step: number; type: string; after: JsonObject; before: JsonObject | null }[] =>
-  steps.flatMap(({ kind, ref, before, after }, step) =>
-    (kind === "create" || kind === "update") && after ? [{ step, type: ref.type, after, before }] : [],
+  steps.flatMap(({ kind, ref, reader, before, after }, step) =>
+    (kind === "create" || kind === "update") && after
+      ? [
+          {
+            step,
+            type: ref.type,
+            after: specifiedOf(ref.type, reader, after),
+            before: before && specifiedOf(ref.type, reader, before),
+          },
+        ]
+      : [],
   );
 
 /** A fault is the same one where the value at fault is: elements of a list may move, and a text is judged as a whole. */

@@ -363,7 +363,8 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   // A create overwrites nothing: under its own token AWS answers what became of it, or that somebody else was first.
   const asks = step.kind === "create" && idempotency === "token";
   // Nothing else was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
-  const telling = !asks && (idempotency !== "none" || step.kind === "delete");
+  // What bears the name of a create may be somebody else's: its mark alone tells.
+  const telling = step.kind !== "create" && (idempotency !== "none" || step.kind === "delete");
   if (telling && live !== undefined && reached(step, live)) return taken(deps, work, [step.ref.id]);
   const unmoved =
     step.ref.id === "" || asks
@@ -444,6 +445,10 @@ async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<
   } catch (error) {
     if (!(error instanceof OpsError)) throw error;
     if (!natural || error.code === "outcome_unknown" || error.retriable) return null;
+    if (step.kind === "create") {
+      const made = await deps.aws.writer(work.aws.region).find(step, operation).catch(unlessFatal);
+      return made && made.length > 0 ? taken(deps, work, made) : null;
+    }
     const live = await readOrNull(work.aws, step.ref, step);
     return live !== undefined && reached(step, live) ? taken(deps, work, [step.ref.id]) : null;
   }

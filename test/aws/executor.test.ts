@@ -216,6 +216,12 @@ describe("the table", () => {
       UpdateResource: "token",
       DeleteResource: "token",
       CancelResourceRequest: "natural",
+      ModifyDBInstance: "natural",
+      CreateDBSnapshot: "natural",
+      CreateDBClusterSnapshot: "natural",
+      RestoreDBInstanceFromDBSnapshot: "natural",
+      AddTagsToResource: "natural",
+      RemoveTagsFromResource: "natural",
     });
   });
   it("terminating names the instances", async () => {

@@ -131,6 +131,7 @@ export class ScriptedAws {
       costs: { spend: unused, forecast: unused, anomalies: unused, monitors: unused },
       prices: { products: unused },
       tagged: { scan: unused, get: unused, content: unused },
+      databases: { maintenance: unused },
       resource: unused,
       resources: unused,
       schema: unused,

@@ -2,6 +2,7 @@
 import { CloudControlClient } from "@aws-sdk/client-cloudcontrol";
 import { EC2Client } from "@aws-sdk/client-ec2";
 import { ECSClient } from "@aws-sdk/client-ecs";
+import { RDSClient } from "@aws-sdk/client-rds";
 import { STSClient } from "@aws-sdk/client-sts";
 
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
@@ -33,6 +34,7 @@ export function clientsFor(endpoint: string, options: ClientOptions = {}) {
   const clients = {
     ec2: new EC2Client(config),
     ecs: new ECSClient(config),
+    rds: new RDSClient(config),
     sts: new STSClient(config),
     cloudControl: new CloudControlClient(config),
   };

@@ -98,6 +98,13 @@ export async function startProxy(target: string, options: ProxyOptions = {}): Pr
       await send(response, errorReply(request, status, code, message), effects);
       return;
     }
+    if (effects.reply) {
+      const { status = 200, body } = effects.reply;
+      const type = body.trimStart().startsWith("<") ? "text/xml" : "application/x-amz-json-1.1";
+      note("injected", status);
+      await send(response, { status, headers: { "content-type": type }, body: Buffer.from(body) }, effects);
+      return;
+    }
     const answer = await forward(backend.url, wire).catch(() => undefined);
     if (!answer) {
       // The backend closed the connection: so does its stand-in.
@@ -114,9 +121,9 @@ export async function startProxy(target: string, options: ProxyOptions = {}): Pr
       await send(response, errorReply(request, 501, "EmulatorGap", gap.detail), {});
       return;
     }
-    note(effects.dropReply ? "replyDropped" : "answered", answer.status);
+    note(effects.dropReply ? "replyDropped" : effects.rewrite ? "injected" : "answered", answer.status);
     if (effects.dropReply) reset(response);
-    else await send(response, rewritten(answer, effects), effects);
+    else await send(response, rewritten(answer, effects, request), effects);
   };
 
   const server = createServer({ keepAliveTimeout: 60_000 }, (incoming, response) => {
@@ -200,11 +207,12 @@ function gapIn(answer: WireReply, { service, operation }: AwsRequest): EmulatorG
   return { service, operation, detail: `The emulator lacks ${service} ${operation} (${answer.status}: ${said})` };
 }
 
-function rewritten(answer: WireReply, { isoToEpoch, status }: Effects): WireReply {
-  if (answer.status >= 400 || answer.body.length === 0 || (!isoToEpoch && !status)) return answer;
+function rewritten(answer: WireReply, { isoToEpoch, status, rewrite }: Effects, request: AwsRequest): WireReply {
+  if (answer.status >= 400 || answer.body.length === 0 || (!isoToEpoch && !status && !rewrite)) return answer;
   let body = answer.body.toString();
   if (status) body = withStatus(body, status.field, status.value);
   if (isoToEpoch) body = withEpochTimes(body);
+  if (rewrite) body = rewrite(body, request);
   return { ...answer, body: Buffer.from(body) };
 }
 

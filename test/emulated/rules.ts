@@ -15,6 +15,10 @@ export interface Effects {
   readonly dropRequest?: true;
   /** An error in AWS's own shape; nothing is applied. */
   readonly answer?: { readonly status: number; readonly code: string; readonly message?: string };
+  /** What a test says AWS answers; nothing is applied. */
+  readonly reply?: { readonly status?: number; readonly body: string };
+  /** The backend's answer, as a test says AWS would have written it. */
+  readonly rewrite?: (body: string, request: AwsRequest) => string;
   /** Wait before forwarding until the promise resolves: see `gate()`. */
   readonly hold?: Promise<unknown>;
   /** Half of the answer arrives, the rest only after the promise resolves. */
@@ -35,8 +39,8 @@ export type Rule = Match & Effects & { readonly times?: number };
 export type Kind = keyof Effects;
 
 /** At most one of these ends a request. */
-const ends: readonly Kind[] = ["dropReply", "dropRequest", "answer"];
-const rest: readonly Kind[] = ["hold", "stall", "before", "after", "isoToEpoch", "status"];
+const ends: readonly Kind[] = ["dropReply", "dropRequest", "answer", "reply"];
+const rest: readonly Kind[] = ["hold", "stall", "before", "after", "isoToEpoch", "status", "rewrite"];
 
 /** A gate for a `hold` or `stall` rule: closed until the test opens it. No sleeping. */
 export function gate(): { readonly closed: Promise<void>; open(): void } {
@@ -93,6 +97,6 @@ function kindOf(rule: Rule): Kind {
 
 /** What still happens to a request that meets such an end; rules for an answer that never comes stay unused. */
 function survivors(end: Rule): readonly Kind[] {
-  if (end.answer) return ["hold", "before", "stall"];
+  if (end.answer || end.reply) return ["hold", "before", "stall"];
   return end.dropReply ? ["hold", "before", "after"] : ["hold", "before"];
 }

@@ -2,8 +2,9 @@
 
 import { CONTROL_WRITES, type ControlWrites } from "./control.js";
 import { EC2_WRITES, type Ec2Writes } from "./ec2.js";
+import { RDS_WRITES, type RdsWrites } from "./rds.js";
 import type { Rows } from "./row.js";
 
-export interface WriteOperations extends Ec2Writes, ControlWrites {}
+export interface WriteOperations extends Ec2Writes, ControlWrites, RdsWrites {}
 
-export const WRITES: Rows<WriteOperations> = { ...EC2_WRITES, ...CONTROL_WRITES };
+export const WRITES: Rows<WriteOperations> = { ...EC2_WRITES, ...CONTROL_WRITES, ...RDS_WRITES };

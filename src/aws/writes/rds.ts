@@ -1,0 +1,99 @@
+// What is written to RDS. It has no dry run and takes no client token: names are unique, and a mark tells whose a thing is.
+
+import type {
+  AddTagsToResourceMessage,
+  CreateDBClusterSnapshotMessage,
+  CreateDBClusterSnapshotResult,
+  CreateDBSnapshotMessage,
+  CreateDBSnapshotResult,
+  ModifyDBInstanceMessage,
+  ModifyDBInstanceResult,
+  RemoveTagsFromResourceMessage,
+  RestoreDBInstanceFromDBSnapshotMessage,
+  RestoreDBInstanceFromDBSnapshotResult,
+} from "@aws-sdk/client-rds";
+import type { ChangeStep } from "../../core/change.js";
+import type { JsonObject } from "../../core/json.js";
+import type { Progress } from "../../core/ports.js";
+import { OPERATION_MARK, tagsOf, withMark } from "../../core/tags.js";
+import { typeReaders } from "../readers/index.js";
+import { asIs, type Followed, type Op, type Reads, type Rows } from "./row.js";
+
+export interface RdsWrites {
+  "rds:ModifyDBInstance": [ModifyDBInstanceMessage, ModifyDBInstanceResult];
+  "rds:CreateDBSnapshot": [CreateDBSnapshotMessage, CreateDBSnapshotResult];
+  "rds:CreateDBClusterSnapshot": [CreateDBClusterSnapshotMessage, CreateDBClusterSnapshotResult];
+  "rds:RestoreDBInstanceFromDBSnapshot": [
+    RestoreDBInstanceFromDBSnapshotMessage,
+    RestoreDBInstanceFromDBSnapshotResult,
+  ];
+  "rds:AddTagsToResource": [AddTagsToResourceMessage, object];
+  "rds:RemoveTagsFromResource": [RemoveTagsFromResourceMessage, object];
+}
+
+type Named = "AWS::RDS::DBInstance" | "AWS::RDS::DBSnapshot" | "AWS::RDS::DBClusterSnapshot";
+
+/** A create names what it makes: whether that is this operation's is told by the mark planned with it. */
+async function madeBy(api: Reads, op: Op, { ref, input }: ChangeStep): Promise<readonly string[] | null> {
+  if (tagsOf(input)[OPERATION_MARK] === undefined) return null;
+  const found = await typeReaders(api)[ref.type as Named].get(ref.id);
+  return found?.tags[OPERATION_MARK] === op.clientToken ? [ref.id] : [];
+}
+
+/** What RDS calls a thing while it makes it, and once it could not. */
+const MAKING = new Set([
+  "creating",
+  "copying",
+  "backing-up",
+  "modifying",
+  "rebooting",
+  "starting",
+  "resetting-master-credentials",
+]);
+const UNMADE = /^(failed|restore-error|insufficient-capacity|incompatible-.+)$/;
+
+/** Complete once RDS calls it available; RDS itself says when it has given up. */
+async function madeSoFar(api: Reads, { step: { ref } }: Followed): Promise<Progress> {
+  const found = await typeReaders(api)[ref.type as Named].get(ref.id);
+  // What was named a moment ago may not be listed yet.
+  if (!found || MAKING.has(found.status) || found.status.startsWith("configuring-")) return { status: "pending" };
+  if (!UNMADE.test(found.status)) return { status: "succeeded", identifier: ref.id };
+  return {
+    status: "failed",
+    identifier: ref.id,
+    code: "aws_failed",
+    awsCode: found.status,
+    message: `RDS calls it ${found.status}.`,
+  };
+}
+
+const NATURAL = { idempotency: "natural", dryRun: false, input: asIs } as const;
+const NAMED = {
+  idempotency: "natural",
+  dryRun: false,
+  input: (input: JsonObject, op: Op) => withMark(input, op.clientToken),
+  find: madeBy,
+  follow: madeSoFar,
+} as const;
+const TAGS = { ...NATURAL, identifiers: () => [] } as const;
+
+export const RDS_WRITES: Rows<RdsWrites> = {
+  "rds:ModifyDBInstance": { ...NATURAL, identifiers: ({ DBInstance }) => [DBInstance?.DBInstanceIdentifier] },
+  "rds:CreateDBSnapshot": {
+    ...NAMED,
+    identifiers: ({ DBSnapshot }) => [DBSnapshot?.DBSnapshotIdentifier],
+    requestToken: ({ DBSnapshot }) => DBSnapshot?.DBSnapshotIdentifier,
+  },
+  "rds:CreateDBClusterSnapshot": {
+    ...NAMED,
+    identifiers: ({ DBClusterSnapshot }) => [DBClusterSnapshot?.DBClusterSnapshotIdentifier],
+    requestToken: ({ DBClusterSnapshot }) => DBClusterSnapshot?.DBClusterSnapshotIdentifier,
+  },
+  "rds:RestoreDBInstanceFromDBSnapshot": {
+    ...NAMED,
+    identifiers: ({ DBInstance }) => [DBInstance?.DBInstanceIdentifier],
+    requestToken: ({ DBInstance }) => DBInstance?.DBInstanceIdentifier,
+  },
+  "rds:AddTagsToResource": TAGS,
+  "rds:RemoveTagsFromResource": TAGS,
+};

@@ -1,0 +1,415 @@
+// How a database instance is changed: what RDS calls each setting, what waits for the maintenance window, and what
+// interrupts. One table for plans, for proof that a change was accepted, and for going back. Pure.
+
+import type { ChangeStep, ResourceRef } from "../src/core/change.js";
+import type { DatabaseInstance } from "../src/core/content/databases.js";
+import { escapePointer, isObject, type Json, type JsonObject, sameJson, valueAt } from "../src/core/json.js";
+import type { Converged } from "./converge.js";
+
+export type Apply = "immediate" | "window";
+
+/** When RDS carries a setting out: with the window or `immediate`, soon after the call, or as a restart at once. */
+type When = "apply" | "soon";
+
+interface Setting {
+  /** RDS's name in ModifyDBInstance. */
+  readonly api: string;
+  /** Pointer into the content. */
+  readonly path: string;
+  readonly when: When | ((now: Json | undefined, wanted: Json) => When);
+  /** Why clients notice it; absent: they do not lose their connections. */
+  readonly interrupts?: (live: DatabaseInstance, wanted: Json) => string | undefined;
+  /** Of an Aurora or Multi-AZ cluster it belongs to the cluster, not to its members. */
+  readonly ofCluster?: true;
+  readonly note?: (live: DatabaseInstance, wanted: Json) => string | undefined;
+}
+
+const restarts = (live: DatabaseInstance): string =>
+  live.multiAz ? "a failover to the standby, about a minute" : "the instance restarts and is down meanwhile";
+const slower = (): string => "no interruption; I/O may be slower until RDS has finished";
+
+export const SETTINGS = {
+  class: { api: "DBInstanceClass", path: "/class", when: "apply", interrupts: restarts },
+  engineVersion: {
+    api: "EngineVersion",
+    path: "/engineVersion",
+    when: "apply",
+    interrupts: () => "the engine is upgraded and down meanwhile, standbys too; there is no way back but a restore",
+    ofCluster: true,
+  },
+  storageGib: {
+    api: "AllocatedStorage",
+    path: "/storage/allocatedGib",
+    when: "apply",
+    ofCluster: true,
+    note: () => "no interruption; storage never shrinks again, and takes no other change for six hours",
+  },
+  maxStorageGib: { api: "MaxAllocatedStorage", path: "/storage/maxAllocatedGib", when: "soon", ofCluster: true },
+  storageType: {
+    api: "StorageType",
+    path: "/storage/type",
+    when: "apply",
+    ofCluster: true,
+    interrupts: (live, wanted) =>
+      [live.storage.type, wanted].includes("standard") ? "changes from or to magnetic storage interrupt" : undefined,
+    note: slower,
+  },
+  iops: { api: "Iops", path: "/storage/iops", when: "apply", ofCluster: true, note: slower },
+  throughputMibps: {
+    api: "StorageThroughput",
+    path: "/storage/throughputMibps",
+    when: "apply",
+    ofCluster: true,
+    note: slower,
+  },
+  multiAz: { api: "MultiAZ", path: "/multiAz", when: "apply", ofCluster: true, note: slower },
+  backupRetentionDays: {
+    api: "BackupRetentionPeriod",
+    path: "/backupRetentionDays",
+    // Between two periods it is only kept longer or shorter; switching backups on or off is work on the instance.
+    when: (now, wanted) => (now === 0 || wanted === 0 ? "apply" : "soon"),
+    ofCluster: true,
+    interrupts: (live, wanted) =>
+      live.backupRetentionDays === 0 || wanted === 0 ? "switching automated backups on or off interrupts" : undefined,
+    note: (_, wanted) =>
+      wanted === 0 ? "every automated backup is deleted, and no point in time can be restored any more" : undefined,
+  },
+  backupWindow: { api: "PreferredBackupWindow", path: "/backupWindow", when: "soon", ofCluster: true },
+  maintenanceWindow: {
+    api: "PreferredMaintenanceWindow",
+    path: "/maintenanceWindow",
+    when: "soon",
+    note: () => "what waits for the window now waits for the new one; a window that holds the present moment begins it",
+  },
+  deletionProtection: { api: "DeletionProtection", path: "/deletionProtection", when: "soon", ofCluster: true },
+  publiclyAccessible: {
+    api: "PubliclyAccessible",
+    path: "/publiclyAccessible",
+    when: "soon",
+    note: () => "its name resolves to another address: open connections end and clients have to connect anew",
+  },
+  securityGroups: { api: "VpcSecurityGroupIds", path: "/securityGroups", when: "soon", ofCluster: true },
+  parameterGroup: {
+    api: "DBParameterGroupName",
+    path: "/parameterGroup",
+    when: "soon",
+    note: () => "static parameters of it wait for a reboot, which RDS does not make by itself",
+  },
+  autoMinorVersionUpgrade: { api: "AutoMinorVersionUpgrade", path: "/autoMinorVersionUpgrade", when: "soon" },
+  caCertificate: {
+    api: "CACertificateIdentifier",
+    path: "/caCertificate",
+    when: "apply",
+    interrupts: () => "most engines restart for a new certificate",
+  },
+  iamAuthentication: {
+    api: "EnableIAMDatabaseAuthentication",
+    path: "/iamAuthentication",
+    when: "apply",
+    ofCluster: true,
+  },
+  copyTagsToSnapshots: { api: "CopyTagsToSnapshot", path: "/copyTagsToSnapshots", when: "soon", ofCluster: true },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export type SettingName = keyof typeof SETTINGS;
+export type Wanted = { readonly [N in SettingName]?: Json };
+
+const settingOf = (name: SettingName): Setting => SETTINGS[name];
+const names = Object.keys(SETTINGS) as SettingName[];
+
+const nested = (path: string, value: Json): JsonObject => {
+  const [head = "", ...rest] = path.slice(1).split("/");
+  return { [head]: rest.length === 0 ? value : nested(`/${rest.join("/")}`, value) };
+};
+
+const merged = (a: JsonObject, b: JsonObject): JsonObject => ({
+  ...a,
+  ...Object.fromEntries(
+    Object.entries(b).map(([key, value]) => {
+      const was = a[key];
+      return [key, isObject(was) && isObject(value) ? merged(was, value) : value];
+    }),
+  ),
+});
+
+const pendingName = (path: string): string => path.slice(1).replaceAll("/", ".");
+
+/** The instance once everything that RDS has accepted is carried out. */
+export function accepted(live: DatabaseInstance): DatabaseInstance {
+  const content = live as unknown as JsonObject;
+  const known = names.flatMap((name) => {
+    const { path } = settingOf(name);
+    const value = live.pending[pendingName(path)];
+    return value === undefined ? [] : [nested(path, value)];
+  });
+  return known.reduce(merged, content) as unknown as DatabaseInstance;
+}
+
+const asListed = (value: Json | undefined): Json | undefined => (Array.isArray(value) ? [...value].sort() : value);
+const same = (a: Json | undefined, b: Json | undefined): boolean => sameJson(asListed(a) ?? null, asListed(b) ?? null);
+const at = (content: DatabaseInstance, path: string): Json | undefined =>
+  valueAt(content as unknown as JsonObject, path);
+
+/** One setting as a plan shows it. */
+export interface Effect {
+  readonly setting: string;
+  readonly from: Json;
+  readonly to: Json;
+  readonly takesEffect: "at once" | "soon after the call" | "in the maintenance window";
+  readonly interrupts: boolean;
+  readonly because?: string;
+}
+
+export const whenOf = (name: SettingName, live: DatabaseInstance, wanted: Json): When => {
+  const { when, path } = settingOf(name);
+  return typeof when === "function" ? when(at(live, path), wanted) : when;
+};
+
+/** The settings of `wanted` that differ from what is or is already on its way. */
+export const differing = (live: DatabaseInstance, wanted: Wanted): SettingName[] =>
+  names.filter((name) => {
+    const value = wanted[name];
+    return value !== undefined && !same(at(accepted(live), settingOf(name).path), value);
+  });
+
+/** The settings that belong to the cluster, where the instance is a member of one. */
+export const ofCluster = (live: DatabaseInstance, asked: readonly SettingName[]): SettingName[] =>
+  live.clusterId === undefined ? [] : asked.filter((name) => settingOf(name).ofCluster);
+
+export function effectsOf(live: DatabaseInstance, wanted: Wanted, apply: Apply): Effect[] {
+  return differing(live, wanted).map((name): Effect => {
+    const { path, interrupts, note } = settingOf(name);
+    const to = wanted[name]!;
+    const cause = interrupts?.(live, to);
+    const because = [cause, note?.(live, to)].filter((one) => one !== undefined).join("; ");
+    return {
+      setting: name,
+      from: at(live, path) ?? null,
+      to,
+      takesEffect:
+        whenOf(name, live, to) === "soon"
+          ? "soon after the call"
+          : apply === "window"
+            ? "in the maintenance window"
+            : "at once",
+      interrupts: cause !== undefined,
+      ...(because && { because }),
+    };
+  });
+}
+
+/** One ModifyDBInstance. `managed`: RDS takes the master user's password into Secrets Manager. */
+export function modifyStep(
+  live: DatabaseInstance,
+  ref: ResourceRef,
+  wanted: Wanted,
+  apply: Apply,
+  more: { readonly allowMajorVersionUpgrade?: boolean; readonly managed?: boolean } = {},
+): ChangeStep {
+  const asked = differing(live, wanted);
+  const values = asked.map((name) => [settingOf(name), name, wanted[name]!] as const);
+  const desired = values.map(([{ path }, , value]) => nested(path, value)).reduce(merged, {});
+  const waiting = values.filter(([, name, value]) => apply === "window" && whenOf(name, live, value) === "apply");
+  const now = values.filter((one) => !waiting.includes(one));
+  // Immediately is everything: also what somebody queued for the window before.
+  const base = apply === "immediate" ? accepted(live) : live;
+  const pending =
+    apply === "immediate"
+      ? {}
+      : Object.fromEntries([
+          ...Object.entries(live.pending).filter(([key]) => !waiting.some(([{ path }]) => pendingName(path) === key)),
+          ...waiting
+            .filter(([{ path }, , value]) => !same(at(live, path), value))
+            .map(([{ path }, , value]) => [pendingName(path), value]),
+        ]);
+  const after = now.map(([{ path }, , value]) => nested(path, value)).reduce(merged, base as unknown as JsonObject);
+  return {
+    service: "rds",
+    operation: "ModifyDBInstance",
+    input: {
+      DBInstanceIdentifier: ref.id,
+      ApplyImmediately: apply === "immediate",
+      ...Object.fromEntries(values.map(([{ api }, , value]) => [api, value])),
+      ...(more.allowMajorVersionUpgrade && { AllowMajorVersionUpgrade: true }),
+      ...(more.managed && { ManageMasterUserPassword: true }),
+    },
+    ref,
+    reader: "service",
+    kind: "update",
+    before: live as unknown as JsonObject,
+    after: { ...after, pending },
+    // What is queued is part of what was judged: applied immediately it goes along, whoever asked for it.
+    touches: [
+      ...new Set([...values.map(([{ path }]) => path), "/pending", ...(more.managed ? ["/masterUserManaged"] : [])]),
+    ],
+    desired,
+  };
+}
+
+/** Whether RDS shows that it has carried out or accepted what a modification asks for. */
+export function modified({ input, desired }: ChangeStep, live: JsonObject): boolean {
+  const shown = accepted(live as unknown as DatabaseInstance) as unknown as JsonObject;
+  const managed = input.ManageMasterUserPassword !== true || isObject(live.masterUserManaged);
+  return managed && holdsAll(shown, desired ?? {});
+}
+
+const holdsAll = (live: Json | undefined, wanted: Json): boolean =>
+  isObject(wanted)
+    ? isObject(live) && Object.entries(wanted).every(([key, value]) => holdsAll(live[key], value))
+    : same(live, wanted);
+
+type Tagged = { readonly arn: string; readonly tags: Readonly<Record<string, string>> };
+
+/** Sets and removes tags of anything of RDS. */
+export function tagSteps(live: JsonObject & Tagged, target: Pick<Tagged, "tags">, ref: ResourceRef): ChangeStep[] {
+  const ours = (tags: Tagged["tags"]) => Object.entries(tags).filter(([key]) => !key.startsWith("aws:"));
+  const set = ours(target.tags).filter(([key, value]) => live.tags[key] !== value);
+  const gone = ours(live.tags).filter(([key]) => !Object.hasOwn(target.tags, key));
+  const steps: ChangeStep[] = [];
+  let current: JsonObject = live;
+  const put = (
+    operation: string,
+    input: JsonObject,
+    keys: readonly string[],
+    tags: JsonObject,
+    desired?: JsonObject,
+  ) => {
+    const after = { ...current, tags };
+    steps.push({
+      service: "rds",
+      operation,
+      input: { ResourceName: live.arn, ...input },
+      ref,
+      reader: "service",
+      kind: "update",
+      before: current,
+      after,
+      touches: keys.map((key) => `/tags/${escapePointer(key)}`),
+      ...(desired && { desired }),
+    });
+    current = after;
+  };
+  const keysOf = (entries: readonly (readonly [string, string])[]) => entries.map(([key]) => key);
+  if (set.length > 0) {
+    const tags = { ...live.tags, ...Object.fromEntries(set) };
+    const Tags = set.map(([Key, Value]) => ({ Key, Value }));
+    put("AddTagsToResource", { Tags }, keysOf(set), tags, { tags: Object.fromEntries(set) });
+  }
+  if (gone.length > 0) {
+    const kept = Object.entries(current.tags as JsonObject).filter(([key]) => !keysOf(gone).includes(key));
+    put("RemoveTagsFromResource", { TagKeys: keysOf(gone) }, keysOf(gone), Object.fromEntries(kept));
+  }
+  return steps;
+}
+
+/** Higher is newer; parts that are no numbers end the comparison. */
+export function olderVersion(a: string, b: string): boolean {
+  const [left, right] = [a, b].map((text) => text.split(/[.-]/).map(Number));
+  for (const [index, part] of left!.entries()) {
+    const other = right![index];
+    if (other === undefined || Number.isNaN(part) || Number.isNaN(other)) return false;
+    if (part !== other) return part < other;
+  }
+  return false;
+}
+
+/** Why RDS has no way back to a value, or undefined where it has. */
+function noWayBack(name: SettingName, live: DatabaseInstance, target: Json): string | undefined {
+  if (name === "storageGib" && typeof target === "number" && target < (live.storage.allocatedGib ?? 0)) {
+    return "storage never shrinks: only a new instance can have less";
+  }
+  if (name === "engineVersion" && olderVersion(String(target), live.engineVersion ?? "")) {
+    return "RDS does not downgrade an engine: restore a snapshot from before the upgrade";
+  }
+  return ofCluster(live, [name]).length > 0 ? "it belongs to the cluster, which is changed by itself" : undefined;
+}
+
+/** The steps back to an earlier content, as far as RDS allows; the rest is named. */
+export function convergeInstance(ref: ResourceRef, live: JsonObject, target: JsonObject): Converged {
+  const [is, then] = [live, target] as unknown as [DatabaseInstance, DatabaseInstance];
+  const remaining: Converged["remaining"][number][] = [];
+  const wanted: Partial<Record<SettingName, Json>> = {};
+  const goal = accepted(then);
+  for (const name of names) {
+    const { path } = settingOf(name);
+    const [now, value] = [at(accepted(is), path), at(goal, path)];
+    if (same(now, value)) continue;
+    const because = value === undefined ? "RDS cannot take the value away once it was set" : noWayBack(name, is, value);
+    if (because === undefined) wanted[name] = value!;
+    else {
+      const kind = value === undefined ? "REMOVE" : now === undefined ? "ADD" : "NOT_EQUAL";
+      remaining.push({
+        path,
+        kind,
+        ...(now !== undefined && { before: now }),
+        ...(value !== undefined && { after: value }),
+        because,
+      });
+    }
+  }
+  const asked = differing(is, wanted);
+  // What only waits is withdrawn without carrying anything else out that waits.
+  const onlyQueued = asked.every((name) => same(at(is, settingOf(name).path), wanted[name]));
+  const apply: Apply = onlyQueued ? "window" : "immediate";
+  const steps = asked.length > 0 ? [modifyStep(is, ref, wanted, apply)] : [];
+  const current = (steps[0]?.after ?? live) as JsonObject & Tagged;
+  const others = Object.keys(is.pending).filter(
+    (key) => !asked.some((name) => pendingName(settingOf(name).path) === key),
+  );
+  return {
+    steps: [...steps, ...tagSteps(current, then, ref)],
+    remaining,
+    warnings: [
+      ...effectsOf(is, wanted, apply).flatMap(({ setting, interrupts, because }) =>
+        interrupts ? [`${setting} interrupts at once: ${because}.`] : [],
+      ),
+      ...(apply === "immediate" && others.length > 0 ? [alsoApplied(others)] : []),
+    ],
+  };
+}
+
+/** RDS applies the whole queue when it is told to apply anything immediately. */
+export const alsoApplied = (waiting: readonly string[]): string =>
+  `RDS applies everything that waits along with it: ${waiting.join(", ")}. Whoever queued that for the window is overruled.`;
+
+const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+const WEEK = 7 * 24 * 60;
+
+/** Minutes into a week (daily: into a day) at which a window opens and closes; null for a text that is none. */
+export function windowOf(
+  text: string,
+): { readonly from: number; readonly minutes: number; readonly daily: boolean } | null {
+  const weekly = /^([a-z]{3}):([01]\d|2[0-3]):([0-5]\d)-([a-z]{3}):([01]\d|2[0-3]):([0-5]\d)$/.exec(text);
+  const daily = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/.exec(text);
+  const clock = (hour: string, minute: string) => Number(hour) * 60 + Number(minute);
+  if (daily) {
+    const [from, to] = [clock(daily[1]!, daily[2]!), clock(daily[3]!, daily[4]!)];
+    return { from, minutes: (to - from + 24 * 60) % (24 * 60), daily: true };
+  }
+  if (!weekly || !DAYS.includes(weekly[1]!) || !DAYS.includes(weekly[4]!)) return null;
+  const minute = (day: string, hour: string, min: string) => DAYS.indexOf(day) * 24 * 60 + clock(hour, min);
+  const [from, to] = [minute(weekly[1]!, weekly[2]!, weekly[3]!), minute(weekly[4]!, weekly[5]!, weekly[6]!)];
+  return { from, minutes: (to - from + WEEK) % WEEK, daily: false };
+}
+
+/** Whether a daily backup window and a weekly maintenance window overlap, which RDS refuses. */
+export function windowsOverlap(backup: string, maintenance: string): boolean {
+  const [daily, weekly] = [windowOf(backup), windowOf(maintenance)];
+  if (!daily || !weekly) return false;
+  return DAYS.some((_, day) => {
+    const from = day * 24 * 60 + daily.from;
+    const [ahead, behind] = [(weekly.from - from + WEEK) % WEEK, (from - weekly.from + WEEK) % WEEK];
+    return ahead < daily.minutes || behind < weekly.minutes;
+  });
+}
+
+/** When a weekly window opens next; where it is open now, now. */
+export function nextOpening(text: string, now: Date): string | undefined {
+  const weekly = windowOf(text);
+  if (!weekly || weekly.daily) return undefined;
+  const sunday = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() - now.getUTCDay());
+  const into = (now.getTime() - sunday) / 60_000;
+  const open = (into - weekly.from + WEEK) % WEEK < weekly.minutes;
+  const wait = open ? 0 : (weekly.from - into + WEEK) % WEEK;
+  return new Date(now.getTime() + wait * 60_000).toISOString();
+}
