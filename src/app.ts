@@ -8,6 +8,7 @@ import type { Store } from "../state/journal.js";
 import { openOperations } from "../state/lineage.js";
 import { changeOfToken } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
+import { published } from "./aws/schema-table.js";
 import { createCache, memoryCache } from "./cache.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
 import { type Config, cacheSeconds, tagsToAdd } from "./config.js";
@@ -164,6 +165,7 @@ export function createApp(ports: AppPorts): App {
       regionsAtOnce: config.maxConcurrentRegions,
       regionTimeoutMs: config.regionScanTimeoutSeconds * 1_000,
     },
+    published,
     record: doorsOf(ports.store, ports.owner.session),
     now: () => clock.now(),
     needsHuman: (risk) => needsHuman(risk, config.approveFrom),

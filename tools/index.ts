@@ -7,6 +7,7 @@ import { instances } from "./instances.js";
 import { regions } from "./regions.js";
 import { resources } from "./resources.js";
 import { securityGroups } from "./security-groups.js";
+import { services } from "./services.js";
 import { session } from "./session.js";
 import { snapshots } from "./snapshots.js";
 import { state } from "./state.js";
@@ -17,6 +18,7 @@ export const domains: readonly Domain[] = [
   session,
   tools,
   regions,
+  services,
   instances,
   securityGroups,
   tags,

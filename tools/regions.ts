@@ -10,10 +10,18 @@ const list = read({
   scope: "region",
   foreignText: false,
   input: z.object({}),
-  output: z.object({ regions: z.array(Region), count: z.number() }),
-  async run(_input, { aws }) {
-    const regions = await aws.regions();
-    return { data: { regions: regions.map((region) => ({ ...region })), count: regions.length } };
+  output: z.object({
+    count: z.number(),
+    enabled: z.number().describe("Regions the account may use now"),
+    regions: z.array(Region),
+  }),
+  async run(_input, { aws, cached }) {
+    const { value: regions } = await cached("regions", { ask: {} }, async () => ({
+      value: (await aws.regions()).map((region) => ({ ...region })),
+      whole: true,
+    }));
+    const enabled = regions.filter(({ optIn }) => optIn !== "not-opted-in").length;
+    return { data: { count: regions.length, enabled, regions } };
   },
 });
 

@@ -3,6 +3,7 @@
 
 import { gunzipSync } from "node:zlib";
 import type { ResourceSchema } from "../core/content.js";
+import type { Published } from "../core/ports.js";
 import { OVERLAY } from "./schema-overlay.js";
 
 /** One type in the table. Pointers start at the properties; `*` stands for an array index or a map's key. */
@@ -114,3 +115,14 @@ export async function shippedSchema(type: string): Promise<ResourceSchema> {
 
 /** The names of all types in the table. */
 export const shippedTypes = async (): Promise<readonly string[]> => Object.keys((await table()).types);
+
+let everyType: Promise<readonly ResourceSchema[]> | undefined;
+
+/** All of it, by name. */
+export const published: Published = {
+  source: async () => (await table()).source,
+  types() {
+    everyType ??= shippedTypes().then((names) => Promise.all([...names].sort().map(shippedSchema)));
+    return everyType;
+  },
+};

@@ -329,6 +329,18 @@ export interface ReadPorts {
   progress(message: string, done?: number, total?: number): void;
 }
 
+/** What AWS has published of its resource types, as this version brings it along. */
+export interface Published {
+  /** What it was made from. */
+  source(): Promise<string>;
+  types(): Promise<readonly ResourceSchema[]>;
+}
+
+export interface ReferencePorts {
+  readonly published: Published;
+  readonly now: Date;
+}
+
 /** What StateSync and the gate did in this session. */
 export interface Counters {
   readonly signalsApplied: number;

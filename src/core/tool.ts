@@ -3,7 +3,7 @@
 import type { z } from "zod";
 import type { Proposal, Seen } from "./change.js";
 import type { JsonObject } from "./json.js";
-import type { GatePorts, PlanPorts, ReadPorts } from "./ports.js";
+import type { GatePorts, PlanPorts, ReadPorts, ReferencePorts } from "./ports.js";
 import type { StorePorts } from "./record.js";
 
 type Fields = z.ZodObject;
@@ -74,6 +74,15 @@ export interface StoreTool<I extends Fields = Fields> extends Described<I> {
   run(input: z.infer<I>, ports: StorePorts): Promise<ReadResult>;
 }
 
+/** Tools about what AWS publishes and this version brings along: they need no credentials and ask nobody. */
+export interface ReferenceTool<I extends Fields = Fields> extends Described<I> {
+  readonly kind: "reference";
+  readonly scope: "none";
+  readonly output: Fields;
+  readonly foreignText: boolean;
+  run(input: z.infer<I>, ports: ReferencePorts): Promise<ReadResult>;
+}
+
 /** Tools about tools. They are answered by the catalogue, which knows all of them. */
 export interface MetaTool<I extends Fields = Fields> extends Described<I> {
   readonly kind: "meta";
@@ -81,7 +90,7 @@ export interface MetaTool<I extends Fields = Fields> extends Described<I> {
   readonly meta: "search" | "run";
 }
 
-export type Tool = ReadTool | PlanTool | GateTool | StoreTool | MetaTool;
+export type Tool = ReadTool | PlanTool | GateTool | StoreTool | ReferenceTool | MetaTool;
 
 // biome-ignore lint/suspicious/noExplicitAny: the one erased alias: a tool's input type is its own affair
 type Erased = any;
@@ -94,6 +103,9 @@ export const gate = <I extends Fields>(tool: Omit<GateTool<I>, "kind">): GateToo
   ({ kind: "gate", ...tool }) as Erased;
 export const store = <I extends Fields>(tool: Omit<StoreTool<I>, "kind" | "scope">): StoreTool =>
   ({ kind: "store", scope: "none", ...tool }) as Erased;
+export const reference = <I extends Fields>(
+  tool: Omit<ReferenceTool<I>, "kind" | "scope" | "foreignText">,
+): ReferenceTool => ({ kind: "reference", scope: "none", foreignText: false, ...tool }) as Erased;
 export const meta = <I extends Fields>(tool: Omit<MetaTool<I>, "kind">): MetaTool =>
   ({ kind: "meta", ...tool }) as Erased;
 

@@ -15,7 +15,7 @@ import {
 } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
-import type { GatePorts, Mode, ReadPorts, SeenRecord } from "../core/ports.js";
+import type { GatePorts, Mode, Published, ReadPorts, SeenRecord } from "../core/ports.js";
 import type { RecordDoors } from "../core/record.js";
 import type { TaggingPorts } from "../core/tagging.js";
 import type { PlanTool, ReadResult } from "../core/tool.js";
@@ -28,6 +28,7 @@ export interface RunDeps {
   readonly cache: Cache;
   readonly tagging: TaggingPorts;
   readonly record: RecordDoors;
+  readonly published: Published;
   readonly session: Session;
   readonly currentState: () => Promise<State>;
   readonly lineage: (rid: string) => Promise<readonly LineageEntry[]>;
@@ -48,6 +49,9 @@ export const run =
     if (tool.kind === "store") {
       const { record, now, mode } = deps;
       return { status: "ok", ...(await tool.run(input, { record, now: now(), mode })) };
+    }
+    if (tool.kind === "reference") {
+      return { status: "ok", ...(await tool.run(input, { published: deps.published, now: deps.now() })) };
     }
     const { ports, cache } = await portsOf(deps, call);
     switch (tool.kind) {
