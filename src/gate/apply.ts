@@ -1,7 +1,6 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
 import { needsHuman } from "../../policies/approval.js";
-import { sameTraffic } from "../../state/desired.js";
 import type { Store } from "../../state/journal.js";
 import { LEASE_MS } from "../../state/leases.js";
 import { changeOfToken, clientToken, operationId, tokenSha256 } from "../../state/tokens.js";
@@ -17,9 +16,8 @@ import {
   ridOf,
   type State,
 } from "../core/change.js";
-import type { Rule } from "../core/content/security-groups.js";
 import { OpsError } from "../core/errors.js";
-import { type Difference, type Json, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
+import { type Difference, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
 import { volatileOf } from "../core/own-types.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { ensureApproved } from "./approval.js";
@@ -27,6 +25,7 @@ import { conflict, inWords, moved, touchedBy } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { withMade } from "./made.js";
+import { withIds } from "./planned.js";
 import { type StepOutcome, sendStep } from "./settle.js";
 import { refuseStackOwned } from "./stack-owned.js";
 import { signedOutcome } from "./unrecorded.js";
@@ -252,10 +251,12 @@ async function execute(
 ): Promise<ApplyReport> {
   const deadline = deps.clock.now().getTime() + deps.config.waitSeconds * 1_000;
   const done: string[] = [];
+  /** What the step before has just read back: that read is the one before this step too. */
+  let justRead: ReadonlySet<string> = new Set();
   for (const [index, step] of planned.steps.entries()) {
     const rid = ridOf(step.ref);
     const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
-    if (index > 0) await stillThere(deps, request, planned, { ...step, before }, done);
+    if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, planned, { ...step, before }, done);
     const operation = await intend(deps, planned, index, request.token, deps.owner).catch((error: unknown) => {
       throw index === 0 ? error : partly(planned, done, error);
     });
@@ -271,6 +272,7 @@ async function execute(
     }
     if (outcome.status !== "succeeded") return ended(planned, outcome, notes, done);
     for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
+    justRead = new Set(outcome.results.map(({ ref }) => ridOf(ref)));
     const later = planned.steps.slice(index + 1).filter((one) => ridOf(one.ref) === rid);
     const strange = otherThanPlanned(deps, step, live.get(rid), later);
     if (strange.length > 0) throw partly(planned, [...done, step.operation], elsewhere(step, namesOf(strange)));
@@ -293,7 +295,7 @@ async function named(deps: GateDeps, step: ChangeStep, { id }: Change): Promise<
 }
 
 /**
- * Live once more, right before a later step: the steps before it took time. `step.before` is what was checked at the
+ * Live once more, right before a later step on another resource than the step before: that took time. `step.before` is what was checked at the
  * start, or what our own last step on the resource left.
  */
 async function stillThere(
@@ -339,17 +341,6 @@ function otherThanPlanned(
   return moved(deps, { ...step, before: withIds(step.after, left), touches }, left).overlapping.filter(
     ({ path }) => !volatileOf(step.ref.type).some((pointer) => pathsTouch(pointer, path)),
   );
-}
-
-/** A planned content with the ids that AWS gave to the rules it numbered meanwhile. */
-function withIds(planned: JsonObject, left: JsonObject): JsonObject {
-  if (!Array.isArray(planned.rules) || !Array.isArray(left.rules)) return planned;
-  const [before, after] = [planned.rules, left.rules] as unknown as readonly (readonly Rule[])[];
-  const rules = before!.map((rule) => {
-    const numbered = rule.ruleId.startsWith("new-") && after!.find((one) => sameTraffic(one, rule));
-    return numbered ? { ...rule, ruleId: numbered.ruleId } : rule;
-  });
-  return { ...planned, rules: rules as unknown as Json };
 }
 
 /** The change stops here: what was done stays and is recorded, the rest was never sent. */

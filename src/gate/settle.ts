@@ -22,6 +22,7 @@ import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { moved, touchedBy } from "./conflict.js";
 import { type GateDeps, writerAt } from "./deps.js";
+import { isAsPlanned } from "./planned.js";
 
 export interface Work {
   readonly change: Change;
@@ -485,7 +486,7 @@ async function giveUp(
   return fail(deps, work, error, nothing, results);
 }
 
-/** Reads what is true now until two reads agree, and commits it as the outcome. */
+/** Reads what is true now until it is as planned or two reads agree, and commits it as the outcome. */
 async function readBack(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
   const { step } = work;
   // Only a create learns its ids from AWS: what other calls answer (rule ids) are parts of the resource.
@@ -522,7 +523,7 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
       const seen = { ref, reader: step.reader, before: last ?? null, touches: [""] };
       const agreed =
         last !== undefined && moved(deps, seen, live).overlapping.every(({ path }) => isVolatile(ref, path));
-      if (step.kind !== "delete" && live !== null && agreed) return live;
+      if (step.kind !== "delete" && live !== null && (agreed || isAsPlanned(deps, step, live))) return live;
       last = live;
     }
     // Reads that agree at once need no pause: only a resource that has not appeared, gone or settled is waited for.

@@ -1,0 +1,32 @@
+// What AWS shows after a step, against what was planned. Pure.
+
+import { sameTraffic } from "../../state/desired.js";
+import type { ChangeStep } from "../core/change.js";
+import type { Rule } from "../core/content/security-groups.js";
+import type { Json, JsonObject } from "../core/json.js";
+import { moved } from "./conflict.js";
+import type { GateDeps } from "./deps.js";
+
+/** A planned content with the ids that AWS gave to the rules it numbered meanwhile. */
+export function withIds(planned: JsonObject, left: JsonObject): JsonObject {
+  if (!Array.isArray(planned.rules) || !Array.isArray(left.rules)) return planned;
+  const [before, after] = [planned.rules, left.rules] as unknown as readonly (readonly Rule[])[];
+  const rules = before!.map((rule) => {
+    const numbered = rule.ruleId.startsWith("new-") && after!.find((one) => sameTraffic(one, rule));
+    return numbered ? { ...rule, ruleId: numbered.ruleId } : rule;
+  });
+  return { ...planned, rules: rules as unknown as Json };
+}
+
+/**
+ * Whether a read shows the whole of what was planned and nothing else: then a second one could only say the same. Never of
+ * a create, whose defaults AWS fills in as it goes along.
+ */
+export function isAsPlanned(
+  deps: Pick<GateDeps, "unordered">,
+  { kind, ref, reader, after }: ChangeStep,
+  live: JsonObject,
+): boolean {
+  if (kind === "create" || after === null) return false;
+  return moved(deps, { ref, reader, before: withIds(after, live), touches: [""] }, live).overlapping.length === 0;
+}
