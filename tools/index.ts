@@ -2,7 +2,9 @@
 
 import type { Domain } from "../src/core/tool.js";
 import { changes } from "./changes.js";
+import { costs } from "./costs.js";
 import { databases } from "./databases.js";
+
 import { instances } from "./instances.js";
 import { regions } from "./regions.js";
 import { resources } from "./resources.js";
@@ -24,6 +26,7 @@ export const domains: readonly Domain[] = [
   tags,
   databases,
   snapshots,
+  costs,
   resources,
   changes,
   state,

@@ -259,17 +259,32 @@ describe("prices", () => {
       },
       { PriceList: [product({ Reserved: {} })] },
     );
-    expect(await priceReader(() => api).products("AmazonEC2", { instanceType: "t3.micro" })).toEqual([
-      {
-        sku: "SKU1",
-        unit: "Hrs",
-        currency: "USD",
-        price: "0.0104000000",
-        from: "0",
-        to: "Inf",
-        attributes: { instanceType: "t3.micro" },
-      },
-    ]);
+    expect(await priceReader(() => api).products("AmazonEC2", { instanceType: "t3.micro" })).toEqual({
+      prices: [
+        {
+          sku: "SKU1",
+          unit: "Hrs",
+          currency: "USD",
+          price: "0.0104000000",
+          from: "0",
+          to: "Inf",
+          attributes: { instanceType: "t3.micro" },
+        },
+      ],
+    });
     expect(asked).toHaveLength(2);
+  });
+
+  it("a price that may not be read is unknown, and says which action is missing; another failure is one", async () => {
+    const denied = scripted(new OpsError("access_denied", "no", { details: { action: "pricing:GetProducts" } }));
+    expect(await priceReader(() => denied.api).products("AmazonEC2", {})).toEqual({
+      unknown: { code: "access_denied", action: "pricing:GetProducts" },
+    });
+    const nowhere = priceReader(() => {
+      throw new OpsError("unsupported", "no");
+    });
+    expect(await nowhere.products("AmazonEC2", {})).toEqual({ unknown: { code: "unsupported" } });
+    const expired = scripted(new OpsError("credentials_expired", "no"));
+    expect((await failure(priceReader(() => expired.api).products("AmazonEC2", {}))).code).toBe("credentials_expired");
   });
 });

@@ -1,6 +1,7 @@
 // The price list: on-demand prices of the products that fit. A product without an on-demand price is none.
 
-import type { ListPrice, PriceReader } from "../../core/content/costs.js";
+import type { ListPrice, PriceAnswer, PriceReader } from "../../core/content/costs.js";
+import { type ErrorCode, OpsError } from "../../core/errors.js";
 import { isObject, type Json, type JsonObject } from "../../core/json.js";
 import type { Api } from "../api.js";
 import { foreign } from "../foreign.js";
@@ -17,8 +18,8 @@ const SHOWN = [
 export const priceReader = (api: () => Api): PriceReader => ({
   async products(serviceCode, attributes) {
     const Filters = Object.entries(attributes).map(([Field, Value]) => ({ Type: "TERM_MATCH" as const, Field, Value }));
-    const found = await allPages(
-      (token) =>
+    const pages = allPages(
+      async (token) =>
         api().call("pricing", "GetProducts", {
           ServiceCode: serviceCode,
           FormatVersion: "aws_v1",
@@ -29,9 +30,27 @@ export const priceReader = (api: () => Api): PriceReader => ({
       ({ PriceList }) => PriceList,
       ({ NextToken }) => NextToken,
     );
-    return found.flatMap((text) => pricesOf(parsed(String(text))));
+    return pages.then(
+      (found): PriceAnswer => ({ prices: found.flatMap((text) => pricesOf(parsed(String(text)))) }),
+      (error: unknown) => ({ unknown: reasonOf(error) }),
+    );
   },
 });
+
+/** Where no price can be had for a reason that may stand, an estimate goes on without. Anything else is its failure. */
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set([
+  "access_denied",
+  "unsupported",
+  "not_in_sandbox",
+  "aws_unavailable",
+  "throttled",
+]);
+
+function reasonOf(error: unknown): { code: ErrorCode; action?: string } {
+  if (!(error instanceof OpsError) || !UNKNOWN.has(error.code)) throw error;
+  const { action } = error.details;
+  return { code: error.code, ...(typeof action === "string" && { action }) };
+}
 
 const parsed = (text: string): JsonObject => {
   const value: unknown = JSON.parse(text);

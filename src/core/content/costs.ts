@@ -1,7 +1,7 @@
 // What AWS says of money: spend, forecasts, anomalies, list prices. Amounts are whole micros of a currency, so that sums are
 // exact. The last day's figures are incomplete, and the end of a period is exclusive.
 
-import { OpsError } from "../errors.js";
+import { type ErrorCode, OpsError } from "../errors.js";
 
 /** Cost Explorer's price of a request and of every further page of it. Calls that fail are not billed. */
 export const PRICE_PER_REQUEST_USD = 0.01;
@@ -127,9 +127,14 @@ export type ListPrice = {
   readonly attributes: { readonly [name: string]: string };
 };
 
+/** The prices, or why they are not known: an estimate says so and goes on. */
+export type PriceAnswer =
+  | { readonly prices: readonly ListPrice[] }
+  | { readonly unknown: { readonly code: ErrorCode; readonly action?: string } };
+
 export interface PriceReader {
   /** On-demand prices of the products with all of these attributes; free of charge. */
-  products(serviceCode: string, attributes: Readonly<Record<string, string>>): Promise<readonly ListPrice[]>;
+  products(serviceCode: string, attributes: Readonly<Record<string, string>>): Promise<PriceAnswer>;
 }
 
 /**
