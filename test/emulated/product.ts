@@ -31,8 +31,15 @@ export interface Product {
   close(): Promise<void>;
 }
 
-/** Everything for one test file; `undefined` after one loud line when the emulator is missing. */
-export async function startProduct(suite: string, testFile: string): Promise<Product | undefined> {
+/**
+ * Everything for one test file; `undefined` after one loud line when the emulator is missing.
+ * @param routes services whose answers this suite scripts itself: credential scope → endpoint
+ */
+export async function startProduct(
+  suite: string,
+  testFile: string,
+  routes: Readonly<Record<string, string>> = {},
+): Promise<Product | undefined> {
   const moto = await motoFor(suite);
   if (!moto) return undefined;
   const cloudControl = await startCloudControl();
@@ -44,6 +51,7 @@ export async function startProduct(suite: string, testFile: string): Promise<Pro
       cloudcontrolapi: cloudControl.endpoint,
       cloudformation: registry.endpoint,
       cloudtrail: cloudTrail.endpoint,
+      ...routes,
     },
   });
   const outsider = clientsFor(moto.endpoint);
