@@ -4,7 +4,6 @@ import type { Domain } from "../src/core/tool.js";
 import { changes } from "./changes.js";
 import { costs } from "./costs.js";
 import { databases } from "./databases.js";
-
 import { instances } from "./instances.js";
 import { regions } from "./regions.js";
 import { resources } from "./resources.js";
