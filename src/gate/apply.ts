@@ -262,7 +262,8 @@ async function execute(
     });
     const called = index === 0 ? step : await named(deps, step, planned);
     const work = { change: planned, operation, step: { ...called, before }, aws: request.aws, deadline };
-    const outcome = await sendStep(deps, { ...work, progress: request.progress }).catch(async (error: unknown) => {
+    const { progress, refusedBefore } = request;
+    const outcome = await sendStep(deps, { ...work, progress, refusedBefore }).catch(async (error: unknown) => {
       throw await unrecorded(deps, planned, operation.id, error);
     });
     // AWS is at work on it, and the handle by which it is followed could not be stored.

@@ -94,7 +94,8 @@ export async function conflict(
     readonly now: JsonObject | null;
     readonly overlapping: readonly Difference[];
     readonly touches: readonly string[];
-    readonly phase: "plan" | "apply";
+    /** `call`: AWS itself refused it, by a precondition that was sent along. */
+    readonly phase: "plan" | "apply" | "call";
     readonly state: State;
     readonly at: string;
     readonly repeated: boolean;
@@ -120,9 +121,10 @@ export async function conflict(
   const todo = facts.repeated
     ? "This is the second refusal in a row here: stop and ask the user what they want."
     : `Tell the user what changed${by.some(({ status }) => status === "known") ? " and by whom (`changed[].by`)" : ""} and ask; then plan again from the fresh revision.`;
+  const refused = facts.phase === "call" ? "AWS refused the call, and nothing was changed by it" : null;
   return new OpsError(
-    "stale_revision",
-    `Not ${facts.phase === "plan" ? "planned" : "applied"}, nothing changed in AWS. Since ${ref.id} was read ${happened}. ${todo}`,
+    refused ? "live_guard_failed" : "stale_revision",
+    `${refused ?? `Not ${facts.phase === "plan" ? "planned" : "applied"}, nothing changed in AWS`}. Since ${ref.id} was read ${happened}. ${todo}`,
     {
       field: facts.phase === "plan" ? "basedOn" : "executionToken",
       details: {

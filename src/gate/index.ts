@@ -31,6 +31,9 @@ const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
 /** An operation whose outcome stays unknown is looked for again on later calls, but not on every one of them. */
 const LOOK_AGAIN_AFTER_MS = 10_000;
 
+/** Refused because the world moved. */
+const MOVED: ReadonlySet<string> = new Set(["stale_revision", "live_guard_failed"]);
+
 export interface Gate {
   plan(request: Omit<PlanRequest, "refusedBefore">): Promise<{ change: Change; token: string }>;
   apply(request: Omit<ApplyRequest, "refusedBefore" | "executing">): Promise<ApplyReport>;
@@ -72,7 +75,7 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof OpsError && error.code === "stale_revision") refusals.add(String(error.details.rid));
+      if (error instanceof OpsError && MOVED.has(error.code)) refusals.add(String(error.details.rid));
       throw error;
     }
   }

@@ -20,7 +20,7 @@ import { escapePointer, type Json, type JsonObject, pathsTouch } from "../core/j
 import { isGone, volatileOf } from "../core/own-types.js";
 import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
-import { moved, touchedBy } from "./conflict.js";
+import { conflict, moved, touchedBy } from "./conflict.js";
 import { type GateDeps, writerAt } from "./deps.js";
 import { isAsPlanned } from "./planned.js";
 
@@ -35,6 +35,8 @@ export interface Work {
   readonly aws: AwsReader;
   /** Wall time, by the clock port, after which the work is handed over instead of waited for. */
   readonly deadline: number;
+  /** Whether the last change of a resource was refused too, because it had moved. */
+  readonly refusedBefore?: (rid: string) => boolean;
   /** Set where a process settles what was left open: what it may do, where the caller of the change no longer waits. */
   readonly afterwards?: Recovery;
   progress(message: string): void;
@@ -217,24 +219,37 @@ async function makeAnew(
  * Whether AWS refused an update because a `test` of its patch failed: how Cloud Control spells that is not documented,
  * so a fresh read tells it apart.
  */
-async function guardFailure(deps: GateDeps, { step, aws }: Work): Promise<OpsError | null> {
+async function guardFailure(deps: GateDeps, work: Work): Promise<OpsError | null> {
+  const { step, aws, change } = work;
   const guarded = step.service === "cloudcontrol" && step.kind === "update";
   const live = guarded ? await readOrNull(aws, step.ref, step) : undefined;
   if (live === undefined) return null;
   const { overlapping } = moved(deps, step, live);
   if (overlapping.length === 0) return null;
-  return new OpsError(
-    "live_guard_failed",
-    `AWS refused the update of ${step.ref.id} because it changed during the call; nothing was changed by it. Read it again, tell the user, then plan from the fresh revision.`,
+  // Nobody is told who comes upon it afterwards: nothing may count as shown, and who did it can be asked for later.
+  if (work.afterwards !== undefined) {
+    return new OpsError(
+      "live_guard_failed",
+      `AWS refused the update of ${step.ref.id} because it changed during the call; nothing was changed by it.`,
+      { details: { rid: ridOf(step.ref) }, next: [readerOf(step)] },
+    );
+  }
+  return conflict(
     {
-      details: {
-        rid: ridOf(step.ref),
-        changed: overlapping
-          .slice(0, 20)
-          .map(({ path, before, after }) => ({ path, youSaw: before ?? null, now: after ?? null })),
-      },
-      next: [readerOf(step)],
+      aws,
+      since: change.plannedAt,
+      ref: step.ref,
+      reader: step.reader,
+      youSaw: { observedAt: change.plannedAt },
+      now: live,
+      overlapping,
+      touches: step.touches,
+      phase: "call",
+      state: await deps.store.state(),
+      at: deps.clock.now().toISOString(),
+      repeated: work.refusedBefore?.(ridOf(step.ref)) ?? false,
     },
+    deps,
   );
 }
 

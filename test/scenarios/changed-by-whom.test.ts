@@ -153,6 +153,50 @@ describe("a refusal", () => {
     await session.close();
   });
 
+  it("and so does AWS's own refusal of a call, which counts as a refusal: the second in a row asks for the user", async () => {
+    let revision = 24;
+    const session: InMemory = await inMemory({
+      wrap: (aws) => ({
+        ...aws,
+        writer: (region) => {
+          const writer = aws.writer(region);
+          return {
+            ...writer,
+            send: async (...given) => {
+              await session.outsider.deploy("api-service", revision--);
+              return writer.send(...given);
+            },
+          };
+        },
+      }),
+    });
+    const listed = await session.call("resources_list", { type: "AWS::ECS::Service", model: { Cluster: "prod" } });
+    const { identifier } = listed.resources[0];
+    const late = async (basedOn: string, definition: string) => {
+      const planned = await session.call("resources_update", {
+        type: "AWS::ECS::Service",
+        identifier,
+        properties: { TaskDefinition: definition.replace(/:\d+$/, ":22") },
+        intent: "roll back",
+        basedOn,
+      });
+      expect(planned.planned, JSON.stringify(planned)).toBe(true);
+      return session.call("changes_apply", { executionToken: planned.executionToken });
+    };
+    const read = await session.call("resources_get", { type: "AWS::ECS::Service", identifier });
+    const refused = await late(read.revision, read.properties.TaskDefinition);
+    expect(refused).toMatchObject({ code: "live_guard_failed", nothingWasChanged: true });
+    expect(refused.changed[0]).toMatchObject({ path: "/TaskDefinition", by: { session: "release" } });
+    expect(refused.message).not.toContain("second refusal");
+    expect(refused.message).not.toContain("release");
+    // The fresh content came with the refusal, and its revision can be built upon.
+    expect(refused.now.content.TaskDefinition).toMatch(/:24$/);
+    const again = await late(refused.now.revision, refused.now.content.TaskDefinition);
+    expect(again.code).toBe("live_guard_failed");
+    expect(again.message).toContain("This is the second refusal in a row here: stop and ask the user");
+    await session.close();
+  });
+
   it.each([
     ["denied", refuse("access_denied"), { status: "unknown", because: "cloudtrail:LookupEvents denied" }],
     [
