@@ -3,7 +3,7 @@
 import { arnOf } from "./core/arns.js";
 import type { StaleNotice } from "./core/call.js";
 import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
-import type { Difference, JsonObject } from "./core/json.js";
+import { type Difference, isObject, type Json, type JsonObject, sameJson } from "./core/json.js";
 import { isOwnType, ownType } from "./core/own-types.js";
 import type { Ledger, SeenRecord, SeenShelf, Unordered } from "./core/ports.js";
 import { differences } from "./core/same.js";
@@ -39,6 +39,8 @@ const MOST_REVISIONS = 20_000;
 const MOST_ENTRIES = 5_000;
 const MOST_LISTS = 100;
 const MOST_NOTICES = 5;
+/** Values of one notice. */
+const MOST_VALUES = 10;
 
 export interface Session extends Ledger {
   /** The revision of a content under a commit that touched the resource. */
@@ -150,7 +152,7 @@ export function createSession({
         {
           what: list.readWith.tool,
           youSaw: { count: list.members.size, observedAt: list.at },
-          now: { changedBy: last.tool, resource: cause.rid, at: last.timestamp },
+          now: { changedBy: last.tool, by: last.awsSession, resource: cause.rid, at: last.timestamp },
           since: list.at,
           readAgainWith: list.readWith,
         },
@@ -180,7 +182,7 @@ export function createSession({
       for (const one of seen) {
         const old = entries.get(keyOf(one));
         if (old && !told.has(keyOf(one))) {
-          const notice = contentNotice(old, one, readWith, moved);
+          const notice = contentNotice(old, one, readWith, moved, state);
           if (notice) notices.push(notice);
           if (notice) tell(ridOf(one.ref));
         }
@@ -208,6 +210,7 @@ export function createSession({
           youSaw: { revision: entry.record.revision, observedAt: entry.record.observedAt },
           now: {
             changedBy: last?.tool ?? "another session",
+            ...(last && { by: last.awsSession }),
             at: last?.timestamp ?? managed.baselineAt,
             ...(managed.deleted ? { deleted: true } : {}),
           },
@@ -251,7 +254,7 @@ export function createSession({
             content,
             ...(record.shown ? { shown: record.shown } : {}),
           };
-          const notice = contentNotice(entry, fresh, entry.readWith, moved);
+          const notice = contentNotice(entry, fresh, entry.readWith, moved, state);
           if (notice) notices.push(notice);
           if (notice) tell(ridOf(record.ref));
           // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
@@ -263,7 +266,7 @@ export function createSession({
           notices.push({
             what: ridOf(record.ref),
             youSaw: { revision: record.revision, observedAt: record.observedAt },
-            now: { exists: false },
+            now: { exists: false, ...authorOfDeletion(state, ridOf(record.ref)) },
             since: record.observedAt,
             readAgainWith: entry.readWith,
           });
@@ -303,13 +306,37 @@ function shownTogether(known: SeenRecord | undefined, seen: Seen): { shown?: rea
 
 type MovedSince = (seen: Seen, now: JsonObject) => Difference[];
 
-function contentNotice(old: Entry, now: Seen, readWith: ReadWith, moved: MovedSince): StaleNotice | null {
+/** What the last look for drift found out of who did it: a read asks nobody, and waits for nobody. */
+const driftOf = (state: State, rid: string): JsonObject => {
+  const details = state.resources.get(rid)?.drift.details;
+  return isObject(details) ? details : {};
+};
+const isKnown = (by: Json | undefined): by is JsonObject => isObject(by) && by.status === "known";
+
+function authorsOf(state: State, rid: string, changes: readonly Difference[]): { readonly by?: JsonObject } {
+  const { differences } = driftOf(state, rid);
+  const found = (Array.isArray(differences) ? (differences as readonly Json[]) : []).filter(isObject);
+  const by = changes.slice(0, MOST_VALUES).flatMap(({ path, after }): [string, Json][] => {
+    const same = found.find((one) => one.path === path && sameJson(one.after ?? null, after ?? null));
+    return same && isKnown(same.by) ? [[path, same.by]] : [];
+  });
+  return by.length > 0 ? { by: Object.fromEntries(by) } : {};
+}
+
+function authorOfDeletion(state: State, rid: string): { readonly by?: JsonObject } {
+  if (state.resources.get(rid)?.drift.status !== "DELETED") return {};
+  const { by } = driftOf(state, rid);
+  return isKnown(by) ? { by } : {};
+}
+
+function contentNotice(old: Entry, now: Seen, readWith: ReadWith, moved: MovedSince, state: State): StaleNotice | null {
   const changes = moved(old.record, now.content);
   if (changes.length === 0) return null;
+  const rid = ridOf(now.ref);
   return {
-    what: ridOf(now.ref),
+    what: rid,
     youSaw: { revision: old.record.revision, values: valuesOf(changes, "before") },
-    now: { values: valuesOf(changes, "after") },
+    now: { values: valuesOf(changes, "after"), ...authorsOf(state, rid, changes) },
     since: old.record.observedAt,
     readAgainWith: readWith,
   };
@@ -349,7 +376,7 @@ function listNotice(
 }
 
 const valuesOf = (changes: readonly Difference[], side: "before" | "after"): JsonObject =>
-  Object.fromEntries(changes.slice(0, 10).map((change) => [change.path, change[side] ?? null]));
+  Object.fromEntries(changes.slice(0, MOST_VALUES).map((change) => [change.path, change[side] ?? null]));
 
 const bounded = (notices: StaleNotice[]): StaleNotice[] =>
   notices.length <= MOST_NOTICES

@@ -430,6 +430,32 @@ describe("drift", () => {
   });
 });
 
+describe("a stale notice", () => {
+  it("names who a look for drift has found, asks nobody itself, and names the identity behind a change in the record", async () => {
+    const { wrap, asked } = withTrail((query, real) => real(query));
+    const session = await inMemory({ wrap });
+    await managed(session);
+    const reader = await session.beside({ wrap, owner: { session: "another", pid: 2 } });
+    await reader.call("securityGroups_get", { groupId: GROUP });
+    await session.outsider.allow(GROUP, 22, "10.0.0.0/8");
+    await session.call("state_drift", {});
+    const before = asked.length;
+    const { securityGroup, staleNotices } = await reader.call("securityGroups_get", { groupId: GROUP });
+    const { ruleId } = securityGroup.rules.find((rule: { fromPort: number }) => rule.fromPort === 22);
+    expect(staleNotices[0].now.by[`/rules/${ruleId}`]).toMatchObject({ status: "known", session: "dana" });
+    expect(asked).toHaveLength(before);
+    const planned = await session.call("securityGroups_removeRule", { groupId: GROUP, ruleId, intent: "close it" });
+    await session.call("changes_apply", { executionToken: planned.executionToken });
+    const next = await reader.call("session_whoami");
+    expect(next.staleNotices[0].now).toMatchObject({
+      changedBy: "securityGroups.removeRule",
+      by: expect.stringContaining("arn:aws:iam::000000000000:"),
+    });
+    await reader.close();
+    await session.close();
+  });
+});
+
 describe("the sandbox's own trail", () => {
   it("a world made before it was kept is read, and answers pending", async () => {
     const session = await inMemory();
