@@ -2,6 +2,7 @@
 
 import { isAbsolute, join, resolve } from "node:path";
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
+import { schemaFolder } from "../state/drivers/schema-folder.js";
 import { seenFolder } from "../state/drivers/seen-folder.js";
 import { BEAT_MS, driverFor, openStore, type Store } from "../state/index.js";
 import { type App, createApp } from "./app.js";
@@ -66,7 +67,7 @@ async function heartbeats(app: App, clock: Clock, signal: AbortSignal, log: Log)
 export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
   const { store, owner, liveness, log } = await buildStore(config, host, "mcp");
-  const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host);
+  const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host, schemasOf(store, host, log));
   return createApp({
     config,
     version: VERSION,
@@ -86,6 +87,11 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
 const shelfOf = (store: Store, { clock }: Host, log: Log) =>
   store.durable
     ? { shelf: seenFolder({ root: store.location, clock, log, mayWrite: () => store.readOnly === null }) }
+    : {};
+
+const schemasOf = (store: Store, { ids }: Host, log: Log) =>
+  store.durable
+    ? { schemas: schemaFolder({ root: store.location, ids, log, mayWrite: () => store.readOnly === null }) }
     : {};
 
 /** Files are made beside the state, and live in memory where the state does. */
@@ -143,7 +149,8 @@ function stateLocation(config: Config, host: Host): string {
   return join(host.env.HOME ?? host.env.USERPROFILE ?? ".", ".aws", "devops-mcp");
 }
 
-const realAws = (config: Config, host: Host): Aws => createAws(awsOptions(config, host));
+const realAws = (config: Config, host: Host, more: Pick<AwsOptions, "schemas">): Aws =>
+  createAws({ ...awsOptions(config, host), ...more });
 
 const awsOptions = (config: Config, { env, user, clock, writeLog }: Host): AwsOptions => ({
   env,

@@ -2,7 +2,7 @@
 // resolved or opened before the first call.
 
 import { OpsError } from "../core/errors.js";
-import type { Aws, AwsReader, Clock, Identity, Kms, ListedAccount, Log } from "../core/ports.js";
+import type { Aws, AwsReader, Clock, Identity, Kms, ListedAccount, Log, SchemaShelf } from "../core/ports.js";
 import { type Reach, severalAccounts } from "./accounts.js";
 import { accountAliases } from "./alias.js";
 import { type ApiOptions, apiOf, readOnly, type Transport } from "./api.js";
@@ -38,6 +38,8 @@ export interface AwsOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Where AWS's registry's words are kept for the next process. */
+  readonly schemas?: SchemaShelf;
 }
 
 interface Place {
@@ -48,6 +50,7 @@ interface Place {
   readonly roleArn?: string;
   readonly region: () => Promise<string | undefined>;
   readonly clock: Clock;
+  readonly schemas?: SchemaShelf;
   readonly api: Omit<ApiOptions, "region">;
   close(): void;
 }
@@ -61,7 +64,7 @@ function awsOf(place: Place, paces = new Map<string, Pace>()): Reach {
   const reading = (region: string) => readOnly(whole(region));
   const check = regionCheck(async () => reading((await place.region()) ?? ANY_REGION));
   const identity = identityOf(place.credentials, place.roleArn);
-  const schema = schemas(place.clock);
+  const schema = schemas(place.clock, place.schemas);
   const inTurn = turns();
   const aliasOf = accountAliases(place.name, place.clock);
 
@@ -89,7 +92,7 @@ function awsOf(place: Place, paces = new Map<string, Pace>()): Reach {
       identity: who,
       apiIn: reading,
       clock: place.clock,
-      schema: (type) => schema(api, region, type),
+      schema: (type) => schema(api, { account: who.account, region, type }),
       preflight: (step) => preflight(whole(region), step),
       costs: costReader({ api: () => reading(homeOf("ce", who.arn, region)), inTurn }),
       prices: priceReader(() => reading(homeOf("pricing", who.arn, region))),
@@ -152,6 +155,7 @@ function placeOf(options: AwsOptions, under?: Place): Place {
     credentials: clients.credentials,
     region: home,
     clock,
+    ...(options.schemas && { schemas: options.schemas }),
     api: { login: () => renewal(profile, env), log, onCredentialsRefused: clients.forget },
     close: clients.close,
     ...(roleArn !== undefined && { roleArn }),

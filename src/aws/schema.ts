@@ -3,7 +3,7 @@
 
 import type { ResourceSchema } from "../core/content.js";
 import { isObject, type Json, type JsonObject, valueAt } from "../core/json.js";
-import type { Clock } from "../core/ports.js";
+import type { Clock, SchemaShelf, TypeAt } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { foreign } from "./foreign.js";
 import { shippedExtras, shippedSchema } from "./schema-table.js";
@@ -112,26 +112,55 @@ export function trimSchema(type: string, schema: JsonObject): ResourceSchema {
 }
 
 const ASK_AGAIN_MS = 5 * 60_000;
+/** For so long the registry's word on a type is taken for what it would say again. */
+const GOOD_FOR_MS = 24 * 3_600_000;
 
-/** Schemas by type and region, asked once. A failure is asked again after a while: it may have been a matter of rights. */
-export function schemas(clock: Clock): (api: Api, region: string, type: string) => Promise<ResourceSchema> {
+export type SchemaOf = (api: Api, at: TypeAt) => Promise<ResourceSchema>;
+
+/**
+ * Schemas by account, region and type, asked once a day, also by the processes after this one where there is a shelf. A
+ * failure is asked again after a while: it may have been a matter of rights. Until then the last word is better than none.
+ */
+export function schemas(clock: Pick<Clock, "now">, shelf?: SchemaShelf): SchemaOf {
   const known = new Map<string, { readonly schema: ResourceSchema; readonly until: number }>();
-  return async (api, region, type) => {
-    const key = `${region} ${type}`;
-    const now = clock.now().getTime();
-    const cached = known.get(key);
-    if (cached && now < cached.until) return cached.schema;
+
+  const trimmed = async (type: string, document: JsonObject): Promise<ResourceSchema> => ({
+    ...trimSchema(type, document),
+    ...(await shippedExtras(type)),
+  });
+
+  async function registry(api: Api, { type }: TypeAt): Promise<JsonObject | null> {
     try {
       const { Schema } = await api.call("cloudformation", "DescribeType", { Type: "RESOURCE", TypeName: type });
       const parsed: unknown = JSON.parse(Schema ?? "null");
-      if (!isObject(parsed)) throw new TypeError("no schema in the answer");
-      const schema = { ...trimSchema(type, parsed), ...(await shippedExtras(type)) };
-      known.set(key, { schema, until: Number.POSITIVE_INFINITY });
-      return schema;
+      return isObject(parsed) ? parsed : null;
     } catch {
-      const schema = await shippedSchema(type);
-      known.set(key, { schema, until: now + ASK_AGAIN_MS });
-      return schema;
+      return null;
     }
+  }
+
+  return async (api, at) => {
+    const { account, region, type } = at;
+    const key = `${account} ${region} ${type}`;
+    const now = clock.now().getTime();
+    const cached = known.get(key);
+    if (cached && now < cached.until) return cached.schema;
+    const kept = await shelf?.find(at);
+    const keptUntil = kept ? Date.parse(kept.at) + GOOD_FOR_MS : 0;
+    const remember = (schema: ResourceSchema, until: number): ResourceSchema => {
+      known.set(key, { schema, until });
+      return schema;
+    };
+    // A file of the future is of another clock: nobody knows how old it is.
+    if (kept && now < keptUntil && Date.parse(kept.at) <= now) {
+      return remember(await trimmed(type, kept.document), keptUntil);
+    }
+    const document = await registry(api, at);
+    if (document) {
+      shelf?.keep(at, document, clock.now().toISOString());
+      return remember(await trimmed(type, document), now + GOOD_FOR_MS);
+    }
+    if (cached?.schema.source === "registry") return remember(cached.schema, now + ASK_AGAIN_MS);
+    return remember(kept ? await trimmed(type, kept.document) : await shippedSchema(type), now + ASK_AGAIN_MS);
   };
 }

@@ -264,6 +264,21 @@ export interface SeenShelf {
   settled(): Promise<void>;
 }
 
+/** A resource type as one account sees it in one region: private types and AWS's own versions differ. */
+export interface TypeAt {
+  readonly account: string;
+  readonly region: string;
+  readonly type: string;
+}
+
+/** What AWS's registry said of types, kept beyond the process that asked. A cache: what it has lost is asked again. */
+export interface SchemaShelf {
+  keep(of: TypeAt, document: JsonObject, at: string): void;
+  find(of: TypeAt): Promise<{ readonly document: JsonObject; readonly at: string } | null>;
+  /** Resolves once everything kept so far is written. */
+  settled(): Promise<void>;
+}
+
 /** What may be answered from a cache. Infrastructure never is: nothing that a change could be planned from. */
 export type DataClass = "compliance" | "costs" | "schemas" | "regions" | "prices";
 

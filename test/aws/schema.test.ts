@@ -1,12 +1,17 @@
 // Schemas: a registry document trimmed, and what is said when there is none.
 
-import { describe, expect, it } from "vitest";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import type { Api } from "../../src/aws/api.js";
 import { schemas, trimSchema } from "../../src/aws/schema.js";
 import { OVERLAY } from "../../src/aws/schema-overlay.js";
 import { shippedSchema, shippedTypes } from "../../src/aws/schema-table.js";
+import { schemaFolder } from "../../state/drivers/schema-folder.js";
+import { temporaryFolder } from "../harness.js";
 import { clock, sandbox } from "./support.js";
 
+const account = "123456789012";
 const document = {
   typeName: "AWS::Test::Thing",
   definitions: {
@@ -109,30 +114,35 @@ describe("where a schema comes from", () => {
         return { Schema: JSON.stringify(document) };
       },
     } as unknown as Api;
-    const schema = schemas({ now: () => new Date(time), sleep: async () => {}, monotonic: () => time });
+    const schema = schemas({ now: () => new Date(time) });
     const sources: string[] = [];
-    const ask = async () => sources.push((await schema(api, "us-east-1", "AWS::S3::Bucket")).source);
+    const ask = async () =>
+      sources.push((await schema(api, { account, region: "us-east-1", type: "AWS::S3::Bucket" })).source);
     await ask();
     await ask();
     time += 6 * 60_000;
     fail = false;
     await ask();
-    time += 24 * 3_600_000;
+    time += 23 * 3_600_000;
     await ask();
     expect(sources).toEqual(["built-in", "built-in", "registry", "registry"]);
     expect(calls).toBe(2);
+    time += 3_600_000;
+    fail = true;
+    await ask();
+    expect([sources.at(-1), calls], "what it said last is better than nothing").toEqual(["registry", 3]);
   });
   it("what only the shipped table knows stands beside a registry document", async () => {
     const api = { call: async () => ({ Schema: JSON.stringify(document) }) } as unknown as Api;
     const ask = schemas({ ...clock, now: () => new Date(0) });
-    const bucket = await ask(api, "us-east-1", "AWS::S3::Bucket");
+    const bucket = await ask(api, { account, region: "us-east-1", type: "AWS::S3::Bucket" });
     expect(bucket).toMatchObject({
       source: "registry",
       stateful: true,
       arn: expect.stringContaining(":s3:::"),
       readOnly: ["/Arn"],
     });
-    expect(await ask(api, "us-east-1", "Acme::Private::Thing")).toMatchObject({
+    expect(await ask(api, { account, region: "us-east-1", type: "Acme::Private::Thing" })).toMatchObject({
       source: "registry",
       readOnly: ["/Arn"],
     });
@@ -218,5 +228,72 @@ describe("the shipped table", () => {
       if (known.size === 0) wrong.push(type);
     }
     expect(wrong).toEqual([]);
+  });
+});
+
+describe("what the registry said, in the next process", () => {
+  const folder = temporaryFolder();
+  afterAll(() => folder.remove());
+  let time = Date.parse("2026-11-21T10:00:00Z");
+  const ids = { uuid: () => "00000000-0000-4000-8000-000000000000" };
+  const at = { account, region: "us-east-1", type: "AWS::S3::Bucket" };
+  const file = join(folder.path, "state/schemas/123456789012/us-east-1/AWS-S3-Bucket.json");
+
+  /** What a new process finds out, and how often it has to ask. */
+  async function start(options: { readonly fail?: boolean; readonly of?: typeof at; readonly root?: string } = {}) {
+    const shelf = schemaFolder({ root: options.root ?? join(folder.path, "state"), ids, log: () => {} });
+    let calls = 0;
+    const api = {
+      call: async () => {
+        calls += 1;
+        if (options.fail) throw new Error("denied");
+        return { Schema: JSON.stringify(document) };
+      },
+    } as unknown as Api;
+    const { source } = await schemas({ now: () => new Date(time) }, shelf)(api, options.of ?? at);
+    await shelf.settled();
+    return { source, calls };
+  }
+
+  it("from what the one before was told, for a day; by account, region and type", async () => {
+    expect(await start()).toEqual({ source: "registry", calls: 1 });
+    expect(existsSync(file), "a state folder that does not exist is not made by looking").toBe(false);
+    mkdirSync(join(folder.path, "state"));
+    expect(await start()).toEqual({ source: "registry", calls: 1 });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(await start()).toEqual({ source: "registry", calls: 0 });
+    for (const of of [{ account: "210987654321" }, { region: "eu-west-1" }, { type: "AWS::S3::AccessPoint" }])
+      expect((await start({ of: { ...at, ...of } })).calls, JSON.stringify(of)).toBe(1);
+    time += 25 * 3_600_000;
+    expect(await start({ fail: true }), "an old word is better than none").toEqual({ source: "registry", calls: 1 });
+    expect(await start()).toEqual({ source: "registry", calls: 1 });
+    expect(await start()).toEqual({ source: "registry", calls: 0 });
+  });
+
+  it("never from a file that is torn, edited, another's, or of the future; and never outside its folder", async () => {
+    const text = readFileSync(file, "utf8");
+    for (const [what, bad] of [
+      ["torn", text.slice(0, -20)],
+      ["empty", ""],
+      ["edited", text.replace("/properties/Arn", "/properties/Brn")],
+      ["another's", text.replace(account, "210987654321")],
+      ["of the future", text.replace(/"at":"2026/, '"at":"2036')],
+    ] as const) {
+      expect(bad, what).not.toBe(text);
+      writeFileSync(file, bad);
+      expect((await start()).calls, what).toBe(1);
+    }
+    const before = readdirSync(folder.path, { recursive: true }).length;
+    for (const type of ["../../escaped", "AWS::../..::x", "AWS::S3::Bucket/../../../x"])
+      expect((await start({ of: { ...at, type } })).calls).toBe(1);
+    expect(readdirSync(folder.path, { recursive: true })).toHaveLength(before);
+  });
+
+  it("where the folder cannot be written everything is asked, and nothing fails", async () => {
+    const root = join(folder.path, "blocked");
+    mkdirSync(root);
+    writeFileSync(join(root, "schemas"), "not a folder");
+    expect(await start({ root })).toEqual({ source: "registry", calls: 1 });
+    expect(await start({ root })).toEqual({ source: "registry", calls: 1 });
   });
 });

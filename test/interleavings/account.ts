@@ -109,7 +109,7 @@ export function account(watch: Watcher, bend: (transport: Transport) => Transpor
           alias: NO_ALIAS,
           apiIn: (other) => readOnly(whole(other)),
           clock,
-          schema: (type) => schema(api, region, type),
+          schema: (type) => schema(api, { account: SANDBOX_ACCOUNT, region, type }),
           preflight: (step) => preflight(whole(region), step),
           costs: costReader({ api: () => api, inTurn: turns() }),
           prices: priceReader(() => api),
