@@ -18,6 +18,7 @@ import { isOwnType } from "../src/core/own-types.js";
 import { convergeInstance, tagSteps as databaseTagSteps } from "./databases.js";
 import { sameTraffic, trafficOf } from "./desired.js";
 import { patchFor } from "./patch.js";
+import { taggingSteps } from "./tagging-steps.js";
 
 export { sameTraffic, trafficOf } from "./desired.js";
 
@@ -251,6 +252,7 @@ const CONVERGERS: Readonly<Partial<Record<keyof Contents, Converger>>> = {
 export function converge(request: ConvergeRequest): Converged {
   const { ref, reader, live, target } = request;
   if (reader === "cloudcontrol") return convergeResource(request);
+  if (reader === "tags") return convergeTags(request);
   const own = isOwnType(ref.type) ? CONVERGERS[ref.type] : undefined;
   if (own) return own(request);
   if (!isObject(live.tags) || !isObject(target.tags)) return { steps: [], remaining: unhandled(diff(live, target)) };
@@ -264,6 +266,19 @@ function databaseTags({ ref, live, target }: ConvergeRequest): Converged {
     steps: databaseTagSteps(is!, then!, ref),
     remaining: unhandled(diff({ ...live, tags: {} }, { ...target, tags: {} })),
   };
+}
+
+/** Of a resource whose tags alone are known. */
+function convergeTags({ ref, live, target }: ConvergeRequest): Converged {
+  const { arn } = live;
+  if (typeof arn !== "string" || !isObject(live.tags) || !isObject(target.tags)) {
+    return { steps: [], remaining: unhandled(diff(live, target)) };
+  }
+  const [now, then] = [live.tags, target.tags] as [Tagged["tags"], Tagged["tags"]];
+  const ours = (tags: Tagged["tags"]) => Object.entries(tags).filter(([key]) => !key.startsWith("aws:"));
+  const set = Object.fromEntries(ours(then).filter(([key, value]) => now[key] !== value));
+  const gone = ours(now).flatMap(([key]) => (Object.hasOwn(then, key) ? [] : [key]));
+  return { steps: taggingSteps({ ref, reader: "tags", content: live }, arn, { set, remove: gone }), remaining: [] };
 }
 
 type Tagged = { readonly tags: Readonly<Record<string, string>> };

@@ -157,6 +157,8 @@ const EVENTS = [
     resendUntil: Text,
     /** The owner heartbeats under this lease. */
     leaseMs: z.number().int().positive().optional(),
+    /** It goes out in one call with the step before it, whose outcome is not known yet. */
+    alongside: z.literal(true).optional(),
   }),
   z.strictObject({
     type: z.literal("op.submitted"),

@@ -16,7 +16,7 @@ import { type ErrorCode, OpsError } from "../src/core/errors.js";
 import { claims, dropResource, isRunning, newAlias, putChange, putOperation, putResource, ridsOf } from "./claims.js";
 import type { Commit, Event, EventOf, EventType } from "./events.js";
 import { PATIENCE } from "./leases.js";
-import { doubt, entryOf, NOT_CHECKED, note, settle, succeed } from "./settlement.js";
+import { doubt, entryOf, NOT_CHECKED, note, settle, stateAfter, succeed } from "./settlement.js";
 import { changeId, clientToken, seqOfOperation, tokenSha256 } from "./tokens.js";
 import { withKey } from "./versioned-map.js";
 
@@ -174,7 +174,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     if (results.length === 0 && !nothingWasChanged) next = doubt(next, change, operation, entry, commit);
     else if (results.length === 0) next = note(next, change, operation, entry, commit);
     next = putOperation(next, { ...operation, state: "failed", error, settledAt: commit.ts });
-    return putChange(next, { ...change, state: "failed", because: error.message });
+    return putChange(next, { ...change, state: stateAfter(next, change), because: error.message });
   },
 
   "op.unknown"(state, { operationId, error, because }, commit) {
@@ -238,9 +238,10 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     const because = `${how} by ${by}${reason && `: ${reason}`}`;
     const error = { code: "outcome_unknown", message: because };
     const entry = { ...entryOf(change, operation, commit), outcome: "failed" as const, error, resolved };
-    const next = note(state, change, operation, entry, commit);
+    let next = note(state, change, operation, entry, commit);
     const closed = { ...operation, state: "failed" as const, because, resolved, settledAt: commit.ts };
-    return putChange(putOperation(next, closed), { ...change, state: "failed", because });
+    next = putOperation(next, closed);
+    return putChange(next, { ...change, state: stateAfter(next, change), because });
   },
 
   "resource.imported"(state, event, commit) {
@@ -470,7 +471,8 @@ function begin(state: State, change: Change, event: EventOf<"op.intent">, commit
 
 function proceed(state: State, change: Change, event: EventOf<"op.intent">): Change | OpsError {
   const last = state.operations.get(change.operationIds.at(-1) ?? "");
-  const follows = change.state === "applying" && last?.state === "succeeded" && last.step === event.step - 1;
+  const ready = last?.state === "succeeded" || (event.alongside === true && last?.state === "open");
+  const follows = change.state === "applying" && ready && last?.step === event.step - 1;
   return follows ? change : broken(`Step ${event.step} of change ${change.id} does not follow a step that succeeded.`);
 }
 

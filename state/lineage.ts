@@ -107,7 +107,24 @@ export interface Previous {
   readonly entry: LineageEntry;
   /** Live is not what our last change left: somebody changed it outside this lineage, so "previous" is our last. */
   readonly changedOutside: boolean;
+  /** Not what that change left, but what it found: it is our first one. */
+  readonly before?: true;
   readonly because: string;
+}
+
+const lastOf = (entries: readonly LineageEntry[], { executionToken }: LineageEntry): number =>
+  entries.findLastIndex((entry) => entry.executionToken === executionToken);
+
+/** What our first change of a resource found, where that change did not make it. */
+function beforeOurs(
+  { ref }: ManagedResource,
+  lineage: readonly LineageEntry[],
+  live: JsonObject | null,
+): Previous | null {
+  const first = lineage.find(({ executionToken, outcome }) => executionToken !== "" && outcome === "succeeded");
+  if (!first?.before || sameVersion(ref.type, first.before, live)) return null;
+  const because = `Live is our first version, of ${first.timestamp}; before it the resource was as that change found it.`;
+  return { entry: first, changedOutside: false, before: true, because };
 }
 
 /**
@@ -122,9 +139,13 @@ export function previous(
 ): Previous | null {
   const resource = state.resources.get(rid);
   if (!resource) return null;
-  const versions = lineage.filter((entry) => entry.outcome === "succeeded" && entry.after !== null).reverse();
+  // Of a change of several steps on the resource, what the last of them left.
+  const versions = lineage
+    .filter((entry) => entry.outcome === "succeeded" && entry.after !== null)
+    .filter((entry, index, all) => entry.executionToken === "" || lastOf(all, entry) === index)
+    .reverse();
   const entry = versions.find(({ after }) => !sameVersion(resource.ref.type, after, live));
-  if (!entry) return null;
+  if (!entry) return beforeOurs(resource, lineage, live);
   const changedOutside = entry === versions[0];
   return {
     entry,

@@ -4,6 +4,7 @@ import type { ChangeStep, Operation } from "../src/core/change.js";
 import type { Rule, SecurityGroup } from "../src/core/content/security-groups.js";
 import { isObject, type Json, type JsonObject, sameJson } from "../src/core/json.js";
 import { isGone } from "../src/core/own-types.js";
+import { tagsOf } from "../src/core/tags.js";
 import { modified } from "./databases.js";
 import { mergeDesired, sameTraffic } from "./desired.js";
 
@@ -58,7 +59,6 @@ type Shows = (input: JsonObject, live: JsonObject, step: ChangeStep) => boolean;
 const rulesOf = (live: JsonObject): readonly Rule[] => (live as unknown as SecurityGroup).rules ?? [];
 const listOf = (value: Json | undefined): readonly JsonObject[] =>
   Array.isArray(value) ? (value as readonly JsonObject[]) : [];
-const tagsOf = (live: JsonObject): JsonObject => (isObject(live.tags) ? live.tags : {});
 
 /** Calls that name a part of a resource, by how their operation begins, and how live shows that they were carried out. */
 const SHOWS: readonly (readonly [string, Shows])[] = [
@@ -94,6 +94,14 @@ const SHOWS: readonly (readonly [string, Shows])[] = [
     ({ TagKeys: keys }, live) => Array.isArray(keys) && keys.every((key) => !Object.hasOwn(tagsOf(live), String(key))),
   ],
   ["DeleteTags", ({ Tags }, live) => listOf(Tags).every(({ Key }) => !Object.hasOwn(tagsOf(live), String(Key)))],
+  [
+    "TagResources",
+    ({ Tags }, live) => isObject(Tags) && Object.entries(Tags).every(([key, value]) => tagsOf(live)[key] === value),
+  ],
+  [
+    "UntagResources",
+    ({ TagKeys }, live) => Array.isArray(TagKeys) && TagKeys.every((key) => !Object.hasOwn(tagsOf(live), String(key))),
+  ],
 ];
 
 /** Every leaf of `wanted` stands in `live`. */

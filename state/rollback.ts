@@ -47,6 +47,8 @@ export interface RollbackInput {
   readonly schema?: ResourceSchema;
   /** Undo other people's changes as well, because the user asked for it. */
   readonly undoOthers?: boolean;
+  /** Back to what the change of the token found, not to what it left. */
+  readonly before?: boolean;
 }
 
 /**
@@ -54,10 +56,16 @@ export interface RollbackInput {
  * undeclared then and changed by a later operation of ours → as it was then; changed by others only → kept.
  * @throws OpsError `no_history` where the token left no state of this resource, `unsupported` where it left none to go back to.
  */
-export function rollbackTo({ resource, token, live, schema, undoOthers = false }: RollbackInput): Rollback {
+export function rollbackTo(input: RollbackInput): Rollback {
+  const { resource, token, live, schema, undoOthers = false, before = false } = input;
   const { ref, lineage, rid } = resource;
-  const at = lineage.findLastIndex((entry) => entry.executionToken === token && token !== "");
-  const entry = lineage[at];
+  const ofToken = (entry: LineageEntry): boolean => entry.executionToken === token && token !== "";
+  // A change of several steps on the resource left what the last of them did, and found what the first of them did.
+  const named = before ? lineage.findIndex(ofToken) : lineage.findLastIndex(ofToken);
+  const found = lineage[named];
+  /** Entries up to here are of the state gone back to. */
+  const at = before ? named - 1 : named;
+  const entry = before && found ? asFound(found) : found;
   if (!entry) {
     throw new OpsError(
       "no_history",
@@ -69,8 +77,9 @@ export function rollbackTo({ resource, token, live, schema, undoOthers = false }
     );
   }
   if (entry.outcome !== "succeeded" || entry.after === null) {
-    const why =
-      entry.outcome === "succeeded"
+    const why = before
+      ? "made the resource, so there was nothing before it"
+      : entry.outcome === "succeeded"
         ? "deleted the resource, so it left no state to go back to"
         : `ended as ${entry.outcome}, so what it left is not known`;
     throw new OpsError(
@@ -80,6 +89,13 @@ export function rollbackTo({ resource, token, live, schema, undoOthers = false }
         field: "executionToken",
         details: { rid, outcome: entry.outcome },
       },
+    );
+  }
+  if (showsTagsAlone(entry.after) !== (resource.reader === "tags")) {
+    throw new OpsError(
+      "unsupported",
+      "What is recorded under this token and what the state holds of the resource by now were read in two ways (its tags alone, and all of it), so they cannot be compared. Nothing was planned; choose another token.",
+      { field: "executionToken", details: { rid } },
     );
   }
   const readOnly = schema?.readOnly ?? [];
@@ -182,6 +198,13 @@ export function rollbackTo({ resource, token, live, schema, undoOthers = false }
     noChange: changes === 0,
   };
 }
+
+/** What an entry's change found, in the place of what it left. */
+const asFound = (entry: LineageEntry): LineageEntry => ({ ...entry, outcome: "succeeded", after: entry.before });
+
+/** The tags of a resource alone say nothing of the rest of it. */
+const showsTagsAlone = (content: JsonObject): boolean =>
+  Object.keys(content).length === 2 && typeof content.arn === "string" && isObject(content.tags);
 
 // ── a content whose list elements have names ───────────────────────────────────────────────────────────────────────
 

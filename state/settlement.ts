@@ -22,14 +22,26 @@ export function succeed(state: State, operation: Operation, results: readonly Re
   const change = state.changes.get(operation.changeId)!;
   const { resolved } = operation;
   const entry = { ...entryOf(change, operation, commit), outcome: "succeeded" as const, ...(resolved && { resolved }) };
-  const next = results.reduce((at, result) => settle(at, change, operation, result, entry, commit), state);
+  const settled = results.reduce((at, result) => settle(at, change, operation, result, entry, commit), state);
   const { error: _, because: __, ...clean } = operation;
-  const { because: ___, ...open } = change;
-  const done = operation.step === change.steps.length - 1;
-  return putChange(putOperation(next, { ...clean, state: "succeeded", settledAt: commit.ts }), {
+  const next = putOperation(settled, { ...clean, state: "succeeded", settledAt: commit.ts });
+  const { because: reason, ...open } = change;
+  const after = stateAfter(next, change);
+  return putChange(next, {
     ...open,
-    state: done ? "applied" : "applying",
+    // What went out in the same call may have failed, or still be in doubt.
+    ...(reason !== undefined && (after === "failed" || after === "unknown") && { because: reason }),
+    state: after,
   });
+}
+
+/** The state of a change that follows from its operations: several may be under way where one call carried them. */
+export function stateAfter({ operations }: Pick<State, "operations">, change: Change): Change["state"] {
+  const all = change.operationIds.map((id) => operations.get(id)!);
+  const open = all.filter(({ settledAt }) => settledAt === undefined);
+  if (open.length > 0) return open.some(({ state }) => state !== "open") ? "unknown" : "applying";
+  if (all.some(({ state }) => state === "failed")) return "failed";
+  return all.length === change.steps.length ? "applied" : "applying";
 }
 
 type EntryCore = Omit<LineageEntry, "before" | "after">;

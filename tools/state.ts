@@ -246,6 +246,9 @@ const rowOf = (resource: ManagedResource, report: Report): JsonObject => ({
   lastToken: resource.lineage.findLast((entry) => entry.outcome === "succeeded")?.executionToken ?? "",
 });
 
+/** In front of a token: what its change found, not what it left. */
+const BEFORE = "before:";
+
 const rollback = plan({
   title: "Plan a rollback",
   description:
@@ -255,7 +258,10 @@ const rollback = plan({
   input: z.object({
     identifier: Identifier,
     type: Type,
-    to: z.string().min(1).describe("An execution token from state.history, or previous"),
+    to: z
+      .string()
+      .min(1)
+      .describe("An execution token from state.history (before:TOKEN: as that change found it), or previous"),
     undoOthers: z.boolean().default(false).describe("Also undo what others changed since"),
   }),
   async propose({ identifier, type, to, undoOthers }, { aws, state, lineage, basedOn }) {
@@ -272,8 +278,9 @@ const rollback = plan({
         next: [{ tool: "state.history", arguments: { identifier } }],
       });
     }
-    const token = found?.entry.executionToken ?? to;
-    const way = rollbackTo({ resource, token, live, ...(schema ? { schema } : {}), undoOthers });
+    const before = found?.before ?? to.startsWith(BEFORE);
+    const token = found?.entry.executionToken ?? (before ? to.slice(BEFORE.length) : to);
+    const way = rollbackTo({ resource, token, live, before, ...(schema ? { schema } : {}), undoOthers });
     if (way.noChange && way.needsSecret.length > 0) throw needsSecret(resource, way.needsSecret);
     if (way.noChange) {
       throw new OpsError(
@@ -305,9 +312,9 @@ const rollback = plan({
           )
         : [];
     return {
-      summary: `Roll ${ref.id} back to the state of ${way.entry.timestamp} (token ${token})`,
+      summary: `Roll ${ref.id} back to the state ${before ? "before" : "of"} ${way.entry.timestamp} (token ${token})`,
       steps,
-      rolledBackTo: token,
+      rolledBackTo: before ? `${BEFORE}${token}` : token,
       warnings: [
         ...warnings,
         ...(outside.length > 0

@@ -2,14 +2,15 @@
 
 import type { ChangeStep } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
-import type { JsonObject } from "../core/json.js";
+import { type JsonObject, sameJson } from "../core/json.js";
 import type { AwsWriter, Clock } from "../core/ports.js";
 import type { Answered, Api } from "./api.js";
 import { requestAtWork, requestInFlight, requestProgress } from "./control.js";
+import { refusalText } from "./errors.js";
 import { foreign } from "./foreign.js";
 import type { ReadOperations } from "./operations/index.js";
 import { WRITES, type WriteOperations } from "./writes/index.js";
-import type { Followed, Op, Row } from "./writes/row.js";
+import { type Followed, ids, type Many, type Op, type Refusal, type Row } from "./writes/row.js";
 
 /** Reads and writes: held by the executor, and by the demo's outsider on the sandbox. */
 export type WholeApi = Api<ReadOperations> & Api<WriteOperations>;
@@ -20,6 +21,7 @@ type WriteName = keyof WriteOperations;
 type AnyRow = Row<WriteOperations, WriteName> & {
   readonly identifiers: (output: object, input: JsonObject) => readonly (string | undefined)[];
   readonly requestToken?: (output: object, input: JsonObject) => string | undefined;
+  readonly many?: Many<object>;
 };
 
 type Untyped = (
@@ -100,6 +102,18 @@ const followed = (step: ChangeStep, handle: string | undefined, clock: Clock): F
   ...(handle !== undefined && { handle }),
 });
 
+/** What AWS refused of one resource in an answer that was none by itself. */
+function refusalOf({ service, operation, ref }: ChangeStep, { code, awsCode, awsMessage }: Refusal): OpsError {
+  const { message, action } = refusalText(code, { service, operation, region: ref.region }, awsMessage);
+  return new OpsError(code, message, {
+    details: {
+      ...{ service, operation, id: ref.id },
+      ...{ awsCode: foreign(awsCode, 80), awsMessage: foreign(awsMessage) },
+      ...(action !== undefined && { action }),
+    },
+  });
+}
+
 export function executor(api: WholeApi, clock: Clock): AwsWriter {
   return {
     idempotency: (step) => rowOf(step).idempotency,
@@ -114,6 +128,8 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
       ).catch(async (error: unknown) => {
         throw await withInFlight(api, step, error);
       });
+      const [refused] = row.many?.failures(output).values() ?? [];
+      if (refused) throw refusalOf(step, refused);
       const requestToken = row.requestToken?.(output, step.input);
       const awsRequestId = output.$metadata?.requestId;
       return {
@@ -123,6 +139,33 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
       };
     },
     follows: (step) => rowOf(step).follow !== undefined,
+    batch(steps) {
+      const [first] = steps;
+      const many = first && rowOf(first).many;
+      if (!many) return 1;
+      const shared = ({ service, operation, input }: ChangeStep): JsonObject => ({
+        ...{ service, operation },
+        ...{ ...input, [many.list]: null },
+      });
+      const alike = steps.findIndex((step) => !sameJson(shared(step), shared(first)));
+      return Math.min(alike < 0 ? steps.length : alike, many.most);
+    },
+    async sendTogether(steps, op) {
+      const [first] = steps as [ChangeStep, ...ChangeStep[]];
+      const row = rowOf(first);
+      const { list } = row.many!;
+      const named = steps.flatMap(({ input }) => ids(input[list]));
+      const input = row.input({ ...first.input, [list]: named }, op);
+      const output = await patiently(clock, () => untyped(api)(first.service, first.operation, input));
+      const failures = row.many!.failures(output);
+      const awsRequestId = output.$metadata?.requestId;
+      return steps.map((step) => {
+        const mine = ids(step.input[list]);
+        const refused = mine.map((id) => failures.get(id)).find((one) => one !== undefined);
+        if (refused) return refusalOf(step, refused);
+        return { identifiers: mine, ...(awsRequestId !== undefined && { awsRequestId: foreign(awsRequestId, 80) }) };
+      });
+    },
     async poll(step, requestToken) {
       const { follow } = rowOf(step);
       if (follow) return follow(api, followed(step, requestToken, clock));

@@ -76,6 +76,8 @@ export interface Proposal {
   readonly basis?: readonly Basis[];
   readonly steps: readonly ChangeStep[];
   readonly warnings: readonly string[];
+  /** Keys of the resources to which the plan only adds what is not there: that needs no proof of having seen anything. */
+  readonly addsOnly?: readonly string[];
   /** Set when the plan is a rollback: the execution token of the state it goes back to. */
   readonly rolledBackTo?: string;
   /** Facts about the plan in a shape of the tool's own, shown beside the difference. */
@@ -177,7 +179,7 @@ export interface PolicyResults {
 }
 
 /** A proposal under a token. `expired` is not a state: it is `planned` after `expiresAt`. */
-export interface Change extends Proposal {
+export interface Change extends Omit<Proposal, "addsOnly"> {
   readonly id: string;
   readonly tool: string;
   readonly intent: string;

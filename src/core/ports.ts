@@ -165,6 +165,13 @@ export interface AwsWriter {
     op: { readonly id: string; readonly clientToken: string; readonly attempt?: number },
     signal?: AbortSignal,
   ): Promise<Sent>;
+  /** How many of these steps, from the first on, one call can carry: equal ones but for the resource. */
+  batch(steps: readonly ChangeStep[]): number;
+  /** One call for steps that go together: what AWS answered for each, in their order. Throws as `send` where it has no answer. */
+  sendTogether(
+    steps: readonly ChangeStep[],
+    op: { readonly id: string; readonly clientToken: string },
+  ): Promise<readonly (Sent | OpsError)[]>;
   /** Whether the work goes on after AWS has answered by reads of its own, so that a call that was taken is not yet done. */
   follows(step: ChangeStep): boolean;
   /** How far the work is. Without a handle, where `follows`: the answer was lost, and live shows that the call was taken. */

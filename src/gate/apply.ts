@@ -22,11 +22,11 @@ import { volatileOf } from "../core/own-types.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
-import type { GateDeps } from "./deps.js";
+import { type GateDeps, writerAt } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { withMade } from "./made.js";
 import { withIds } from "./planned.js";
-import { type StepOutcome, sendStep } from "./settle.js";
+import { type StepOutcome, sendStep, sendTogether, type Work } from "./settle.js";
 import { refuseStackOwned } from "./stack-owned.js";
 import { signedOutcome } from "./unrecorded.js";
 
@@ -253,7 +253,16 @@ async function execute(
   const done: string[] = [];
   /** What the step before has just read back: that read is the one before this step too. */
   let justRead: ReadonlySet<string> = new Set();
+  let batched = 0;
   for (const [index, step] of planned.steps.entries()) {
+    if (index < batched) continue;
+    const together = batchAt(deps, request, planned, index);
+    if (together.length > 1) {
+      await applyTogether(deps, request, { planned, from: index, steps: together, live, deadline }, done);
+      batched = index + together.length;
+      justRead = new Set(together.map(({ ref }) => ridOf(ref)));
+      continue;
+    }
     const rid = ridOf(step.ref);
     const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
     if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, planned, { ...step, before }, done);
@@ -293,6 +302,114 @@ async function execute(
 async function named(deps: GateDeps, step: ChangeStep, { id }: Change): Promise<ChangeStep> {
   const state = await deps.store.state();
   return withMade(step, state.changes.get(id)!, state);
+}
+
+/** The steps from here on that one call can carry, each about another resource. */
+function batchAt(deps: GateDeps, { aws }: ApplyRequest, { steps }: Change, from: number): readonly ChangeStep[] {
+  const rest = steps.slice(from);
+  const some = rest.slice(0, writerAt(deps, aws).batch(rest));
+  const again = some.findIndex((step, index) => some.findIndex((one) => ridOf(one.ref) === ridOf(step.ref)) < index);
+  return again < 0 ? some : some.slice(0, again);
+}
+
+interface Batch {
+  readonly planned: Change;
+  readonly from: number;
+  readonly steps: readonly ChangeStep[];
+  readonly live: Map<string, JsonObject | null>;
+  readonly deadline: number;
+}
+
+/** One call for several resources. Every one of them has its intent before, and its own outcome after. */
+async function applyTogether(
+  deps: GateDeps,
+  request: ApplyRequest,
+  { planned, from, steps, live, deadline }: Batch,
+  done: string[],
+): Promise<void> {
+  const current = steps.map((step): ChangeStep => {
+    const rid = ridOf(step.ref);
+    return { ...step, before: live.has(rid) ? (live.get(rid) ?? null) : step.before };
+  });
+  for (const step of from > 0 ? current : []) await stillThere(deps, request, planned, step, done);
+  const works: Work[] = [];
+  for (const [index, step] of current.entries()) {
+    const operation = await intend(deps, planned, from + index, request.token, deps.owner, index > 0).catch(
+      async (error: unknown) => {
+        if (from === 0 && index === 0) throw error;
+        await neverSent(deps, works, error);
+        throw partly(planned, done, error);
+      },
+    );
+    works.push({ change: planned, operation, step, aws: request.aws, deadline, progress: request.progress });
+  }
+  const outcomes = await sendTogether(deps, works).catch(async (error: unknown) => {
+    throw await unrecorded(deps, planned, works[0]!.operation.id, error);
+  });
+  const failures: { readonly id: string; readonly error: OpsError }[] = [];
+  for (const [index, outcome] of outcomes.entries()) {
+    const step = current[index]!;
+    if (outcome.status === "failed" || outcome.status === "unknown")
+      failures.push({ id: step.ref.id, error: outcome.error });
+    if (outcome.status === "running") failures.push({ id: step.ref.id, error: notReadBack(step) });
+    if (outcome.status !== "succeeded") continue;
+    for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
+    deps.session.changed(
+      outcome.results.flatMap(({ ref, reader, after }) => (after ? [{ ref, reader, content: after }] : [])),
+      outcome.state,
+      deps.clock.now().toISOString(),
+    );
+    done.push(`${step.service}.${step.operation} ${step.ref.id}`);
+  }
+  if (failures.length > 0) throw partly(planned, done, someFailed(failures, steps.length));
+}
+
+const notReadBack = ({ ref }: ChangeStep): OpsError =>
+  new OpsError(
+    "outcome_unknown",
+    "AWS took the call, and what it left could not be read yet; it is read on later calls.",
+    {
+      details: { id: ref.id },
+    },
+  );
+
+/** What AWS refused of one call: each resource with its own reason. */
+function someFailed(failures: readonly { readonly id: string; readonly error: OpsError }[], of: number): OpsError {
+  const [first] = failures as [(typeof failures)[number], ...typeof failures];
+  const doubtful = failures.find(({ error }) => error.code === "outcome_unknown")?.error;
+  const { code } = doubtful ?? first.error;
+  return new OpsError(
+    code,
+    `${failures.length} of ${of} resources of one call were not changed, or it is not known; \`failures\` names each with its reason.`,
+    {
+      details: {
+        failures: failures.map(({ id, error }) => {
+          const { awsCode, awsMessage, action } = error.details;
+          return {
+            id,
+            code: error.code,
+            ...(awsCode !== undefined && { awsCode }),
+            ...(awsMessage !== undefined && { awsMessage }),
+            ...(action !== undefined && { action }),
+          };
+        }),
+      },
+      cause: first.error,
+    },
+  );
+}
+
+/** Intents that no call followed: nothing was sent for them, and the record says so. */
+async function neverSent(deps: GateDeps, works: readonly Work[], cause: unknown): Promise<void> {
+  const message = "The intent of another resource of the same call could not be recorded, so nothing was sent.";
+  const code = cause instanceof OpsError ? cause.code : "internal";
+  const events = works.map(({ operation }) => ({
+    type: "op.failed" as const,
+    operationId: operation.id,
+    error: { code, message },
+    nothingWasChanged: true,
+  }));
+  if (events.length > 0) await deps.store.commit(() => events).catch(unlessFatal);
 }
 
 /**
@@ -414,7 +531,7 @@ function lostOwnership(change: Change, operationId: string, cause: OpsError): Op
 }
 
 /** The durable intent of one step. With the first one the token is spent and every resource of the plan claimed. */
-async function intend(deps: GateDeps, change: Change, step: number, token: string, owner: Owner) {
+async function intend(deps: GateDeps, change: Change, step: number, token: string, owner: Owner, alongside = false) {
   const sent = clientToken(token, step);
   let id = "";
   // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
@@ -435,6 +552,7 @@ async function intend(deps: GateDeps, change: Change, step: number, token: strin
         owner,
         resendUntil: change.expiresAt,
         leaseMs: LEASE_MS,
+        ...(alongside && { alongside: true as const }),
       },
     ];
   });

@@ -35,8 +35,9 @@ export function refuseForbidden({ neverAllow }: Pick<Limits, "neverAllow">, step
 const checked = (
   steps: readonly ChangeStep[],
 ): readonly { step: number; type: string; after: JsonObject; before: JsonObject | null }[] =>
+  // Tags alone say nothing of how a resource is set up.
   steps.flatMap(({ kind, ref, reader, before, after }, step) =>
-    (kind === "create" || kind === "update") && after
+    (kind === "create" || kind === "update") && reader !== "tags" && after
       ? [
           {
             step,

@@ -41,8 +41,9 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
   const at = deps.clock.now();
   const current = await deps.store.state();
   if (request.basedOn) {
+    const adds = new Set(proposal.addsOnly);
     await checkBasedOn(
-      [...(proposal.basis ?? []), ...proposal.steps],
+      [...(proposal.basis ?? []), ...proposal.steps].filter(({ ref }) => !adds.has(ridOf(ref))),
       request.basedOn,
       { aws, state: current, at: at.toISOString(), refusals: request.refusedBefore },
       deps,

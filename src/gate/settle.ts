@@ -104,6 +104,37 @@ async function send(deps: GateDeps, work: Work): Promise<Sent> {
   return writerAt(deps, work.aws).send(open, opOf(work));
 }
 
+/**
+ * Several steps by one call, each with an intent, an outcome and, where it is lost, a recovery of its own. What failed is
+ * settled last, so that the resources stay held until every outcome is known.
+ */
+export async function sendTogether(deps: GateDeps, works: readonly Work[]): Promise<readonly StepOutcome[]> {
+  const [first] = works as [Work, ...Work[]];
+  for (const { operation } of works) await stillOurs(deps, operation.id);
+  const settledBy = async (work: Work, answer: Sent | OpsError): Promise<StepOutcome> => {
+    if (!(answer instanceof OpsError)) return taken(deps, work, answer.identifiers);
+    return answer.code === "outcome_unknown" ? reconcile(deps, work, answer) : fail(deps, work, answer);
+  };
+  let answers: readonly (Sent | OpsError)[];
+  try {
+    const steps: ChangeStep[] = [];
+    for (const { change, operation, step } of works) {
+      steps.push(await deps.secrets.reveal(step, envelopesOf(change, operation.step)));
+    }
+    answers = await writerAt(deps, first.aws).sendTogether(steps, first.operation);
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    answers = works.map(() => error);
+  }
+  const outcomes = new Map<number, StepOutcome>();
+  for (const refused of [false, true]) {
+    for (const [index, answer] of answers.entries()) {
+      if (answer instanceof OpsError === refused) outcomes.set(index, await settledBy(works[index]!, answer));
+    }
+  }
+  return works.map((_, index) => outcomes.get(index)!);
+}
+
 /** A process that stood still may have been taken for dead: it sends nothing for what is another one's now. */
 async function stillOurs(deps: GateDeps, operationId: string): Promise<void> {
   const operation = (await deps.store.state()).operations.get(operationId);

@@ -222,6 +222,8 @@ describe("the table", () => {
       RestoreDBInstanceFromDBSnapshot: "natural",
       AddTagsToResource: "natural",
       RemoveTagsFromResource: "natural",
+      TagResources: "natural",
+      UntagResources: "natural",
     });
   });
   it("terminating names the instances", async () => {

@@ -104,6 +104,10 @@ export class ScriptedAws {
       follows: () => false,
       stopping: async () => null,
       find: async () => null,
+      batch: () => 1,
+      sendTogether: async () => {
+        throw new OpsError("unsupported", "The scripted AWS takes one step at a time.");
+      },
       atWork: async () => false,
     };
     return {

@@ -8,7 +8,7 @@ import { canonicalJson, type JsonObject } from "../../src/core/json.js";
 import { checkpointDocument, checkpointText, readCheckpoint } from "../../state/checkpoint.js";
 import type { Event } from "../../state/events.js";
 import { claims, emptyState, fold } from "../../state/fold.js";
-import { operationId } from "../../state/tokens.js";
+import { clientToken, operationId } from "../../state/tokens.js";
 import { withKey } from "../../state/versioned-map.js";
 import { chain, intent, owner, plan, ref, result, START, step } from "./helpers.js";
 
@@ -29,6 +29,46 @@ const succeeded = (op: string, results = [result({ state: "running" }, { state: 
   type: "op.succeeded",
   operationId: op,
   results,
+});
+
+describe("steps that one call carries", () => {
+  const two = [step(), step({ ref: ref("i-2") })];
+  const alongside = (log: ReturnType<typeof begun>["log"], id: string, token: string) =>
+    log.add([{ ...without(intent(3, id, token)), step: 1, alongside: true, clientToken: clientToken(token, 1) }]);
+  const without = ({ token: _, ...event }: ReturnType<typeof intent>) => event;
+
+  it("begin beside one that has no outcome yet, and only where the record says so", () => {
+    const { log, id, token } = begun(two);
+    const plain = { ...without(intent(3, id, token)), step: 1, clientToken: clientToken(token, 1) };
+    expect(code(log.add([plain]))).toBe("internal");
+    expect(code(alongside(log, id, token))).toBe("accepted");
+    expect(claims(log.state).size).toBe(2);
+  });
+
+  it("hold every resource until all have an outcome, and one that failed fails the change", () => {
+    for (const failsFirst of [true, false]) {
+      const { log, id, token, op } = begun(two);
+      alongside(log, id, token);
+      const other = operationId(3);
+      const failed: Event = { type: "op.failed", operationId: other, error, nothingWasChanged: true };
+      log.add([failsFirst ? failed : succeeded(op)]);
+      expect(log.state.changes.get(id)).toMatchObject({ state: "applying" });
+      expect(claims(log.state).size).toBe(2);
+      log.add([failsFirst ? succeeded(op) : failed]);
+      expect(log.state.changes.get(id)).toMatchObject({ state: "failed", because: "AWS said no" });
+      expect(claims(log.state).size).toBe(0);
+      expect(log.state.resources.get(rid)?.lineage.at(-1)).toMatchObject({ outcome: "succeeded" });
+    }
+  });
+
+  it("end as applied whichever is known last", () => {
+    const { log, id, token, op } = begun(two);
+    alongside(log, id, token);
+    log.add([succeeded(operationId(3), [result({ state: "a" }, { state: "b" }, ref("i-2"))])]);
+    expect(log.state.changes.get(id)).toMatchObject({ state: "applying" });
+    log.add([succeeded(op)]);
+    expect(log.state.changes.get(id)).toMatchObject({ state: "applied" });
+  });
 });
 
 describe("a token", () => {

@@ -4,7 +4,8 @@ import { CONTROL_WRITES, type ControlWrites } from "./control.js";
 import { EC2_WRITES, type Ec2Writes } from "./ec2.js";
 import { RDS_WRITES, type RdsWrites } from "./rds.js";
 import type { Rows } from "./row.js";
+import { TAGGING_WRITES, type TaggingWrites } from "./tagging.js";
 
-export interface WriteOperations extends Ec2Writes, ControlWrites, RdsWrites {}
+export interface WriteOperations extends Ec2Writes, ControlWrites, RdsWrites, TaggingWrites {}
 
-export const WRITES: Rows<WriteOperations> = { ...EC2_WRITES, ...CONTROL_WRITES, ...RDS_WRITES };
+export const WRITES: Rows<WriteOperations> = { ...EC2_WRITES, ...CONTROL_WRITES, ...RDS_WRITES, ...TAGGING_WRITES };

@@ -1,6 +1,7 @@
 // One write as the executor knows it: how it is sent, how it may be sent again, how to find what it made.
 
 import type { ChangeStep } from "../../core/change.js";
+import type { ErrorCode } from "../../core/errors.js";
 import { type Json, type JsonObject, sha256 } from "../../core/json.js";
 import type { AwsWriter, Idempotency, Progress } from "../../core/ports.js";
 import type { Answered, Api } from "../api.js";
@@ -24,6 +25,8 @@ export interface Row<M, N extends keyof M> {
    * on nothing that can differ from what was planned: what it reads is named in the input and never changes in AWS.
    */
   readonly complete?: (api: Reads, input: JsonObject) => Promise<JsonObject>;
+  /** One call may be about several resources, and AWS answers for each of them. */
+  readonly many?: Many<Output<M, N>>;
   /** The handle of work that goes on after the answer. */
   readonly requestToken?: (output: Output<M, N>, input: JsonObject) => string | undefined;
   /**
@@ -44,6 +47,20 @@ export interface Followed {
 }
 
 type Output<M, N extends keyof M> = (M[N] extends [unknown, infer O] ? O : never) & Answered;
+
+export interface Many<O> {
+  /** The member of the input that names the resources, and how many of them fit. */
+  readonly list: string;
+  readonly most: number;
+  /** Resources that AWS refused in an answer that is none by itself. */
+  readonly failures: (output: O) => ReadonlyMap<string, Refusal>;
+}
+
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly awsCode: string;
+  readonly awsMessage: string;
+}
 
 /** One row for every write of a service. */
 export type Rows<M> = { readonly [N in keyof M]: Row<M, N> };
