@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { type Change, type ChangeStep, type State, securityView, stepView } from "../src/core/change.js";
 import { isObject, type JsonObject, looksSecret, redact } from "../src/core/json.js";
+import { type Visible, visible } from "../src/core/shown.js";
 import { domain, gate, read } from "../src/core/tool.js";
 import { readerOf } from "../src/session.js";
 
@@ -102,13 +103,18 @@ const apply = gate({
           // What is repeated is history: it proves nothing about now, so it carries no revision.
           ...(Object.keys(resource.content).length > 0
             ? report.repeated
-              ? { recorded: resource.content }
-              : { revision: ports.revision(resource), properties: resource.content }
+              ? { recorded: visible(resource).content }
+              : { revision: ports.revision(resource), ...properties(visible(resource)) }
             : {}),
         })),
       },
     };
   },
+});
+
+const properties = ({ content, notShown }: Visible): JsonObject => ({
+  properties: content,
+  ...(notShown ? { notShown: { ...notShown } } : {}),
 });
 
 const get = gate({

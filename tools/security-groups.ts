@@ -7,7 +7,8 @@ import { type GroupUser, type Rule, SecurityGroup, showRule } from "../src/core/
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
 import type { JsonObject } from "../src/core/json.js";
-import type { AwsReader } from "../src/core/ports.js";
+import type { AwsReader, SeenRecord } from "../src/core/ports.js";
+import { OPERATION_MARK } from "../src/core/tags.js";
 import { domain, plan, read } from "../src/core/tool.js";
 import { authorizeStep, revokeStep, sameTraffic } from "../state/converge.js";
 
@@ -76,6 +77,9 @@ const seenOf = (aws: AwsReader, group: SecurityGroup): Seen => ({
   content: group as JsonObject,
 });
 
+/** World-open rules a row of a list names; the rest is counted. */
+const MOST_OPEN = 5;
+
 const list = read({
   title: "List security groups",
   description:
@@ -87,22 +91,29 @@ const list = read({
     groupName: z.string().optional(),
     vpcId: z.string().optional(),
     tags: z.record(z.string(), z.string()).optional(),
+    fields: z
+      .array(z.enum(["description", "tags"]))
+      .optional()
+      .describe("More of each group"),
     limit: z.number().int().min(5).max(100).default(25),
     cursor: z.string().optional(),
   }),
   output: z.object({
     count: z.number(),
     securityGroups: z.array(
-      SecurityGroup.omit({ rules: true }).extend({
-        ruleCount: z.number(),
-        openToWorld: z.array(z.string()),
-        revision: z.string(),
-      }),
+      SecurityGroup.omit({ rules: true })
+        .partial({ description: true, tags: true })
+        .extend({
+          ruleCount: z.number(),
+          openToWorld: z.array(z.string()),
+          moreOpen: z.number().optional(),
+          revision: z.string(),
+        }),
     ),
     nextCursor: z.string().optional(),
   }),
   everywhere: { rows: "securityGroups", sum: ["count"] },
-  async run({ cursor, limit, ...query }, { aws, now, revision }) {
+  async run({ cursor, limit, fields = [], ...query }, { aws, now, revision }) {
     const filters: Record<string, readonly string[]> = {};
     if (query.groupIds) filters["group-id"] = query.groupIds;
     if (query.groupName) filters["group-name"] = [query.groupName];
@@ -115,11 +126,15 @@ const list = read({
       ...(cursor ? { cursor: decodeCursor(cursor, scope, now) } : {}),
     });
     const rows = page.items.map((group) => {
-      const { rules, ...shown } = group;
+      const open = group.rules.filter(isWorldOpen).map(showRule);
       return {
-        ...shown,
-        ruleCount: rules.length,
-        openToWorld: rules.filter(isWorldOpen).map(showRule),
+        groupId: group.groupId,
+        groupName: group.groupName,
+        ...(group.vpcId ? { vpcId: group.vpcId } : {}),
+        ...Object.fromEntries(fields.map((field) => [field, group[field]])),
+        ruleCount: group.rules.length,
+        openToWorld: open.slice(0, MOST_OPEN),
+        ...(open.length > MOST_OPEN ? { moreOpen: open.length - MOST_OPEN } : {}),
         revision: revision(seenOf(aws, group)),
       };
     });
@@ -131,31 +146,219 @@ const list = read({
       },
       seen: page.items.map((group) => ({
         ...seenOf(aws, group),
-        shown: ["/groupId", "/groupName", "/description", "/vpcId", "/tags"],
+        shown: ["/groupId", "/groupName", "/vpcId", ...fields.map((field) => `/${field}`)],
       })),
       complete: !page.next && !cursor,
     };
   },
 });
 
+/** Characters of rules in one answer unless more are asked for: with what stands around them about 4,000 tokens. */
+const RULE_CHARACTERS = 9_000;
+/** Users and references an answer names; the rest is counted. */
+const MOST_USERS = 20;
+
 const get = read({
   title: "Get a security group",
-  description: "One group with every rule, its rule id, and who uses the group. Read it before any change.",
+  description:
+    "One group with its rules, their ids, and who uses it. Read it before any change. Long rule sets come in pages (`nextCursor`) or filtered; `revision` proves the rules you were shown, and a change takes no other one away.",
   scope: "region",
   foreignText: true,
-  input: z.object({ groupId: GroupId }),
+  input: z.object({
+    groupId: GroupId,
+    direction: z.enum(["ingress", "egress"]).optional(),
+    port: z.number().int().min(0).max(65_535).optional().describe("Rules that let this port through"),
+    peer: z.string().optional(),
+    limit: z.number().int().min(1).max(200).optional().describe("Rules; default: as many as fit"),
+    cursor: z.string().optional(),
+  }),
   output: z.object({
     revision: z.string(),
     securityGroup: SecurityGroup,
+    ruleCount: z.number(),
+    notShown: z.number().optional(),
     usedBy: z.array(z.record(z.string(), z.unknown())),
+    usedByCount: z.number(),
+    referencedBy: z.array(z.string()),
+    nextCursor: z.string().optional(),
   }),
-  async run({ groupId }, { aws, revision }) {
+  async run({ groupId, limit, cursor, ...wanted }, { aws, now, ledger, revision }) {
     const group = await existing(aws, groupId);
-    const usedBy = await aws.groupUsers(groupId);
-    const seen = seenOf(aws, group);
+    const [users, references] = await Promise.all([aws.groupUsers(groupId), aws.groupReferences(groupId)]);
+    const scope = { groupId, ...wanted, account: aws.account, region: aws.region };
+    const after = cursor ? decodeCursor(cursor, scope, now) : "";
+    const fitting = group.rules.filter((rule) => rule.ruleId > after && fits(rule, wanted));
+    const page = fitting.slice(0, limit ?? roomFor(fitting));
+    const whole = seenOf(aws, group);
+    const revised = revision(whole);
+    const seen = shownSoFar(whole, page, group, ledger.seen(revised)?.shown);
+    const referencing = [...new Set(references.map((one) => one.groupId))];
     return {
-      data: { revision: revision(seen), securityGroup: group, usedBy: usedBy.map((user: GroupUser) => ({ ...user })) },
+      data: {
+        revision: revised,
+        securityGroup: { ...group, rules: page },
+        ruleCount: group.rules.length,
+        ...(page.length < group.rules.length ? { notShown: group.rules.length - page.length } : {}),
+        usedBy: users.slice(0, MOST_USERS).map((user: GroupUser) => ({ ...user })),
+        usedByCount: users.length,
+        referencedBy: referencing.slice(0, MOST_USERS),
+        ...(page.length < fitting.length ? { nextCursor: encodeCursor(page.at(-1)!.ruleId, scope, now) } : {}),
+      },
       seen: [seen],
+    };
+  },
+});
+
+const fits = (
+  rule: Rule,
+  { direction, port, peer }: { direction?: string | undefined; port?: number | undefined; peer?: string | undefined },
+): boolean =>
+  (direction === undefined || rule.direction === direction) &&
+  (peer === undefined || rule.peer === peer) &&
+  (port === undefined ||
+    ((rule.fromPort ?? 0) <= port && (rule.toPort ?? 65_535) >= port && !rule.protocol.startsWith("icmp")));
+
+/** How many rules fit into one answer; one always does, so that pages go on. */
+function roomFor(rules: readonly Rule[]): number {
+  let characters = 0;
+  const count = rules.findIndex((rule) => {
+    characters += JSON.stringify(rule).length + 1;
+    return characters > RULE_CHARACTERS;
+  });
+  return count === -1 ? rules.length : Math.max(count, 1);
+}
+
+/** What this revision has shown, with the pages before: once every rule was, the whole group was. */
+function shownSoFar(whole: Seen, page: readonly Rule[], group: SecurityGroup, before: readonly string[] = []): Seen {
+  const shown = new Set([...before, ...page.map(({ ruleId }) => rulePath(ruleId))]);
+  if (before.includes("/rules") || group.rules.every(({ ruleId }) => shown.has(rulePath(ruleId)))) return whole;
+  const { rules: _, ...rest } = group;
+  return { ...whole, shown: [...Object.keys(rest).map((name) => `/${name}`), ...shown] };
+}
+
+const rulePath = (ruleId: string): string => `/rules/${ruleId}`;
+
+/** As EC2 takes names and descriptions of groups. */
+const GROUP_TEXT = /^[A-Za-z0-9 ._\-:/()#,@[\]+=&;{}!$*]+$/;
+
+const create = plan({
+  title: "Plan creating a security group",
+  description:
+    "Plan an empty group in a VPC; AWS lets all egress through by itself. Its rules come with securityGroups.addRule or update.",
+  scope: "region",
+  basedOn: "none",
+  input: z.object({
+    groupName: z
+      .string()
+      .max(255)
+      .regex(GROUP_TEXT)
+      .refine((text) => !text.startsWith("sg-"), "must not begin with sg-"),
+    description: z.string().min(1).max(255).regex(GROUP_TEXT),
+    vpcId: z.string().regex(/^vpc-[0-9a-f]{8,17}$/, "must look like vpc-0123456789abcdef0"),
+    tags: z.record(z.string().min(1).max(128), z.string().max(256)).optional(),
+  }),
+  async propose({ groupName, description, vpcId, tags = {} }, { aws, mode }) {
+    const same = await aws.list("AWS::EC2::SecurityGroup", {
+      filters: { "group-name": [groupName], "vpc-id": [vpcId] },
+    });
+    const [there] = same.items;
+    if (there) {
+      throw new OpsError("already_exists", `${vpcId} has a group of this name already: ${there.groupId}.`, {
+        field: "groupName",
+        details: { groupId: there.groupId },
+        next: [{ tool: "securityGroups.get", arguments: { groupId: there.groupId, region: aws.region } }],
+      });
+    }
+    const all = { ...mode.defaultTags, ...tags };
+    const Tags = [
+      ...Object.entries(all).map(([Key, Value]) => ({ Key, Value })),
+      ...(mode.defaultTags ? [{ Key: OPERATION_MARK, Value: "" }] : []),
+    ];
+    const desired = { groupName, description, vpcId, ...(Object.keys(all).length > 0 ? { tags: all } : {}) };
+    return {
+      summary: `Create a security group in ${vpcId}`,
+      steps: [
+        {
+          service: "ec2",
+          operation: "CreateSecurityGroup",
+          input: {
+            GroupName: groupName,
+            Description: description,
+            VpcId: vpcId,
+            ...(Tags.length > 0 ? { TagSpecifications: [{ ResourceType: "security-group", Tags }] } : {}),
+          },
+          ref: refOf(aws, ""),
+          reader: "service",
+          kind: "create",
+          before: null,
+          after: desired,
+          touches: [""],
+          desired,
+        },
+      ],
+      warnings: [],
+    };
+  },
+});
+
+const remove = plan({
+  title: "Plan deleting a security group",
+  description:
+    "Plan the deletion of a group that nothing uses. Refused, with the users named, while a network interface carries it or another group's rule names it.",
+  scope: "region",
+  basedOn: "one",
+  input: z.object({ groupId: GroupId }),
+  async propose({ groupId }, { aws }) {
+    const group = await existing(aws, groupId);
+    if (group.groupName === "default") {
+      throw new OpsError("unsupported", `${groupId} is the default group of its network, which AWS never deletes.`, {
+        field: "groupId",
+      });
+    }
+    const [users, references] = await Promise.all([aws.groupUsers(groupId), aws.groupReferences(groupId)]);
+    if (users.length > 0 || references.length > 0) {
+      const who = [
+        ...(users.length > 0 ? [`${users.length} network interface(s) carry it`] : []),
+        ...(references.length > 0 ? [`${references.length} rule set(s) of other groups name it`] : []),
+      ].join(" and ");
+      throw new OpsError(
+        "in_use",
+        `${groupId} is in use: ${who}. Nothing was planned. Take it off them first, each by its own plan.`,
+        {
+          field: "groupId",
+          details: {
+            usedBy: {
+              networkInterfaces: users.slice(0, MOST_USERS).map((user) => ({ ...user })),
+              groups: references.slice(0, MOST_USERS).map((one) => ({ ...one })),
+            },
+          },
+          next: [
+            references[0]
+              ? {
+                  tool: "securityGroups.get",
+                  arguments: { groupId: references[0].groupId, peer: groupId, region: aws.region },
+                }
+              : { tool: "securityGroups.get", arguments: { groupId, region: aws.region } },
+          ],
+        },
+      );
+    }
+    return {
+      summary: `Delete security group ${groupId} with its ${group.rules.length} rules`,
+      steps: [
+        {
+          service: "ec2",
+          operation: "DeleteSecurityGroup",
+          input: { GroupId: groupId },
+          ref: refOf(aws, groupId),
+          reader: "service",
+          kind: "delete",
+          before: group as JsonObject,
+          after: null,
+          touches: [""],
+        },
+      ],
+      warnings: ["A deleted group does not come back: a new one has another id."],
     };
   },
 });
@@ -222,8 +425,8 @@ const update = plan({
         field: "rules",
       });
     }
-    const shown = basedOn.get(ridOf(refOf(aws, groupId)))?.content as SecurityGroup | undefined;
-    const shownIds = new Set(shown?.rules.map((rule) => rule.ruleId));
+    const record = basedOn.get(ridOf(refOf(aws, groupId)));
+    const { shownIds, touches } = judgedOn(record);
     const concerned = group.rules.filter((rule) => direction === "both" || rule.direction === direction);
     const leftOut = concerned.filter((rule) => !rules.some((wanted) => sameTraffic(wanted, rule)));
     const removed = leftOut.filter((rule) => shownIds.has(rule.ruleId));
@@ -246,20 +449,47 @@ const update = plan({
     return {
       summary:
         steps.length === 0
-          ? `${groupId} already has exactly these ${direction} rules.`
+          ? kept.length === 0
+            ? `${groupId} already has exactly these ${direction} rules.`
+            : `Nothing to change: ${kept.length} ${direction} rules of ${groupId} beyond the list were not shown to you by this revision, and stay.`
           : `Replace the ${direction} rules of ${groupId}: add ${added.length}, remove ${removed.length}, keep ${concerned.length - removed.length}`,
-      basis: [{ ref: refOf(aws, groupId), reader: "service", before: group as JsonObject, touches: ["/rules"] }],
-      // The whole rule set is what the caller judged: an outside change of any rule makes the plan stale.
-      steps: steps.map((step) => ({ ...step, before: group as JsonObject, touches: ["/rules"] })),
-      warnings: kept.map((rule) => `${rule.ruleId} (${showRule(rule)}) stays: your revision did not show it.`),
+      basis: [{ ref: refOf(aws, groupId), reader: "service", before: group as JsonObject, touches }],
+      // What was shown is what the caller judged: an outside change of any of it makes the plan stale.
+      steps: steps.map((step) => ({ ...step, before: group as JsonObject, touches })),
+      warnings: [
+        ...kept
+          .slice(0, MOST_NAMED)
+          .map((rule) => `${rule.ruleId} (${showRule(rule)}) stays: your revision did not show it.`),
+        ...(kept.length > MOST_NAMED
+          ? [`${kept.length - MOST_NAMED} more rules stay: your revision did not show them.`]
+          : []),
+      ],
       facts: {
         adds: added.map(showRule),
-        removes: removed.map((rule) => `${rule.ruleId}: ${showRule(rule)}`),
-        keeps: kept.map((rule) => `${rule.ruleId}: ${showRule(rule)}`),
+        removes: removed.map(named),
+        keeps: kept.slice(0, MOST_NAMED).map(named),
+        ...(kept.length > MOST_NAMED ? { keepsMore: kept.length - MOST_NAMED } : {}),
       },
     };
   },
 });
+
+/** Rules that stay although the list leaves them out, of which a plan names so many. */
+const MOST_NAMED = 20;
+
+const named = (rule: Rule): string => `${rule.ruleId}: ${showRule(rule)}`;
+
+/** The rules a revision showed, and the paths a judgement from it rests on: only those, where it did not show all. */
+function judgedOn(record: SeenRecord | undefined): { shownIds: ReadonlySet<string>; touches: readonly string[] } {
+  const rules = (record?.content as SecurityGroup | undefined)?.rules ?? [];
+  const paths = record?.shown;
+  const shown = paths ? rules.filter(({ ruleId }) => paths.includes(rulePath(ruleId))) : rules;
+  const partly = paths !== undefined && shown.length > 0;
+  return {
+    shownIds: new Set(shown.map(({ ruleId }) => ruleId)),
+    touches: partly ? shown.map(({ ruleId }) => rulePath(ruleId)) : ["/rules"],
+  };
+}
 
 const isWorldOpen = (rule: Rule): boolean => rule.direction === "ingress" && isWorld(rule.peer);
 
@@ -272,9 +502,8 @@ async function existing(aws: AwsReader, groupId: string): Promise<SecurityGroup>
   });
 }
 
-export const securityGroups = domain("securityGroups", { list, get, addRule, removeRule, update }, [
-  "list",
-  "get",
-  "addRule",
-  "removeRule",
-]);
+export const securityGroups = domain(
+  "securityGroups",
+  { list, get, addRule, removeRule, update, create, delete: remove },
+  ["list", "get", "addRule", "removeRule"],
+);

@@ -8,7 +8,7 @@ import { isOwnType } from "../core/own-types.js";
 import type { AccountAlias, AwsReader, Clock, Identity, ListQuery, Page } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
-import { dependantsOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
+import { dependantsOf, groupReferencesOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
 import { typeReaders } from "./readers/index.js";
 import { databaseReads } from "./readers/rds.js";
 import { taggedReads } from "./tagged/index.js";
@@ -68,6 +68,7 @@ export function awsReader(parts: ReaderParts): AwsReader {
     tagged,
     databases: databaseReads(api),
     groupUsers: (groupId) => groupUsersOf(api, groupId),
+    groupReferences: (groupId) => groupReferencesOf(api, groupId),
     resource: (type, id) => getResource(api, type, id),
     resources: (type, model, cursor) => listResources(api, type, model, cursor),
     schema,

@@ -16,7 +16,7 @@ import type {
 import type { CostReader, PriceReader } from "./content/costs.js";
 import type { DatabaseReads } from "./content/databases.js";
 import type { InstanceDependants } from "./content/instances.js";
-import type { GroupUser } from "./content/security-groups.js";
+import type { GroupReference, GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
 import type { Difference, Json, JsonObject } from "./json.js";
@@ -101,6 +101,8 @@ export interface AwsReader {
   regions(): Promise<readonly Region[]>;
   dependants(instanceId: string): Promise<InstanceDependants>;
   groupUsers(groupId: string): Promise<readonly GroupUser[]>;
+  /** The other groups whose rules let traffic through from or to this one. */
+  groupReferences(groupId: string): Promise<readonly GroupReference[]>;
   /** Tags of any type, wherever the resources live. */
   readonly tagged: TaggedReads;
   readonly databases: DatabaseReads;

@@ -17,9 +17,10 @@ import {
   type State,
 } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
-import { type Difference, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
+import { type Difference, diff, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
 import { volatileOf } from "../core/own-types.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
+import { withinBounds } from "../core/shown.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
 import { type GateDeps, writerAt } from "./deps.js";
@@ -168,10 +169,21 @@ function resourcesOf(change: Change, state: State): ApplyReport["resources"] {
   return [...state.resources.values()].flatMap((resource) => {
     const entry = resource.lineage.findLast((one) => one.changeId === change.id);
     return entry
-      ? [{ ref: resource.ref, reader: resource.reader, content: entry.after ?? {}, outcome: entry.outcome }]
+      ? [
+          {
+            ...withinBounds(
+              { ref: resource.ref, reader: resource.reader, content: entry.after ?? {} },
+              changedPaths(entry.before, entry.after),
+            ),
+            outcome: entry.outcome,
+          },
+        ]
       : [];
   });
 }
+
+const changedPaths = (before: JsonObject | null, after: JsonObject | null): string[] =>
+  diff(before ?? undefined, after ?? undefined).map(({ path }) => path);
 
 /** Live against the contents the plan was made from. Equal, or different only where the plan does not look: go. */
 async function recheck(
@@ -287,7 +299,9 @@ async function execute(
     const strange = otherThanPlanned(deps, step, live.get(rid), later);
     if (strange.length > 0) throw partly(planned, [...done, step.operation], elsewhere(step, namesOf(strange)));
     deps.session.changed(
-      outcome.results.flatMap(({ ref, reader, after }) => (after ? [{ ref, reader, content: after }] : [])),
+      outcome.results.flatMap(({ ref, reader, before, after }) =>
+        after ? [withinBounds({ ref, reader, content: after }, changedPaths(before, after))] : [],
+      ),
       outcome.state,
       deps.clock.now().toISOString(),
     );

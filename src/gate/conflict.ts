@@ -18,6 +18,7 @@ import {
 } from "../core/json.js";
 import type { AwsReader, SeenRecord } from "../core/ports.js";
 import { differences } from "../core/same.js";
+import { visible, withinBounds } from "../core/shown.js";
 import { readerOf } from "../session.js";
 import type { GateDeps } from "./deps.js";
 import { BESIDE_REFUSAL } from "./who.js";
@@ -105,18 +106,22 @@ export async function conflict(
   const { ref, now, overlapping } = facts;
   const shown = overlapping.slice(0, MOST_SHOWN);
   const read = readerOf({ ref, reader: facts.reader });
-  const fresh = now
-    ? session.changed([{ ref, reader: facts.reader, content: now }], facts.state, facts.at)[0]
+  const told = now
+    ? withinBounds(
+        { ref, reader: facts.reader, content: now },
+        shown.map(({ path }) => path),
+      )
     : undefined;
+  const fresh = told ? session.changed([told], facts.state, facts.at)[0] : undefined;
   const [by = []] = await who.ask(
     facts.aws,
     facts.state,
     [{ ref, names: namesOf(ref, now ?? beforeOf(overlapping)), since: facts.since, changes: shown }],
     BESIDE_REFUSAL,
   );
-  const told = [...new Set(overlapping.map((difference) => inWords(ref, difference)))];
-  const words = told.slice(0, 3);
-  const more = told.length > 3 ? ` and ${told.length - 3} more` : "";
+  const happenings = [...new Set(overlapping.map((difference) => inWords(ref, difference)))];
+  const words = happenings.slice(0, 3);
+  const more = happenings.length > 3 ? ` and ${happenings.length - 3} more` : "";
   const happened = now ? `${words.join("; ")}${more}` : "it no longer exists";
   const todo = facts.repeated
     ? "This is the second refusal in a row here: stop and ask the user what they want."
@@ -130,7 +135,9 @@ export async function conflict(
       details: {
         rid: ridOf(ref),
         youSaw: facts.youSaw,
-        now: fresh ? { revision: fresh, observedAt: facts.at, content: now } : { exists: false, observedAt: facts.at },
+        now: told
+          ? { revision: fresh, observedAt: facts.at, ...visible(told) }
+          : { exists: false, observedAt: facts.at },
         changed: shown.map((difference, index) => ({
           path: difference.path,
           kind: difference.kind,
@@ -138,7 +145,7 @@ export async function conflict(
           ...(difference.after !== undefined ? { now: difference.after } : {}),
           ...authorView(by[index]),
         })) as unknown as Json,
-        yourChangeTouches: [...facts.touches],
+        yourChangeTouches: facts.touches.slice(0, MOST_SHOWN),
       },
       next: [read],
     },

@@ -14,6 +14,7 @@ import {
 import { OpsError } from "../core/errors.js";
 import type { AwsReader, SeenRecord } from "../core/ports.js";
 import { checkBasedOn } from "./conflict.js";
+import { refuseDataLoss } from "./data-kept.js";
 import type { GateDeps } from "./deps.js";
 import { checkPlan, planRisk, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { refuseStackOwned } from "./stack-owned.js";
@@ -59,7 +60,9 @@ export async function planChange(deps: GateDeps, request: PlanRequest): Promise<
     schemaOf: (type) => aws.schema(type),
     storedOf: (rid) => current.resources.get(rid)?.envelopes ?? [],
   });
-  const warnings = [...proposal.warnings, ...(await preflight(proposal.steps, aws, deps.config.allowWrites))];
+  const kept: string[] = [];
+  for (const step of proposal.steps) kept.push(...(await refuseDataLoss(aws, step, at)));
+  const warnings = [...proposal.warnings, ...kept, ...(await preflight(proposal.steps, aws, deps.config.allowWrites))];
   const facts = proposal.facts && (await deps.secrets.hideFacts(proposal.facts));
   const policyResults = await checkPlan(steps, deps.scan);
   refuseUnsafe(deps.config, policyResults);

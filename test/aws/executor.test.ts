@@ -211,6 +211,8 @@ describe("the table", () => {
       UpdateSecurityGroupRuleDescriptionsIngress: "natural",
       UpdateSecurityGroupRuleDescriptionsEgress: "natural",
       CreateTags: "natural",
+      CreateSecurityGroup: "natural",
+      DeleteSecurityGroup: "natural",
       DeleteTags: "natural",
       CreateResource: "token",
       UpdateResource: "token",

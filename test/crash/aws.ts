@@ -132,6 +132,7 @@ export class ScriptedAws {
       regions: unused,
       dependants: unused,
       groupUsers: unused,
+      groupReferences: unused,
       costs: { spend: unused, forecast: unused, anomalies: unused, monitors: unused },
       prices: { products: unused },
       tagged: { scan: unused, get: unused, content: unused },

@@ -2,14 +2,14 @@
 
 import type { Filter } from "@aws-sdk/client-ec2";
 import type { Instance, InstanceDependants } from "../../core/content/instances.js";
-import type { GroupUser, SecurityGroup } from "../../core/content/security-groups.js";
+import type { GroupReference, GroupUser, SecurityGroup } from "../../core/content/security-groups.js";
 import type { Region } from "../../core/content.js";
 import { OpsError } from "../../core/errors.js";
 import type { ListQuery } from "../../core/ports.js";
 import type { Api } from "../api.js";
 import { allPages } from "../pages.js";
 import { instanceOf, securityGroupOf } from "./ec2-shapes.js";
-import { chunks, page, present, type TypeReader, unlessAbsent } from "./parts.js";
+import { byName, chunks, page, present, type TypeReader, unlessAbsent } from "./parts.js";
 
 const ABSENT = {
   instance: new Set(["InvalidInstanceID.NotFound"]),
@@ -133,4 +133,29 @@ export async function groupUsersOf(api: Api, groupId: string): Promise<GroupUser
       }),
     )
     .sort((a, b) => (a.networkInterfaceId < b.networkInterfaceId ? -1 : 1));
+}
+
+/** AWS's filters for groups with a rule whose peer is another group. */
+const REFERENCES = { ingress: "ip-permission.group-id", egress: "egress.ip-permission.group-id" } as const;
+
+/** The other groups whose rules name a group. A rule that names its own group does not keep it. */
+export async function groupReferencesOf(api: Api, groupId: string): Promise<GroupReference[]> {
+  const by = async (direction: keyof typeof REFERENCES): Promise<GroupReference[]> => {
+    const Filters: Filter[] = [{ Name: REFERENCES[direction], Values: [groupId] }];
+    const groups = await allPages(
+      (NextToken) =>
+        api.call("ec2", "DescribeSecurityGroups", {
+          Filters,
+          MaxResults: PAGE.most,
+          ...(NextToken && { NextToken }),
+        }),
+      (output) => output.SecurityGroups,
+      (output) => output.NextToken,
+    );
+    return groups.map(({ GroupId = "" }) => ({ groupId: GroupId, direction }));
+  };
+  const found = (await Promise.all([by("ingress"), by("egress")])).flat();
+  return found
+    .filter((one) => one.groupId !== groupId)
+    .sort((a, b) => byName(`${a.groupId} ${a.direction}`, `${b.groupId} ${b.direction}`));
 }

@@ -251,11 +251,55 @@ const instanceFields = ({ here }: Draft, it: WorldInstance) => ({
   "client-token": [it.clientToken],
 });
 
-const groupFields = ({ id, name, vpcId }: WorldGroup) => ({
-  "group-id": [id],
-  "group-name": [name],
-  "vpc-id": [vpcId],
-});
+const groupFields = ({ here }: Draft, { id, name, vpcId }: WorldGroup) => {
+  const peers = (egress: boolean) =>
+    Object.values(here.rules).flatMap((rule) =>
+      rule.groupId === id && rule.egress === egress && rule.peerKind === "group" ? [rule.peer] : [],
+    );
+  return {
+    "group-id": [id],
+    "group-name": [name],
+    "vpc-id": [vpcId],
+    "ip-permission.group-id": peers(false),
+    "egress.ip-permission.group-id": peers(true),
+  };
+};
+
+function createGroup(draft: Draft, input: WriteOperations["ec2:CreateSecurityGroup"][0]): WorldGroup {
+  const { GroupName: name = "", Description: description = "", VpcId: vpcId = "", TagSpecifications = [] } = input;
+  if (!Object.values(draft.here.subnets).some((subnet) => subnet.vpcId === vpcId)) {
+    throw refusal("InvalidVpcID.NotFound", `The vpc ID '${vpcId}' does not exist`);
+  }
+  if (Object.values(draft.here.groups).some((group) => group.name === name && group.vpcId === vpcId)) {
+    throw refusal("InvalidGroup.Duplicate", `The security group '${name}' already exists for VPC '${vpcId}'`);
+  }
+  const given = TagSpecifications.flatMap(({ Tags = [] }) => Tags);
+  const tags = Object.fromEntries(given.map(({ Key = "", Value = "" }) => [Key, Value]));
+  const group: WorldGroup = { id: newId(draft, "sg"), name, description, vpcId, tags };
+  draft.here.groups[group.id] = group;
+  const all: Traffic = {
+    protocol: "-1",
+    fromPort: -1,
+    toPort: -1,
+    peerKind: "CidrIpv4",
+    peer: "0.0.0.0/0",
+    description: "",
+  };
+  const egress: WorldRule = { id: newId(draft, "sgr"), groupId: group.id, egress: true, ...all };
+  draft.here.rules[egress.id] = egress;
+  return group;
+}
+
+function deleteGroup(draft: Draft, id: string | undefined): void {
+  const group = theGroup(draft, id);
+  const carried = live(draft).some(({ groupIds }) => groupIds.includes(group.id));
+  const named = Object.values(draft.here.rules).some((rule) => rule.peer === group.id && rule.groupId !== group.id);
+  if (carried || named) throw refusal("DependencyViolation", `resource ${group.id} has a dependent object`);
+  for (const rule of Object.values(draft.here.rules)) {
+    if (rule.groupId === group.id) delete draft.here.rules[rule.id];
+  }
+  delete draft.here.groups[group.id];
+}
 
 export const ec2: HandlersOf<"ec2"> = {
   "ec2:DescribeInstances": {
@@ -307,7 +351,8 @@ export const ec2: HandlersOf<"ec2"> = {
     run(draft, { GroupIds, Filters, ...paging }) {
       for (const id of GroupIds ?? []) theGroup(draft, id);
       const found = Object.values(draft.here.groups).filter(
-        (it) => (GroupIds === undefined || GroupIds.includes(it.id)) && matches(Filters, groupFields(it), it.tags),
+        (it) =>
+          (GroupIds === undefined || GroupIds.includes(it.id)) && matches(Filters, groupFields(draft, it), it.tags),
       );
       const { page, ...next } = paged(found, paging);
       const SecurityGroups = page.map(({ id, name, description, vpcId, tags }) => ({
@@ -364,6 +409,17 @@ export const ec2: HandlersOf<"ec2"> = {
           return { InstanceId: it.id, PreviousState: stateOf(before), CurrentState: stateOf(it.state) };
         }),
       };
+    },
+  },
+  "ec2:CreateSecurityGroup": {
+    takes: "GroupName Description VpcId TagSpecifications",
+    run: (draft, input) => ({ GroupId: createGroup(draft, input).id }),
+  },
+  "ec2:DeleteSecurityGroup": {
+    takes: "GroupId",
+    run(draft, { GroupId }) {
+      deleteGroup(draft, GroupId);
+      return {};
     },
   },
   "ec2:AuthorizeSecurityGroupIngress": authorize(false),

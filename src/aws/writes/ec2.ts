@@ -5,7 +5,11 @@ import type {
   AuthorizeSecurityGroupEgressResult,
   AuthorizeSecurityGroupIngressRequest,
   AuthorizeSecurityGroupIngressResult,
+  CreateSecurityGroupRequest,
+  CreateSecurityGroupResult,
   CreateTagsRequest,
+  DeleteSecurityGroupRequest,
+  DeleteSecurityGroupResult,
   DeleteTagsRequest,
   Reservation,
   RevokeSecurityGroupEgressRequest,
@@ -20,8 +24,9 @@ import type {
   UpdateSecurityGroupRuleDescriptionsIngressRequest,
   UpdateSecurityGroupRuleDescriptionsIngressResult,
 } from "@aws-sdk/client-ec2";
+import type { ChangeStep } from "../../core/change.js";
 import { isObject, type JsonObject } from "../../core/json.js";
-import { OPERATION_MARK } from "../../core/tags.js";
+import { OPERATION_MARK, tagsOf, withMark } from "../../core/tags.js";
 import { allPages } from "../pages.js";
 import { asIs, ids, listed, type Op, type Reads, type Rows, withToken } from "./row.js";
 
@@ -40,6 +45,8 @@ export interface Ec2Writes {
     UpdateSecurityGroupRuleDescriptionsEgressRequest,
     UpdateSecurityGroupRuleDescriptionsEgressResult,
   ];
+  "ec2:CreateSecurityGroup": [CreateSecurityGroupRequest, CreateSecurityGroupResult];
+  "ec2:DeleteSecurityGroup": [DeleteSecurityGroupRequest, DeleteSecurityGroupResult];
   "ec2:CreateTags": [CreateTagsRequest, object];
   "ec2:DeleteTags": [DeleteTagsRequest, object];
 }
@@ -73,6 +80,24 @@ async function launchedBy(api: Reads, op: Op): Promise<readonly string[]> {
   return tagged.length > 0 ? tagged : by("client-token", op.clientToken);
 }
 
+/** A mark that was planned gets this operation's value. */
+const markedAsPlanned = (input: JsonObject, op: Op): JsonObject => ({
+  ...input,
+  TagSpecifications: listed(input.TagSpecifications).map((spec) =>
+    isObject(spec) ? withMark(spec, op.clientToken) : spec,
+  ),
+});
+
+/** A group's name is unique in its network, and a second one is refused: whose it is, the mark tells. */
+async function createdGroup(api: Reads, op: Op, { input }: ChangeStep): Promise<readonly string[] | null> {
+  const planned = listed(input.TagSpecifications).some((spec) => isObject(spec) && OPERATION_MARK in tagsOf(spec));
+  if (!planned) return null;
+  const found = await api.call("ec2", "DescribeSecurityGroups", {
+    Filters: [{ Name: `tag:${OPERATION_MARK}`, Values: [op.clientToken] }],
+  });
+  return (found.SecurityGroups ?? []).flatMap(({ GroupId }) => (GroupId ? [GroupId] : []));
+}
+
 /** A call whose target is a state; EC2 refuses what is already so, and the target is read before it is sent again. */
 const NATURAL = { idempotency: "natural", dryRun: true, input: asIs } as const;
 const ON_A_GROUP = {
@@ -99,6 +124,13 @@ export const EC2_WRITES: Rows<Ec2Writes> = {
   "ec2:RevokeSecurityGroupEgress": ON_A_GROUP,
   "ec2:UpdateSecurityGroupRuleDescriptionsIngress": ON_A_GROUP,
   "ec2:UpdateSecurityGroupRuleDescriptionsEgress": ON_A_GROUP,
+  "ec2:CreateSecurityGroup": {
+    ...NATURAL,
+    input: markedAsPlanned,
+    identifiers: ({ GroupId }) => [GroupId],
+    find: createdGroup,
+  },
+  "ec2:DeleteSecurityGroup": ON_A_GROUP,
   "ec2:CreateTags": TAGS,
   "ec2:DeleteTags": TAGS,
 };

@@ -31,6 +31,12 @@ export interface GroupUser {
   readonly description?: string;
 }
 
+/** A group whose rules name another one as their peer. */
+export interface GroupReference {
+  readonly groupId: string;
+  readonly direction: Rule["direction"];
+}
+
 /** A rule in a few characters, from validated parts only: `tcp/22 from 10.0.0.0/8`. */
 export function showRule(rule: Omit<Rule, "ruleId">): string {
   const one = rule.fromPort === rule.toPort ? rule.fromPort : `${rule.fromPort}-${rule.toPort}`;
