@@ -1,6 +1,7 @@
 // From what is to what shall be, as steps. Access is given before other access is taken, so nothing breaks in between.
 
 import type { ChangeStep, ReaderName, ResourceRef } from "../src/core/change.js";
+import type { EcsService } from "../src/core/content/deployments.js";
 import type { Rule, SecurityGroup } from "../src/core/content/security-groups.js";
 import type { Contents, ResourceSchema } from "../src/core/content.js";
 import {
@@ -15,6 +16,7 @@ import {
   sameJson,
 } from "../src/core/json.js";
 import { isOwnType } from "../src/core/own-types.js";
+import { convergeService, notByToken } from "./converge-deployments.js";
 import { convergeInstance, tagSteps as databaseTagSteps } from "./databases.js";
 import { sameTraffic, trafficOf } from "./desired.js";
 import { patchFor } from "./patch.js";
@@ -246,6 +248,9 @@ const CONVERGERS: Readonly<Partial<Record<keyof Contents, Converger>>> = {
   "AWS::RDS::DBCluster": (request) => databaseTags(request),
   "AWS::RDS::DBSnapshot": (request) => databaseTags(request),
   "AWS::RDS::DBClusterSnapshot": (request) => databaseTags(request),
+  "AWS::ECS::Service": ({ ref, live, target }) =>
+    convergeService(ref, live as unknown as EcsService, target as unknown as EcsService),
+  "AWS::CodeDeploy::DeploymentGroup": ({ live, target }) => notByToken(live, target),
 };
 
 /** The steps that bring live to a target, for whatever type and reader it is. */

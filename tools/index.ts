@@ -4,6 +4,7 @@ import type { Domain } from "../src/core/tool.js";
 import { changes } from "./changes.js";
 import { costs } from "./costs.js";
 import { databases } from "./databases.js";
+import { deployments } from "./deployments.js";
 import { instances } from "./instances.js";
 import { regions } from "./regions.js";
 import { resources } from "./resources.js";
@@ -26,6 +27,7 @@ export const domains: readonly Domain[] = [
   databases,
   snapshots,
   costs,
+  deployments,
   resources,
   changes,
   state,

@@ -71,7 +71,11 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
   ),
   ...rows("in_use", "DependencyViolation InvalidGroup.InUse"),
   ...rows("rule_exists", "InvalidPermission.Duplicate"),
-  ...rows("resource_busy", "ConcurrentOperationException ConcurrentModificationException ResourceConflictException"),
+  ...rows(
+    "resource_busy",
+    `ConcurrentOperationException ConcurrentModificationException ResourceConflictException DeploymentLimitExceededException
+     InstanceRefreshInProgressFault InstanceRefreshInProgress`,
+  ),
   // Refusals for want of room come with status 500, and have done nothing all the same.
   ...rows(
     "aws_rejected",

@@ -8,6 +8,7 @@ import { isOwnType } from "../core/own-types.js";
 import type { AccountAlias, AwsReader, Clock, Identity, ListQuery, Page } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
+import { deploymentReads } from "./readers/deployments.js";
 import { dependantsOf, groupReferencesOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
 import { typeReaders } from "./readers/index.js";
 import { databaseReads } from "./readers/rds.js";
@@ -67,6 +68,7 @@ export function awsReader(parts: ReaderParts): AwsReader {
     dependants: (instanceId) => dependantsOf(api, instanceId),
     tagged,
     databases: databaseReads(api),
+    deployments: deploymentReads(api, types["AWS::AutoScaling::AutoScalingGroup"], trail, () => clock.now()),
     groupUsers: (groupId) => groupUsersOf(api, groupId),
     groupReferences: (groupId) => groupReferencesOf(api, groupId),
     resource: (type, id) => getResource(api, type, id),

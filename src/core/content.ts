@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import type { ClusterSnapshot, DatabaseCluster, DatabaseInstance, DatabaseSnapshot } from "./content/databases.js";
+import type { DeploymentGroup, EcsService, RefreshedGroup, TaskDefinition } from "./content/deployments.js";
 import type { Instance } from "./content/instances.js";
 import type { SecurityGroup } from "./content/security-groups.js";
 
@@ -19,6 +20,10 @@ export interface Contents {
   "AWS::RDS::DBCluster": DatabaseCluster;
   "AWS::RDS::DBSnapshot": DatabaseSnapshot;
   "AWS::RDS::DBClusterSnapshot": ClusterSnapshot;
+  "AWS::ECS::Service": EcsService;
+  "AWS::ECS::TaskDefinition": TaskDefinition;
+  "AWS::CodeDeploy::DeploymentGroup": DeploymentGroup;
+  "AWS::AutoScaling::AutoScalingGroup": RefreshedGroup;
 }
 
 /** Where a type keeps its tags: a list of Key and Value, a map, or the list of an Auto Scaling group. */

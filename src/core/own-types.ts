@@ -8,7 +8,7 @@ import type { JsonObject } from "./json.js";
 interface OwnType<Content> {
   /** The tool that shows one of it, and the argument that takes the id. */
   readonly readWith: readonly [tool: string, argument: string];
-  /** The member of a content that is its id. */
+  /** The member of a content that is its id, or the last part of an id of several. */
   readonly id: keyof Content & string;
   /** Whether AWS lets many of it be looked at by one call (`ids` of a list). */
   readonly many: boolean;
@@ -77,6 +77,32 @@ const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
     many: false,
     volatile: SNAPSHOT_VOLATILE,
     gone: ({ status }) => status === "deleting",
+  },
+  "AWS::ECS::Service": {
+    readWith: ["deployments.get", "service"],
+    id: "serviceArn",
+    many: false,
+    volatile: ["/rollout", "/desiredCount", "/runningCount", "/pendingCount"],
+    gone: ({ status }) => status === "INACTIVE",
+  },
+  "AWS::ECS::TaskDefinition": {
+    readWith: ["deployments.get", "taskDefinition"],
+    id: "taskDefinition",
+    many: false,
+    volatile: [],
+    gone: ({ status }) => status !== "ACTIVE",
+  },
+  "AWS::CodeDeploy::DeploymentGroup": {
+    readWith: ["deployments.get", "service"],
+    id: "deploymentGroupName",
+    many: false,
+    volatile: ["/latest", "/lastSuccessful"],
+  },
+  "AWS::AutoScaling::AutoScalingGroup": {
+    readWith: ["deployments.get", "service"],
+    id: "groupName",
+    many: true,
+    volatile: [],
   },
 };
 

@@ -15,6 +15,7 @@ import type {
 } from "./change.js";
 import type { CostReader, PriceReader } from "./content/costs.js";
 import type { DatabaseReads } from "./content/databases.js";
+import type { DeploymentReads } from "./content/deployments.js";
 import type { InstanceDependants } from "./content/instances.js";
 import type { GroupReference, GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
@@ -100,6 +101,7 @@ export interface AwsReader {
   list<T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>>;
   regions(): Promise<readonly Region[]>;
   dependants(instanceId: string): Promise<InstanceDependants>;
+  readonly deployments: DeploymentReads;
   groupUsers(groupId: string): Promise<readonly GroupUser[]>;
   /** The other groups whose rules let traffic through from or to this one. */
   groupReferences(groupId: string): Promise<readonly GroupReference[]>;

@@ -226,6 +226,13 @@ describe("the table", () => {
       RemoveTagsFromResource: "natural",
       TagResources: "natural",
       UntagResources: "natural",
+      RegisterTaskDefinition: "none",
+      UpdateService: "natural",
+      StopServiceDeployment: "natural",
+      CreateDeployment: "none",
+      StopDeployment: "natural",
+      StartInstanceRefresh: "none",
+      RollbackInstanceRefresh: "natural",
     });
   });
   it("terminating names the instances", async () => {

@@ -3,12 +3,18 @@
 import type {
   DescribeClustersRequest,
   DescribeClustersResponse,
+  DescribeServiceDeploymentsRequest,
+  DescribeServiceDeploymentsResponse,
+  DescribeServiceRevisionsRequest,
+  DescribeServiceRevisionsResponse,
   DescribeServicesRequest,
   DescribeServicesResponse,
   DescribeTaskDefinitionRequest,
   DescribeTaskDefinitionResponse,
   ListClustersRequest,
   ListClustersResponse,
+  ListServiceDeploymentsRequest,
+  ListServiceDeploymentsResponse,
   ListServicesRequest,
   ListServicesResponse,
   ListTaskDefinitionsRequest,
@@ -22,4 +28,7 @@ export interface EcsReads {
   "ecs:DescribeServices": [DescribeServicesRequest, DescribeServicesResponse];
   "ecs:ListTaskDefinitions": [ListTaskDefinitionsRequest, ListTaskDefinitionsResponse];
   "ecs:DescribeTaskDefinition": [DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse];
+  "ecs:ListServiceDeployments": [ListServiceDeploymentsRequest, ListServiceDeploymentsResponse];
+  "ecs:DescribeServiceDeployments": [DescribeServiceDeploymentsRequest, DescribeServiceDeploymentsResponse];
+  "ecs:DescribeServiceRevisions": [DescribeServiceRevisionsRequest, DescribeServiceRevisionsResponse];
 }

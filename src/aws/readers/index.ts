@@ -2,7 +2,10 @@
 
 import type { Contents } from "../../core/content.js";
 import type { Api } from "../api.js";
+import { deploymentGroupReader } from "./codedeploy.js";
 import { instanceReader, securityGroupReader } from "./ec2.js";
+import { ecsServiceReader, taskDefinitionReader } from "./ecs.js";
+import { refreshedGroups } from "./instance-refresh.js";
 import type { TypeReader } from "./parts.js";
 import { clusterSnapshotReader, databaseClusterReader, databaseInstanceReader, databaseSnapshotReader } from "./rds.js";
 
@@ -15,4 +18,8 @@ export const typeReaders = (api: Api): TypeReaders => ({
   "AWS::RDS::DBCluster": databaseClusterReader(api),
   "AWS::RDS::DBSnapshot": databaseSnapshotReader(api),
   "AWS::RDS::DBClusterSnapshot": clusterSnapshotReader(api),
+  "AWS::ECS::Service": ecsServiceReader(api),
+  "AWS::ECS::TaskDefinition": taskDefinitionReader(api),
+  "AWS::CodeDeploy::DeploymentGroup": deploymentGroupReader(api),
+  "AWS::AutoScaling::AutoScalingGroup": refreshedGroups(api),
 });

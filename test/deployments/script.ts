@@ -1,0 +1,54 @@
+// What the scripted deployment services share: time that moves with every change, refusals in AWS's shape, and who did it.
+
+import type { Party } from "./party.js";
+
+export const PLACE = { account: "000000000000", region: "us-east-1" } as const;
+export const arn = (service: string, resource: string): string =>
+  `arn:aws:${service}:${PLACE.region}:${PLACE.account}:${resource}`;
+
+/** What the SDK throws of an answer of AWS. */
+export const refusal = (name: string, message: string, status = 400): Error =>
+  Object.assign(new Error(message), {
+    name,
+    $fault: "client",
+    $metadata: { httpStatusCode: status, requestId: "scripted" },
+  });
+
+export interface Recorded {
+  readonly at: Date;
+  readonly source: string;
+  readonly name: string;
+  readonly resource: string;
+  readonly by: Party;
+}
+
+/** AWS's own clock: it stands still between calls and moves on with each change. */
+export class Script {
+  readonly trail: Recorded[] = [];
+  #time: number;
+  /** The clock of whoever looks: AWS's is never behind it. */
+  clock: () => Date = () => new Date(0);
+
+  constructor(start: Date) {
+    this.#time = start.getTime();
+  }
+
+  now(): Date {
+    return new Date(Math.max(this.#time, this.clock().getTime()));
+  }
+
+  pass(seconds: number): void {
+    this.#time = this.now().getTime() + seconds * 1_000;
+  }
+
+  /** A change: time moves on, and CloudTrail has it. */
+  record(source: string, name: string, resource: string, by: Party): Date {
+    this.pass(1);
+    const at = this.now();
+    this.trail.push({ at, source, name, resource, by });
+    return at;
+  }
+}
+
+export type Handler = (input: never, by: Party) => object;
+export type Handlers = Readonly<Record<string, Handler>>;
