@@ -1,4 +1,4 @@
-// The same interleavings over HTTP: groups and instances on moto, everything else on the scripted Cloud Control, so that what
+// The same interleavings over HTTP: groups, instances and databases on moto, everything else on the scripted Cloud Control, so that what
 // the SDK, the wire and a second implementation make of a call is part of them.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -6,11 +6,11 @@ import type { Aws } from "../../src/core/ports.js";
 import { byScript, explore, holds, kept } from "./explore.js";
 import { type HttpPlace, httpPlace } from "./over-http.js";
 import { playOn } from "./play.js";
-import { type Schedule, schedules, schedulesOf } from "./schedule.js";
+import { type Schedule, schedulesOf, WITH_DATABASE } from "./schedule.js";
 import type { Stage, StageWatcher } from "./stage.js";
 
 /** A schedule on moto takes a second or more. */
-const ON_MOTO = Number(process.env.MOTO_SCHEDULES ?? (byScript ? 300 : 6));
+const ON_MOTO = Number(process.env.MOTO_SCHEDULES ?? (byScript ? 200 : 5));
 const ON_CONTROL = Number(process.env.HTTP_SCHEDULES ?? (byScript ? 2_000 : 40));
 const LONG = { timeout: 10_800_000 };
 
@@ -38,10 +38,24 @@ describe("interleavings that broke a promise once hold over HTTP", () => {
 describe("random interleavings over HTTP", () => {
   story(`lose no outside change on moto, in ${ON_MOTO} schedules`, async ({ stage, requests }) => {
     const before = requests();
-    const { failure, seen } = await explore({ count: ON_MOTO, among: schedules, stage, where: "moto" });
+    const { failure, seen } = await explore({
+      count: ON_MOTO,
+      among: schedulesOf(WITH_DATABASE),
+      stage,
+      where: "moto",
+    });
     expect(failure).toBe("");
     for (const what of ["applied", "outside", "inCalls"]) expect(seen[what] ?? 0, what).toBeGreaterThan(0);
     expect(requests() - before).toBeGreaterThan(ON_MOTO * 10);
+  });
+
+  story(`lose no outside change to databases on moto, in ${ON_MOTO} schedules`, async ({ stage, requests }) => {
+    const before = requests("ModifyDBInstance");
+    const among = schedulesOf(["bucket", "database"]);
+    const { failure, seen } = await explore({ count: ON_MOTO, among, stage, where: "databases" });
+    expect(failure).toBe("");
+    for (const what of ["applied", "outside", "inCalls"]) expect(seen[what] ?? 0, what).toBeGreaterThan(0);
+    expect(requests("ModifyDBInstance"), "a database was changed").toBeGreaterThan(before);
   });
 
   story(`lose no outside change on the scripted Cloud Control, in ${ON_CONTROL} schedules`, async ({ stage }) => {

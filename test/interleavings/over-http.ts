@@ -1,4 +1,4 @@
-// The same stage over HTTP: EC2 from moto, every other type from the scripted Cloud Control, by the real SDK. A proxy between
+// The same stage over HTTP: EC2 and RDS from moto, every other type from the scripted Cloud Control, by the real SDK. A proxy between
 // them shows each call before it is forwarded and after it was answered.
 
 import {
@@ -18,6 +18,14 @@ import {
   StopInstancesCommand,
   TerminateInstancesCommand,
 } from "@aws-sdk/client-ec2";
+import {
+  AddTagsToResourceCommand,
+  CreateDBInstanceCommand,
+  type DBInstance,
+  DescribeDBInstancesCommand,
+  ModifyDBInstanceCommand,
+  RemoveTagsFromResourceCommand,
+} from "@aws-sdk/client-rds";
 import { vi } from "vitest";
 import type { Service } from "../../src/aws/api.js";
 import { createAws } from "../../src/aws/index.js";
@@ -29,6 +37,7 @@ import { scriptedTrail } from "../emulated/lookup-events.js";
 import { motoFor } from "../emulated/moto.js";
 import { startProxy } from "../emulated/proxy.js";
 import { startScriptedHttp } from "../emulated/scripted-http.js";
+import { announced } from "../emulated/scripted-rds.js";
 import type { AwsRequest } from "../emulated/wire.js";
 import { inMemory } from "../in-memory.js";
 import type { Move } from "./schedule.js";
@@ -59,8 +68,8 @@ export interface StageOptions {
 export interface HttpPlace {
   /** A server on a group and two instances of its own. */
   stage(watch: StageWatcher, options?: StageOptions): Promise<Stage>;
-  /** Requests that reached the proxy. */
-  readonly requests: () => number;
+  /** Requests that reached the proxy: all, or those of an operation. */
+  readonly requests: (operation?: string) => number;
   close(): Promise<void>;
 }
 
@@ -87,7 +96,7 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
     },
   });
   const somebody = clientsFor(moto.endpoint, { region: REGION });
-  const { ec2 } = somebody;
+  const { ec2, rds } = somebody;
   for (const [name, value] of Object.entries({ ...emulatedEnvironment(proxy.endpoint, REGION), AWS_MAX_ATTEMPTS: "1" }))
     vi.stubEnv(name, value);
   const aws = createAws({ env: process.env, version: "0.0.0", clock, log: () => {} });
@@ -97,9 +106,12 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
   let turn = Promise.resolve();
   const done = new Map<AwsRequest, () => void>();
   proxy.rule(
+    announced(),
     {
       times: Number.POSITIVE_INFINITY,
       async before(request) {
+        // Nobody answers it but the proxy, and nothing depends on it.
+        if (request.operation === "DescribePendingMaintenanceActions") return;
         const before = turn;
         turn = new Promise((resolve) => done.set(request, resolve));
         await before;
@@ -124,8 +136,10 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
     watch: StageWatcher,
     { ec2: withEc2 = true, wrap = (same) => same }: StageOptions = {},
   ): Promise<Stage> {
-    const { group, first, second } = withEc2 ? await freshEc2() : { group: "none", first: "none", second: "none" };
-    const ids: Stage["ids"] = { group, first, second, bucket: "assets", log: "/app/api" };
+    const { group, first, second, database } = withEc2
+      ? await freshEc2()
+      : { group: "none", first: "none", second: "none", database: "none" };
+    const ids = { group, first, second, database, bucket: "assets", log: "/app/api" };
     cloudControl.reset();
     for (const thing of ["bucket", "log"] as const) makeResource(cloudControl.world, thing, "0");
     const others = new Set(withEc2 ? (await living()).map(({ InstanceId }) => InstanceId) : []);
@@ -152,6 +166,9 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
         all.push(...propertyElements(thing, cloudControl.world.get(TYPES[thing], ids[thing])));
       }
       if (!withEc2) return new Map(all);
+      const stored = await databaseOf(database);
+      all.push(["database/setting/backupRetentionDays", String(stored.BackupRetentionPeriod)]);
+      for (const { Key, Value = "" } of stored.TagList ?? []) all.push([`database/tag/${Key}`, Value]);
       const [held, { SecurityGroups = [] }, instances] = await Promise.all([
         rules(),
         ec2.send(new DescribeSecurityGroupsCommand({ GroupIds: [group] })),
@@ -206,6 +223,14 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
           const Key = TAG_KEYS[move.key]!;
           if (thing === "bucket" || thing === "log") return editResource(cloudControl.world, move, mark);
           const now = await elements();
+          if (thing === "database") {
+            if (move.kind === "untag" && !now.has(`database/tag/${Key}`)) return null;
+            const { DBInstanceArn: ResourceName = "" } = await databaseOf(database);
+            await (move.kind === "tag"
+              ? rds.send(new AddTagsToResourceCommand({ ResourceName, Tags: [{ Key, Value: `o${mark}` }] }))
+              : rds.send(new RemoveTagsFromResourceCommand({ ResourceName, TagKeys: [Key] })));
+            return { thing, names: move.kind === "tag" ? [`o${mark}`] : [`/${Key}`, "tags"] };
+          }
           if (now.get(`${thing}/state`) === "gone" || (move.kind === "untag" && !now.has(`${thing}/tag/${Key}`)))
             return null;
           const Resources = [ids[thing]];
@@ -222,6 +247,13 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
             ? ec2.send(new StopInstancesCommand(asked))
             : ec2.send(new TerminateInstancesCommand(asked)));
           return { thing: move.thing, names: ["/state"] };
+        }
+        case "retain": {
+          const days = 6 + (mark % 30);
+          if ((await databaseOf(database)).BackupRetentionPeriod === days) return null;
+          const asked = { DBInstanceIdentifier: database, ApplyImmediately: true, BackupRetentionPeriod: days };
+          await rds.send(new ModifyDBInstanceCommand(asked));
+          return { thing: "database", names: ["/backupRetentionDays"] };
         }
         default:
           return editResource(cloudControl.world, move, mark);
@@ -246,7 +278,7 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
     };
   }
 
-  async function freshEc2(): Promise<Pick<Stage["ids"], "group" | "first" | "second">> {
+  async function freshEc2(): Promise<Pick<Required<Stage["ids"]>, "group" | "first" | "second" | "database">> {
     const { GroupId: group = "" } = await ec2.send(
       new CreateSecurityGroupCommand({ GroupName: `group-${++stages}`, Description: "of a schedule" }),
     );
@@ -255,7 +287,19 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
       new RunInstancesCommand({ ImageId: imageId, InstanceType: "t3.micro", MinCount: 2, MaxCount: 2 }),
     );
     const [first, second] = Instances.map(({ InstanceId = "" }) => InstanceId) as [string, string];
-    return { group, first, second };
+    const database = `database-${stages}`;
+    await rds.send(
+      new CreateDBInstanceCommand({
+        DBInstanceIdentifier: database,
+        DBInstanceClass: "db.t3.micro",
+        Engine: "postgres",
+        AllocatedStorage: 20,
+        MasterUsername: "admin",
+        MasterUserPassword: "outsider-knows-it",
+        BackupRetentionPeriod: 7,
+      }),
+    );
+    return { group, first, second, database };
   }
 
   async function allow(group: string, port: number, peer: string, Description: string): Promise<string> {
@@ -266,6 +310,11 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
       }),
     );
     return SecurityGroupRules[0]!.SecurityGroupRuleId!;
+  }
+
+  async function databaseOf(DBInstanceIdentifier: string): Promise<DBInstance> {
+    const { DBInstances = [] } = await rds.send(new DescribeDBInstancesCommand({ DBInstanceIdentifier }));
+    return DBInstances[0]!;
   }
 
   async function living(): Promise<Instance[]> {
@@ -279,7 +328,7 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
 
   return {
     stage,
-    requests: () => proxy.seen.length,
+    requests: (operation) => proxy.calls(operation === undefined ? {} : { operation }).length,
     async close() {
       aws.close();
       somebody.close();

@@ -46,6 +46,7 @@ const READS_KIND: Readonly<Record<string, readonly string[]>> = {
   DescribeSecurityGroups: ["tag"],
   DescribeInstances: ["state", "tag"],
   GetResource: ["property", "tag"],
+  DescribeDBInstances: ["setting", "tag"],
 };
 
 const REFUSALS_OF_PLANS =
@@ -221,7 +222,9 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
           ? await call("resources_get", { type, identifier: ids[thing] })
           : thing === "group"
             ? await call("securityGroups_get", { groupId: ids.group })
-            : await call("instances_get", { instanceId: ids[thing] });
+            : thing === "database"
+              ? await call("databases_get", { databaseId: ids.database })
+              : await call("instances_get", { instanceId: ids[thing] });
         if (answer.isError && answer.code !== "not_found") fail(`read was refused as ${answer.code}`);
         learn(thing, answer.revision, answer.securityGroup ?? answer.instance ?? answer.properties);
         return;
@@ -312,6 +315,20 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
           ...given(one.basis, known),
         });
         planned(one, thing, answer, known, goal);
+        return;
+      }
+      case "modify": {
+        const known = basisOf(one.thing, one.basis);
+        const answer = await call("databases_modifyInstance", {
+          databaseId: ids.database,
+          backupRetentionDays: one.days,
+          apply: "immediate",
+          intent,
+          ...given(one.basis, known),
+        });
+        planned(one, one.thing, answer, known, (now) =>
+          says(now, "database/setting/backupRetentionDays", String(one.days)),
+        );
         return;
       }
       case "remove": {

@@ -2,8 +2,10 @@
 
 import fc from "fast-check";
 
+/** What both stages have. */
 export const THINGS = ["group", "first", "second", "bucket", "log"] as const;
-export type Thing = (typeof THINGS)[number];
+export const WITH_DATABASE = [...THINGS, "database"] as const;
+export type Thing = (typeof WITH_DATABASE)[number];
 
 /** What somebody else does. `nth` chooses among what is there; a move that finds nothing to do is left out. */
 export type Move =
@@ -12,6 +14,7 @@ export type Move =
   | { readonly kind: "tag" | "untag"; readonly thing: Thing; readonly key: number }
   | { readonly kind: "terminate" | "stop"; readonly thing: "first" | "second" }
   | { readonly kind: "set"; readonly thing: "bucket" | "log" }
+  | { readonly kind: "retain"; readonly thing: "database" }
   | { readonly kind: "delete" | "make"; readonly thing: "bucket" | "log" };
 
 /** Before the n-th call to AWS of a turn; right before its write; before the first question after how a write is doing. */
@@ -28,6 +31,7 @@ export type Act =
   | { readonly kind: "terminate"; readonly thing: "first" | "second"; readonly basis: Basis }
   | { readonly kind: "launch" }
   | { readonly kind: "update"; readonly thing: "bucket" | "log"; readonly what: number; readonly basis: Basis }
+  | { readonly kind: "modify"; readonly thing: "database"; readonly days: number; readonly basis: Basis }
   | { readonly kind: "remove"; readonly thing: "bucket" | "log"; readonly basis: Basis }
   | { readonly kind: "create"; readonly thing: "bucket" | "log" }
   | { readonly kind: "rollback"; readonly thing: Thing; readonly basis: Basis; readonly undoOthers: boolean }
@@ -67,6 +71,9 @@ export function schedulesOf(things: readonly Thing[]): fc.Arbitrary<Schedule> {
   const group = among("group");
   const machine = among("first", "second");
   const store = among("bucket", "log");
+  const database = among("database");
+  // A database goes back by many calls, and not all the way: that is another story.
+  const undone = fc.constantFrom(...things.filter((name) => name !== "database"));
   const versioned = among("group", "bucket", "log")!;
   const move = some<Move>(
     group && { weight: 4, arbitrary: fc.record({ kind: fc.constant("allow" as const), port, peer: few(1) }) },
@@ -86,6 +93,7 @@ export function schedulesOf(things: readonly Thing[]): fc.Arbitrary<Schedule> {
       arbitrary: fc.record({ kind: fc.constantFrom("terminate" as const, "stop" as const), thing: machine }),
     },
     store && { weight: 4, arbitrary: fc.record({ kind: fc.constant("set" as const), thing: store }) },
+    database && { weight: 3, arbitrary: fc.record({ kind: fc.constant("retain" as const), thing: database }) },
     store && {
       weight: 1,
       arbitrary: fc.record({ kind: fc.constantFrom("delete" as const, "make" as const), thing: store }),
@@ -123,11 +131,20 @@ export function schedulesOf(things: readonly Thing[]): fc.Arbitrary<Schedule> {
       weight: 5,
       arbitrary: fc.record({ kind: fc.constant("update" as const), thing: store, what: few(3), basis }),
     },
+    database && {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant("modify" as const),
+        thing: database,
+        days: fc.integer({ min: 1, max: 5 }),
+        basis,
+      }),
+    },
     store && { weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), thing: store, basis }) },
     store && { weight: 1, arbitrary: fc.record({ kind: fc.constant("create" as const), thing: store }) },
     {
       weight: 2,
-      arbitrary: fc.record({ kind: fc.constant("rollback" as const), thing, basis, undoOthers: fc.boolean() }),
+      arbitrary: fc.record({ kind: fc.constant("rollback" as const), thing: undone, basis, undoOthers: fc.boolean() }),
     },
   );
   const read: fc.Arbitrary<Act> = fc.record({ kind: fc.constant("read" as const), thing });

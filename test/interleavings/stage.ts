@@ -27,7 +27,7 @@ export interface Touch {
 }
 
 export interface Stage {
-  readonly ids: Readonly<Record<Thing, string>>;
+  readonly ids: Readonly<Record<Exclude<Thing, "database">, string>> & { readonly database?: string };
   readonly types: Readonly<Partial<Record<Thing, string>>>;
   readonly imageId: string;
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
@@ -49,7 +49,7 @@ export const PEERS = ["10.0.0.0/8", "192.0.2.0/24"] as const;
 export const ARGS = ["--revalidate", "off", "--creates-per-hour", "100000", "--deletes-per-hour", "100000"];
 export const TAG_KEYS = ["a", "Name"] as const;
 
-const IDS: Readonly<Record<Thing, string>> = {
+const IDS: Readonly<Record<Exclude<Thing, "database">, string>> = {
   group: "sg-0bb00000000000001",
   first: "i-0aa00000000000001",
   second: "i-0aa00000000000002",
@@ -69,7 +69,7 @@ export function propertyElements(thing: Thing, properties: Readonly<Record<strin
 
 export function arrivingOf(
   { service, operation, input, writes }: Pick<RawCall, "service" | "operation" | "input" | "writes">,
-  ids: Readonly<Record<Thing, string>>,
+  ids: Stage["ids"],
 ): Arriving {
   // A document to be created travels as text in the text.
   const text = JSON.stringify(input).replaceAll("\\", "");
@@ -177,7 +177,7 @@ function outside(place: InProcessAccount, move: Move, mark: number): Touch | nul
     case "tag":
     case "untag": {
       const { thing } = move;
-      if (thing === "bucket" || thing === "log") return editResource(control, move, mark);
+      if (thing === "bucket" || thing === "log" || thing === "database") return editResource(control, move, mark);
       const key = TAG_KEYS[move.key]!;
       const held = thing === "group" ? place.ec2().groups[IDS.group] : place.ec2().instances[IDS[thing]];
       if (!held || ("state" in held && gone(held))) return null;

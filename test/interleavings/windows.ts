@@ -37,6 +37,12 @@ export const WINDOWS: readonly Window[] = [
     row: "an instance repurposed between re-read and call",
   },
   {
+    operation: /^rds:ModifyDBInstance$/,
+    part: /^setting\//,
+    opens: "after our last read",
+    row: "the same setting changed between re-read and call",
+  },
+  {
     operation: /^cloudcontrol:UpdateResource$/,
     part: /./,
     opens: "after the call was taken",
