@@ -9,7 +9,7 @@ import { type Outsider, outsider } from "../src/aws/sandbox/outsider.js";
 import { memoryStore, SANDBOX_REGION, type WorldRegion } from "../src/aws/sandbox/world.js";
 import { loadConfig } from "../src/config.js";
 import type { Liveness, Owner } from "../src/core/change.js";
-import type { Aws, Clock, Ids, Scan } from "../src/core/ports.js";
+import type { Aws, CacheStore, Clock, Ids, Scan } from "../src/core/ports.js";
 import { createServer } from "../src/server.js";
 import type { StateDriver } from "../state/driver.js";
 import { memoryDriver } from "../state/drivers/memory.js";
@@ -44,6 +44,8 @@ export interface InMemoryOptions {
   readonly limits?: StoreOptions["limits"];
   /** Wraps the store, to fail. */
   readonly wrapStore?: (store: Store) => Store;
+  /** Where cached answers are kept, to watch or to fail. */
+  readonly cacheStore?: CacheStore;
   /** Security scanners, as if they were installed. */
   readonly scan?: Scan;
   /** Wraps what the state is kept on, to fail. */
@@ -90,6 +92,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
     owner: who = {},
     liveness = () => "unknown",
     machine,
+    cacheStore,
   }: InMemoryOptions): Promise<InMemory> {
     const owner = machine?.owner ?? {
       ...{ host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" },
@@ -99,7 +102,18 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
     const driver = wrapDriver(memoryDriver(kept));
     const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness, limits }));
     const aws = wrap(createSandboxAws({ store: world, clock, log }), clock);
-    const app = createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, scan });
+    const app = createApp({
+      config,
+      version: "0.0.0",
+      aws,
+      store,
+      clock,
+      ids,
+      log,
+      owner,
+      scan,
+      ...(cacheStore && { cacheStore }),
+    });
     const [near, far] = InMemoryTransport.createLinkedPair();
     const client = new Client({ name: "test", version: "1" });
     await Promise.all([createServer(app).connect(far), client.connect(near)]);

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type CostAnomaly, dayOf, daysIn } from "../../src/core/content/costs.js";
 import type { JsonObject } from "../../src/core/json.js";
 import { read } from "../../src/core/tool.js";
-import { Day, FACTS, FORCE, offsetOf, PAGE, pageOf, Shown, wrong } from "./parts.js";
+import { COVERAGE, coverageOf, Day, FACTS, FORCE, offsetOf, PAGE, pageOf, Shown, wrong } from "./parts.js";
 
 const ANOMALY_DAYS = 90;
 
@@ -23,6 +23,7 @@ export const anomalies = read({
   }),
   output: z.object({
     ...FACTS,
+    ...COVERAGE,
     period: Shown,
     currency: z.string(),
     count: z.number(),
@@ -64,6 +65,7 @@ export const anomalies = read({
     const { items, next } = pageOf(sorted, { from, limit, question, now });
     return {
       data: {
+        ...coverageOf(undefined),
         period: { ...period, days: daysIn(period) },
         currency: aws.identity.arn.startsWith("arn:aws-cn:") ? "CNY" : "USD",
         count: found.length,

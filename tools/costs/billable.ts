@@ -108,8 +108,14 @@ const extra = (type: string, content: JsonObject): string[] =>
     ? ["provisioned IOPS or throughput"]
     : [];
 
-function databaseSide(content: JsonObject): Side {
-  const storage = { ...content, ...object(content.storage) };
+/** A database as it will be once RDS has carried out what waits: that is what is billed in the end. */
+function databaseSide(found: JsonObject): Side {
+  const waiting = object(found.pending);
+  const content = { ...found, ...waiting };
+  const storageWaiting = Object.entries(waiting).flatMap(([name, value]) =>
+    name.startsWith("storage.") ? [[name.slice("storage.".length), value] as const] : [],
+  );
+  const storage = { ...content, ...object(found.storage), ...Object.fromEntries(storageWaiting) };
   const engine = text(content, "engine", "Engine");
   const instanceClass = text(content, "class", "instanceClass", "DBInstanceClass");
   const multiAz = content.multiAz === true || content.MultiAZ === true;
@@ -226,6 +232,9 @@ function priced(counted: readonly Counted[], unknown: readonly Unpriced[], regio
       ...(kinds.has("instance") ? ["Linux and shared tenancy where nothing else is known of an instance"] : []),
       ...(kinds.has("database")
         ? ["license included or none needed; Aurora in its standard storage configuration"]
+        : []),
+      ...(kinds.has("database") || kinds.has("databaseStorage")
+        ? ["databases as they will be once what waits for a window is carried out"]
         : []),
       ...(kinds.has("databaseStorage") ? ["gp2 where a database's storage type is not known"] : []),
     ],

@@ -7,6 +7,8 @@ import { askSpend, byKey, tagValueOf } from "../../src/core/spend.js";
 import { read } from "../../src/core/tool.js";
 import { largest, percentOf, totalOf } from "./groups.js";
 import {
+  COVERAGE,
+  coverageOf,
   FACTS,
   FILTERS,
   FORCE,
@@ -43,6 +45,7 @@ export const byTag = read({
   }),
   output: z.object({
     ...FACTS,
+    ...COVERAGE,
     period: Shown,
     currency: z.string().optional(),
     total: z.number(),
@@ -92,6 +95,7 @@ export const byTag = read({
     return {
       data: {
         period: { ...period, days: daysIn(period) },
+        ...coverageOf(input.regions),
         ...(spend.currency !== null && { currency: spend.currency }),
         total: amountOf(total),
         untagged: { amount: amountOf(untagged), ...(percent !== undefined && { percent }) },

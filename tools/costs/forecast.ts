@@ -15,7 +15,7 @@ import type { ReadPorts } from "../../src/core/ports.js";
 import { askSpend, byKey, filterQuestion } from "../../src/core/spend.js";
 import { read } from "../../src/core/tool.js";
 import { totalOf } from "./groups.js";
-import { Day, FACTS, FILTERS, FORCE, filterIn, METRICS, Metric, Shown, wrong } from "./parts.js";
+import { COVERAGE, coverageOf, Day, FACTS, FILTERS, FORCE, filterIn, METRICS, Metric, Shown, wrong } from "./parts.js";
 
 export const forecast = read({
   title: "Forecast spend",
@@ -33,6 +33,7 @@ export const forecast = read({
   }),
   output: z.object({
     ...FACTS,
+    ...COVERAGE,
     status: z.enum(["ok", "not_enough_data"]),
     period: Shown,
     currency: z.string().optional(),
@@ -81,6 +82,7 @@ export const forecast = read({
     if (value === null) {
       const data: JsonObject = {
         status: "not_enough_data",
+        ...coverageOf(input.regions),
         period: shown,
         note: "AWS has too little history of this spend to forecast it. Nothing is estimated instead; look at costs.summary.",
       };
@@ -89,6 +91,7 @@ export const forecast = read({
     return {
       data: {
         status: "ok",
+        ...coverageOf(input.regions),
         period: shown,
         ...(value.currency !== null && { currency: value.currency }),
         forecast: amountOf(value.micros),

@@ -97,6 +97,12 @@ export const filterIn = ({
   ...(withoutCredits && { withoutCredits }),
 });
 
+/** The answer's region is where it was asked; what it covers is this. */
+export const COVERAGE = { coverage: z.enum(["all regions", "the regions asked for"]) };
+export const coverageOf = (regions: readonly string[] | undefined): JsonObject => ({
+  coverage: regions ? "the regions asked for" : "all regions",
+});
+
 /** What is said of figures that are not final. */
 export function quality(spend: Spend, period: Period, now: Date): JsonObject {
   const days = unfinishedDays(period, now);

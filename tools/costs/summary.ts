@@ -8,6 +8,8 @@ import { askSpend, byKey, tagValueOf } from "../../src/core/spend.js";
 import { read } from "../../src/core/tool.js";
 import { largest, movement, moverView, percentOf, totalOf } from "./groups.js";
 import {
+  COVERAGE,
+  coverageOf,
   FACTS,
   FILTERS,
   FORCE,
@@ -49,6 +51,7 @@ export const summary = read({
   }),
   output: z.object({
     ...FACTS,
+    ...COVERAGE,
     period: Shown,
     currency: z.string().optional(),
     total: z.number(),
@@ -101,6 +104,7 @@ export const summary = read({
     return {
       data: {
         period: { ...period, days },
+        ...coverageOf(input.regions),
         ...(spend.currency !== null && { currency: spend.currency }),
         total: amountOf(total),
         groups: items.map(([key, amount]) => shareView(keyIn(key), amount, total, nameIn(key))),

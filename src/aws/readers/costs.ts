@@ -211,7 +211,7 @@ function spendOf(pages: readonly GetCostAndUsageResponse[], metric: CostMetric):
     const total = Groups.length === 0 ? micros(Total) : null;
     if (total !== null) period.groups.push({ keys: [], micros: total });
     for (const { Keys = [], Metrics } of Groups) {
-      period.groups.push({ keys: Keys.map((key) => foreign(key)), micros: micros(Metrics) ?? 0 });
+      period.groups.push({ keys: [...Keys], micros: micros(Metrics) ?? 0 });
     }
   }
   if (currencies.size > 1) {
