@@ -1,10 +1,12 @@
 // Costs where no emulator answers (scripted): forecast, anomalies and the price list, in the shapes of AWS's published examples.
 
 import { DescribeImagesCommand } from "@aws-sdk/client-ec2";
+import { CreateDBInstanceCommand } from "@aws-sdk/client-rds";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Assistant } from "../harness.js";
 import { type Product, startProduct } from "./product.js";
 import { type ScriptedAnswer, type ScriptedRequest, startScriptedHttp } from "./scripted-http.js";
+import { announced } from "./scripted-rds.js";
 
 const DAY = 86_400_000;
 
@@ -232,6 +234,12 @@ describe.skipIf(!product)("costs (scripted)", () => {
       {
         code: "AmazonRDS",
         unit: "Hrs",
+        price: "0.0360000000",
+        of: { instanceType: "db.t3.small", databaseEngine: "PostgreSQL", deploymentOption: "Single-AZ" },
+      },
+      {
+        code: "AmazonRDS",
+        unit: "Hrs",
         price: "0.0180000000",
         of: { instanceType: "db.t3.micro", databaseEngine: "PostgreSQL", deploymentOption: "Single-AZ" },
       },
@@ -330,6 +338,42 @@ describe.skipIf(!product)("costs (scripted)", () => {
       expect(ending.isError, JSON.stringify(ending.data)).toBe(false);
       const saved = await assistant.call("costs_estimate", { changeId: ending.data.change.changeId });
       expect(saved.data).toMatchObject({ monthlyChange: -66.576, lines: [{ count: -1 }] });
+    });
+
+    it("of a database's plan: its class now against then, also where the change waits for the window", async () => {
+      sell();
+      proxy.rule(announced());
+      await outsider.rds.send(
+        new CreateDBInstanceCommand({
+          DBInstanceIdentifier: "shop",
+          Engine: "postgres",
+          DBInstanceClass: "db.t3.micro",
+          AllocatedStorage: 100,
+          StorageType: "gp3",
+          MasterUsername: "root",
+          ManageMasterUserPassword: true,
+        }),
+      );
+      const shown = await assistant.call("databases_get", { databaseId: "shop" });
+      expect(shown.isError, JSON.stringify(shown.data)).toBe(false);
+      const planned = await assistant.call("databases_modifyInstance", {
+        databaseId: "shop",
+        class: "db.t3.small",
+        storageGib: 200,
+        apply: "window",
+        basedOn: shown.data.revision,
+        intent: "room for the sale",
+      });
+      expect(planned.isError, JSON.stringify(planned.data)).toBe(false);
+      const { data } = await assistant.call("costs_estimate", { changeId: planned.data.change.changeId });
+      // (0.036 − 0.018) × 730 + 0.127 × 100
+      expect(data).toMatchObject({ monthlyChange: 25.84, currency: "USD", complete: true });
+      expect(data.lines.map(({ what, count }: { what: string; count: number }) => `${count} ${what}`)).toEqual([
+        "-1 RDS db.t3.micro, postgres, Single-AZ",
+        "-1 RDS storage gp3 100 GiB, Single-AZ",
+        "1 RDS db.t3.small, postgres, Single-AZ",
+        "1 RDS storage gp3 200 GiB, Single-AZ",
+      ]);
     });
 
     it("a price that may not be read, that the list lacks or that is ambiguous is unknown, with the reason", async () => {

@@ -92,7 +92,7 @@ describe.skipIf(!product)("costs on moto", () => {
 
   it("answers the same question from the cache, with its age and for nothing; asks anew only when told to", async () => {
     const again = await assistant.call("costs_summary", { end: today, start: day(-30), region: "us-east-1" });
-    expect(again.data).toMatchObject({ source: "cache", api_cost_usd: 0, total: 648 });
+    expect(again.data).toMatchObject({ source: "cache", api_cost_usd: 0, total: 648, coverage: "all regions" });
     expect(again.data.age_seconds).toBeGreaterThanOrEqual(0);
     expect(asked()).toHaveLength(0);
     const forced = await assistant.call("costs_summary", { forceRefresh: true });

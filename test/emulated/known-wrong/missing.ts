@@ -56,6 +56,8 @@ export const missing: readonly Fault[] = [
     "GetTags",
     "GetAnomalies",
   ),
+  ...json("ce", {}, "GetAnomalyMonitors"),
   ...json("ce", { Service: "AmazonEC2" }, "GetRightsizingRecommendation"),
+  ...json("pricing", { ServiceCode: "AmazonEC2" }, "GetProducts"),
   ...json("tagging", {}, "GetComplianceSummary"),
 ];
