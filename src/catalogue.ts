@@ -233,6 +233,7 @@ function lean(schema: JsonSchema): JsonSchema {
   const out: JsonSchema = {};
   for (const [key, value] of Object.entries(rest)) {
     if ((key === "maximum" || key === "minimum") && Math.abs(value as number) >= Number.MAX_SAFE_INTEGER) continue;
+    if (key === "minItems" && value === 1) continue;
     if (key === "maxLength" || key === "minLength" || key === "pattern" || key === "propertyNames") continue;
     if (key === "properties") {
       out.properties = Object.fromEntries(

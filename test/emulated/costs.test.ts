@@ -196,7 +196,14 @@ describe.skipIf(!product)("costs on moto", () => {
   it("filters at AWS, where the order of values makes no new question", async () => {
     await seed(page({ "USE1-BoxUsage": "3" }));
     const services = ["Amazon EC2", "Amazon S3"];
-    const ask = { groupBy: "usageType", compare: false, withoutCredits: true, accounts: ["123456789012"] };
+    const ask = {
+      groupBy: "usageType",
+      compare: false,
+      withoutCredits: true,
+      accounts: ["123456789012"],
+      tagKey: "Team",
+      tagValues: ["web", ""],
+    };
     expect((await assistant.call("costs_summary", { ...ask, services })).data).toMatchObject({
       total: 3,
       source: "live",
@@ -205,6 +212,7 @@ describe.skipIf(!product)("costs on moto", () => {
       And: [
         { Dimensions: { Key: "SERVICE", Values: services } },
         { Dimensions: { Key: "LINKED_ACCOUNT", Values: ["123456789012"] } },
+        { Tags: { Key: "Team", Values: ["web", ""] } },
         { Not: { Dimensions: { Key: "RECORD_TYPE", Values: ["Credit", "Refund"] } } },
       ],
     });
@@ -273,6 +281,7 @@ describe.skipIf(!product)("costs on moto", () => {
     [{ start: "2999-01-01", end: "2999-02-01" }, "start"],
     [{ groupBy: "tag" }, "tagKey"],
     [{ tagKey: "Team" }, "tagKey"],
+    [{ tagValues: ["web"] }, "tagKey"],
     [{ accounts: ["prod"] }, "accounts.0"],
     [{ cursor: "nonsense" }, "cursor"],
   ])("names what is wrong with %j", async (given, field) => {

@@ -26,6 +26,8 @@ import {
   Share,
   Shown,
   shareView,
+  TagKey,
+  TagValues,
 } from "./parts.js";
 
 export const byTag = read({
@@ -35,7 +37,8 @@ export const byTag = read({
   scope: "region",
   foreignText: true,
   input: z.object({
-    tagKey: z.string().min(1).max(128),
+    tagKey: TagKey,
+    tagValues: TagValues.describe("Only these values"),
     ...PERIOD,
     alsoBy: z.enum(["service", "account", "region"]).optional().describe("Splits each value"),
     ...FILTERS,
@@ -64,7 +67,7 @@ export const byTag = read({
     note: z.string().optional(),
     nextCursor: z.string().optional(),
   }),
-  async run({ tagKey, limit, cursor, forceRefresh, alsoBy, ...input }, ports) {
+  async run({ tagKey, tagValues, limit, cursor, forceRefresh, alsoBy, ...input }, ports) {
     const { now } = ports;
     const period = periodOf(input, now);
     const query: SpendQuery = {
@@ -72,7 +75,7 @@ export const byTag = read({
       granularity: "MONTHLY",
       metric: METRICS[input.metric],
       groupBy: [{ by: "tag", tagKey }, ...(alsoBy ? [{ by: alsoBy } as const] : [])],
-      filter: filterIn(input),
+      filter: filterIn(input, tagValues && { key: tagKey, values: tagValues }),
     };
     const question = { ...query, account: ports.aws.account } as unknown as JsonObject;
     const from = offsetOf(cursor, question, now);

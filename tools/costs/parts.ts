@@ -24,26 +24,23 @@ const MONTHS_KEPT = 38;
 
 export const Day = z.string().refine(isDay, "must be a day, YYYY-MM-DD");
 export const PERIOD = {
-  start: Day.optional().describe("First day; default 30 days ago"),
-  end: Day.optional().describe("First day after it; default today"),
+  start: Day.optional().describe("Default 30 days ago"),
+  end: Day.optional().describe("Exclusive; default today"),
 };
-const Names = z.array(z.string().min(1).max(1024)).min(1).max(50).optional();
+const Names = z.array(z.string().min(1).max(1024)).min(1).optional();
 export const FILTERS = {
   services: Names.describe("As Cost Explorer names them"),
   accounts: z
     .array(z.string().regex(/^\d{12}$/, "must be 12 digits"))
     .min(1)
-    .max(100)
     .optional(),
   regions: Names,
-  tag: z
-    .object({ key: z.string().min(1).max(128), values: z.array(z.string().max(256)).min(1).max(50) })
-    .optional()
-    .describe("Only what bears it"),
-  withoutCredits: z.boolean().default(false).describe("Leave out credits and refunds"),
+  withoutCredits: z.boolean().default(false).describe("Nor refunds"),
 };
+export const TagKey = z.string().min(1).max(128);
+export const TagValues = z.array(z.string().max(256)).min(1).optional();
 export const Metric = z.enum(["unblended", "amortized", "netUnblended", "netAmortized"]).default("unblended");
-export const FORCE = { forceRefresh: z.boolean().default(false).describe("Ask AWS anew, which it bills") };
+export const FORCE = { forceRefresh: z.boolean().default(false) };
 export const PAGE = { limit: z.number().int().min(1).max(100).default(20), cursor: z.string().optional() };
 
 export const METRICS: Readonly<Record<z.infer<typeof Metric>, CostMetric>> = {
@@ -77,19 +74,20 @@ export function periodOf({ start, end }: { start?: string | undefined; end?: str
   return period;
 }
 
-export const filterIn = ({
-  services,
-  accounts,
-  regions,
-  tag,
-  withoutCredits,
-}: {
-  readonly services?: readonly string[] | undefined;
-  readonly accounts?: readonly string[] | undefined;
-  readonly regions?: readonly string[] | undefined;
-  readonly tag?: { readonly key: string; readonly values: readonly string[] } | undefined;
-  readonly withoutCredits: boolean;
-}): SpendFilter => ({
+export const filterIn = (
+  {
+    services,
+    accounts,
+    regions,
+    withoutCredits,
+  }: {
+    readonly services?: readonly string[] | undefined;
+    readonly accounts?: readonly string[] | undefined;
+    readonly regions?: readonly string[] | undefined;
+    readonly withoutCredits: boolean;
+  },
+  tag?: SpendFilter["tag"],
+): SpendFilter => ({
   ...(services && { services }),
   ...(accounts && { accounts }),
   ...(regions && { regions }),

@@ -1,7 +1,15 @@
 // costs.summary: what was spent, on what, and what drove the change.
 
 import { z } from "zod";
-import { amountOf, dayOf, daysIn, type Spend, type SpendGroup, type SpendQuery } from "../../src/core/content/costs.js";
+import {
+  amountOf,
+  dayOf,
+  daysIn,
+  type Spend,
+  type SpendFilter,
+  type SpendGroup,
+  type SpendQuery,
+} from "../../src/core/content/costs.js";
 import type { JsonObject } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
 import { askSpend, byKey, tagValueOf } from "../../src/core/spend.js";
@@ -29,23 +37,26 @@ import {
   Shown,
   seriesOf,
   shareView,
+  TagKey,
+  TagValues,
   wrong,
 } from "./parts.js";
 
 export const summary = read({
   title: "Summarise spend",
   description:
-    "Spend of the account (of the organization, asked from its management account) by service, account, region, usage type or tag, compared with the previous period of equal length: `drivers` are what changed most. `end` is exclusive; today and yesterday are unfinished. AWS bills $0.01 a request: `api_cost_usd`, 0 from the cache. For one tag's values use costs.byTag, for plans costs.estimate.",
+    "Spend of the account (from a management account: of the organization), compared with the previous period of equal length; `drivers` changed most. Today and yesterday are unfinished. AWS bills $0.01 a request: `api_cost_usd`, 0 from the cache. For a tag's values: costs.byTag; for a plan: costs.estimate.",
   scope: "region",
   foreignText: true,
   input: z.object({
     ...PERIOD,
     groupBy: z.enum(["service", "account", "region", "usageType", "tag"]).default("service"),
-    tagKey: z.string().min(1).max(128).optional().describe("With groupBy tag"),
+    tagKey: TagKey.optional().describe("To group by, or to filter with tagValues"),
+    tagValues: TagValues,
     ...FILTERS,
     metric: Metric,
-    series: z.enum(["none", "daily", "monthly"]).default("none").describe("Totals over time too"),
-    compare: z.boolean().default(true).describe("With the previous period: one more request"),
+    series: z.enum(["none", "daily", "monthly"]).default("none"),
+    compare: z.boolean().default(true).describe("One more request"),
     ...PAGE,
     ...FORCE,
   }),
@@ -88,8 +99,8 @@ export const summary = read({
       ...period,
       granularity: input.series === "daily" ? "DAILY" : "MONTHLY",
       metric: METRICS[input.metric],
-      groupBy: [groupIn(input.groupBy, input.tagKey)],
-      filter: filterIn(input),
+      groupBy: [groupIn(input)],
+      filter: filterIn(input, tagFilter(input)),
     };
     const question = { ...query, account: ports.aws.account } as unknown as JsonObject;
     const from = offsetOf(cursor, question, now);
@@ -118,13 +129,27 @@ export const summary = read({
   },
 });
 
-function groupIn(by: "service" | "account" | "region" | "usageType" | "tag", tagKey: string | undefined): SpendGroup {
-  if (by !== "tag") {
-    if (tagKey !== undefined) throw wrong("tagKey", "is for groupBy tag; to look at what bears a tag use `tag`");
-    return { by };
+interface Grouping {
+  readonly groupBy: "service" | "account" | "region" | "usageType" | "tag";
+  readonly tagKey?: string | undefined;
+  readonly tagValues?: readonly string[] | undefined;
+}
+
+function groupIn({ groupBy: by, tagKey, tagValues }: Grouping): SpendGroup {
+  if (by === "tag") {
+    if (tagKey === undefined) throw wrong("tagKey", "is required with groupBy tag");
+    return { by, tagKey };
   }
-  if (tagKey === undefined) throw wrong("tagKey", "is required with groupBy tag");
-  return { by, tagKey };
+  if (tagKey !== undefined && tagValues === undefined) {
+    throw wrong("tagKey", "alone changes nothing here: give tagValues to filter by, or groupBy tag");
+  }
+  return { by };
+}
+
+function tagFilter({ tagKey, tagValues }: Grouping): SpendFilter["tag"] {
+  if (tagValues === undefined) return undefined;
+  if (tagKey === undefined) throw wrong("tagKey", "is required with tagValues");
+  return { key: tagKey, values: tagValues };
 }
 
 /** The same days before, and what drove the change. */
