@@ -47,6 +47,12 @@ export const ALIASES: Readonly<Record<string, string>> = {
   check_tag_compliance: "tags.check",
   find_untagged_resources: "tags.untagged",
   validate_resource_tags: "tags.validate",
+  get_cost_attribution_gap: "tags.costGap",
+  suggest_tags: "tags.suggest",
+  generate_compliance_report: "tags.report",
+  get_violation_history: "tags.history",
+  detect_tag_drift: "tags.drift",
+  export_violations_csv: "tags.exportCsv",
   save_state: "state.save",
   load_state: "state.load",
 };

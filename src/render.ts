@@ -24,6 +24,9 @@ export interface Frame {
 const MOST_FREE_TEXT = 256;
 const MOST_DESCRIPTION = 600;
 const MOST_TEXT = 8192;
+/** What a tool wrote to be handed on as a file: cut short it would be wrong. */
+const DOCUMENT = /^(csv_data|formatted_output)$/;
+const MOST_DOCUMENT = 2_000_000;
 const FREE_TEXT = /^(name|groupName|awsMessage|tags)$/;
 
 /** The answer a client sees. What is stale stands first, then when and where, then the data. */
@@ -95,7 +98,13 @@ const HIDING = /(?![\n\t])[\p{Cc}\p{Cf}]/gu;
 function clean(value: Json, key: string): Json {
   if (typeof value === "string") {
     const visible = value.replace(HIDING, "");
-    const most = FREE_TEXT.test(key) ? MOST_FREE_TEXT : key === "description" ? MOST_DESCRIPTION : MOST_TEXT;
+    const most = FREE_TEXT.test(key)
+      ? MOST_FREE_TEXT
+      : key === "description"
+        ? MOST_DESCRIPTION
+        : DOCUMENT.test(key)
+          ? MOST_DOCUMENT
+          : MOST_TEXT;
     return visible.length <= most ? visible : `${visible.slice(0, most)}… [truncated, ${visible.length} characters]`;
   }
   if (Array.isArray(value)) return value.map((item) => clean(item, key));

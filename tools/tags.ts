@@ -3,6 +3,15 @@
 import { domain } from "../src/core/tool.js";
 import { apply } from "./tags/apply.js";
 import { check, untagged, validate } from "./tags/check.js";
+import { costGap } from "./tags/cost-gap.js";
+import { exceptions } from "./tags/exceptions.js";
 import { policy } from "./tags/policy.js";
+import { exportCsv, report } from "./tags/report.js";
+import { suggest } from "./tags/suggest.js";
+import { drift, history } from "./tags/time.js";
 
-export const tags = domain("tags", { policy, check, untagged, validate, apply }, ["check", "untagged"]);
+export const tags = domain(
+  "tags",
+  { policy, check, untagged, validate, costGap, suggest, report, history, drift, exportCsv, exceptions, apply },
+  ["check", "untagged"],
+);

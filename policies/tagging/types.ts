@@ -109,3 +109,9 @@ export function chosenTypes(named: readonly string[]): {
   const wanted = [...new Set(all ? [...SCANNED_TYPES, ...named.filter((name) => name !== "all")] : named)];
   return { types: wanted.filter(isScanned), skipped: wanted.filter((name) => !isScanned(name)), all };
 }
+
+const UNATTRIBUTABLE =
+  /^(Tax|AWS Cost Explorer|AWS Data Transfer|AWS Marketplace|Refund|Savings Plans? for .*)$|\bSupport\b|\(Amazon Bedrock Edition\)$|Marketplace/;
+
+/** Cost Explorer names of what no resource with tags stands behind. */
+export const isUnattributable = (service: string): boolean => UNATTRIBUTABLE.test(service);

@@ -70,6 +70,8 @@ export interface TaggedReads {
   scan(request: ScanRequest, progress: (done: number, total: number) => void): Promise<readonly RegionScan[]>;
   /** One resource by its ARN, where it lives; null: AWS says that there is none. */
   get(arn: string): Promise<TaggedResource | null>;
+  /** The Name tag of a VPC; undefined where it has none. */
+  vpcName(region: string, vpcId: string): Promise<string | undefined>;
   /** What changes of tags are compared by: the ARN and the tags alone. */
   content(ref: ResourceRef): Promise<{ readonly arn: string; readonly tags: Tags } | null>;
 }

@@ -135,7 +135,7 @@ export class ScriptedAws {
       groupReferences: unused,
       costs: { spend: unused, forecast: unused, anomalies: unused, monitors: unused },
       prices: { products: unused },
-      tagged: { scan: unused, get: unused, content: unused },
+      tagged: { vpcName: unused, scan: unused, get: unused, content: unused },
       databases: { maintenance: unused },
       deployments: {
         find: unused,

@@ -1,7 +1,13 @@
 // Tag compliance on moto: 500 resources over three regions, with denied lists, throttles, hidden tags and a region that stands still.
 
 import { writeFileSync } from "node:fs";
-import { AllocateAddressCommand, CreateVolumeCommand, EC2Client } from "@aws-sdk/client-ec2";
+import {
+  AllocateAddressCommand,
+  CreateTagsCommand,
+  CreateVolumeCommand,
+  DeleteTagsCommand,
+  EC2Client,
+} from "@aws-sdk/client-ec2";
 import { CreateBucketCommand, PutBucketTaggingCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Assistant, temporaryFolder } from "../harness.js";
@@ -246,5 +252,129 @@ describe.skipIf(!product)("tag compliance on moto", () => {
     expect(found.data).toMatchObject({ total_resources: 460, excepted_resources: 40, compliant_resources: 330 });
     writeFileSync(`${folder.path}/tag_exceptions.json`, JSON.stringify([{ ...exception, expires: "2001-01-01" }]));
     expect((await assistant.call("tags_check", { resource_types: ["ec2:volume"] })).data.total_resources).toBe(500);
+  });
+
+  it("reports, ranks and exports what it found; a value that would be a formula is text", async () => {
+    const ask = { resource_types: ["ec2:volume"] };
+    await clients
+      .get("eu-west-1")!
+      .send(
+        new CreateTagsCommand({
+          Resources: [half[1]!.split("/")[1]!],
+          Tags: [{ Key: "Owner", Value: "=HYPERLINK()" }],
+        }),
+      );
+    const report = await assistant.call("generate_compliance_report", {
+      ...ask,
+      format: "markdown",
+      force_refresh: true,
+    });
+    expect(report.isError, JSON.stringify(report.data)).toBe(false);
+    expect(report.data.formatted_output).toContain("| Owner | 170 |");
+    expect(report.data.summary).toMatchObject({
+      total_resources: 500,
+      compliant_resources: 330,
+      total_violations: 280,
+    });
+    const csv = await assistant.call("export_violations_csv", { ...ask, columns: ["arn", "current_value"] });
+    expect(csv.data).toMatchObject({ row_count: 280, columns: ["resource_arn", "current_value"] });
+    expect(csv.data.csv_data).toContain(`${half[1]},'=HYPERLINK()`);
+  });
+
+  it("answers stored scans with their trend, and drift against the stored tags", async () => {
+    const history = await assistant.call("get_violation_history", { group_by: "DAY" });
+    expect(history.data, JSON.stringify(history.data)).toMatchObject({
+      history: [{ compliance_score: 0.66, total_resources: 500, scan_count: 1 }],
+      trend_direction: "stable",
+      scope: { types: ["ec2:volume"] },
+    });
+    await clients
+      .get("eu-west-1")!
+      .send(new DeleteTagsCommand({ Resources: [half[0]!.split("/")[1]!], Tags: [{ Key: "Environment" }] }));
+    const drift = await assistant.call("detect_tag_drift", { resource_types: ["ec2:volume"] });
+    expect(drift.data, JSON.stringify(drift.data)).toMatchObject({
+      resources_analyzed: 500,
+      summary: { removed: 1, changed: 1, added: 0 },
+      baseline_stored: false,
+    });
+    expect(drift.data.drift_detected).toContainEqual(
+      expect.objectContaining({ resource_arn: half[0], drift_type: "removed", severity: "critical" }),
+    );
+    // Nothing of this type was stored before: the first run makes the baseline.
+    const first = await assistant.call("tags_drift", { resource_types: ["ec2:elastic-ip"] });
+    expect(first.data).toMatchObject({ baseline_stored: true, total_drifts: 0, resources_without_baseline: 1 });
+    expect((await assistant.call("tags_drift", { resource_types: ["ec2:elastic-ip"] })).data).toMatchObject({
+      baseline_stored: false,
+      resources_analyzed: 1,
+    });
+  });
+
+  it("suggests by name and by what is alike, and never what is there", async () => {
+    await clients
+      .get("eu-central-1")!
+      .send(
+        new CreateTagsCommand({ Resources: [never[0]!.split("/")[1]!], Tags: [{ Key: "Name", Value: "api-prod-1" }] }),
+      );
+    const found = await assistant.call("suggest_tags", { resource_arn: never[0] });
+    expect(found.data, JSON.stringify(found.data)).toMatchObject({ resource_type: "ec2:volume", not_read: [] });
+    expect(found.data.suggestions).toEqual([
+      expect.objectContaining({ tag_key: "Environment", suggested_value: "production", confidence: 0.75 }),
+      expect.objectContaining({ tag_key: "Owner", suggested_value: "web" }),
+    ]);
+  });
+
+  it("adds an exception with its author, and ends it", async () => {
+    const exception = { arn: never[1], reason: "a test volume", expires: "2999-01-01" };
+    expect((await assistant.call("tags_exceptions", { action: "add", ...exception })).data).toMatchObject({
+      code: "validation_error",
+      field: "expires",
+    });
+    const day = new Date(Date.parse((await assistant.call("tags_policy")).data.asOf) + 86_400_000).toISOString();
+    const added = await assistant.call("tags_exceptions", { action: "add", ...exception, expires: day.slice(0, 10) });
+    expect(added.data, JSON.stringify(added.data)).toMatchObject({ active_count: 1 });
+    expect(added.data.exceptions.at(-1)).toMatchObject({
+      arn: never[1],
+      active: true,
+      added_by: expect.stringContaining("arn:"),
+    });
+    expect((await assistant.call("tags_check", { resource_types: ["ec2:volume"] })).data.excepted_resources).toBe(1);
+    const ended = await assistant.call("tags_exceptions", { action: "end", arn: never[1] });
+    expect(ended.data.active_count).toBe(0);
+  });
+
+  it("puts Cost Explorer's figures over the scan, says what asking cost, and asks once", async () => {
+    const seeded = {
+      results: [
+        {
+          ResultsByTime: [
+            {
+              TimePeriod: { Start: "2026-01-01", End: "2026-01-31" },
+              Estimated: false,
+              Total: {},
+              Groups: [{ Keys: ["EC2 - Other"], Metrics: { UnblendedCost: { Amount: "500", Unit: "USD" } } }],
+            },
+          ],
+          DimensionValueAttributes: [],
+        },
+      ],
+    };
+    await fetch(`${moto.endpoint}/moto-api/static/ce/cost-and-usage-results`, {
+      method: "POST",
+      body: JSON.stringify(seeded),
+    });
+    const ask = { resource_types: ["ec2:volume"], time_period: { Start: "2026-01-01", End: "2026-01-31" } };
+    const gap = await assistant.call("get_cost_attribution_gap", ask);
+    expect(gap.isError, JSON.stringify(gap.data)).toBe(false);
+    expect(gap.data).toMatchObject({
+      total_spend: 500,
+      taggable_spend: 500,
+      attributable_spend: 330,
+      attribution_gap: 170,
+      attribution_gap_percentage: 34,
+      unallocated: 0,
+      api_cost_usd: 0.01,
+      breakdown: { "ec2:volume": { total: 500, gap: 170, resources_scanned: 500 } },
+    });
+    expect((await assistant.call("tags_costGap", ask)).data.api_cost_usd).toBe(0);
   });
 });

@@ -7,7 +7,7 @@ import type { Clock, Identity } from "../../core/ports.js";
 import type { Listing, RegionScan, ScanRequest, TaggedReads, TaggedResource, Unread } from "../../core/tagged.js";
 import type { Api } from "../api.js";
 import { controlLister } from "./control.js";
-import { EC2_LISTERS } from "./ec2.js";
+import { EC2_LISTERS, vpcName } from "./ec2.js";
 import { inPool, type Lister, type Place, unreadBy, withSignal } from "./lister.js";
 import { buckets, SERVICE_LISTERS } from "./services.js";
 
@@ -92,6 +92,7 @@ export function taggedReads({ apiIn, identity, schema, clock }: TaggedParts): Ta
   }
 
   return {
+    vpcName: (region, vpcId) => vpcName(apiIn(region), vpcId),
     async content({ type, id, region }) {
       const named = policyTypeOf(type);
       if (!named) {

@@ -1,0 +1,206 @@
+// The published compliance diagram of a resource, state by state and transition by transition, on the tools themselves.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { costGap } from "../../policies/cost-gap.js";
+import { OpsError } from "../../src/core/errors.js";
+import type { JsonObject } from "../../src/core/json.js";
+import type { ReadPorts } from "../../src/core/ports.js";
+import type { RegionScan, TaggedResource, Unread } from "../../src/core/tagged.js";
+import type { ReadTool } from "../../src/core/tool.js";
+import { memoryHistory } from "../../src/tagging/history.js";
+import { tags } from "../../tools/tags.js";
+
+/** The diagram, letter for letter. */
+const DIAGRAM = `
+[*] --> Discovered
+Discovered --> Scanning
+Scanning --> TagsRetrieved
+TagsRetrieved --> PolicyEvaluation
+PolicyEvaluation --> FullyCompliant
+PolicyEvaluation --> PartiallyCompliant
+PolicyEvaluation --> NonCompliant
+PolicyEvaluation --> Untagged
+FullyCompliant --> ReportIncluded
+PartiallyCompliant --> ViolationLogged
+NonCompliant --> ViolationLogged
+Untagged --> ViolationLogged
+ViolationLogged --> CostImpactCalculated
+CostImpactCalculated --> RemediationSuggested
+RemediationSuggested --> AwaitingRemediation
+AwaitingRemediation --> TagsUpdated
+AwaitingRemediation --> Ignored
+TagsUpdated --> Scanning
+ReportIncluded --> HistoryStored
+HistoryStored --> [*]
+Ignored --> ReportIncluded
+Scanning --> ScanError
+TagsRetrieved --> RetrievalError
+ScanError --> ErrorLogged
+RetrievalError --> ErrorLogged
+ErrorLogged --> [*]
+`
+  .trim()
+  .split("\n");
+
+const reached = new Set<string>();
+/** Walks states that what was asserted just before has shown. */
+const walked = (...states: string[]): void => {
+  for (const [index, state] of states.slice(1).entries()) reached.add(`${states[index]} --> ${state}`);
+};
+
+const POLICY = {
+  required_tags: [
+    { name: "Environment", allowed_values: ["production"] },
+    { name: "Owner", allowed_values: null },
+    { name: "Team", allowed_values: null },
+  ],
+};
+const ARN = "arn:aws:ec2:eu-west-1:123456789012:volume/vol-0123456789abcdef0";
+
+/** One volume in one region, as somebody else keeps changing it. */
+function world() {
+  const live = { tags: {} as Record<string, string>, unread: [] as Unread[], listed: true };
+  const volume = (): TaggedResource => ({
+    arn: ARN,
+    type: "ec2:volume",
+    id: "vol-0123456789abcdef0",
+    account: "123456789012",
+    region: "eu-west-1",
+    tags: { ...live.tags },
+  });
+  const region = (): RegionScan => ({
+    region: "eu-west-1",
+    types: 1,
+    resources: live.listed ? [volume()] : [],
+    unread: live.unread,
+    taggedOnly: [],
+  });
+  const history = memoryHistory();
+  let exceptions: readonly JsonObject[] = [];
+  const ports = {
+    aws: {
+      account: "123456789012",
+      region: "eu-west-1",
+      regions: async () => [{ region: "eu-west-1", optIn: "opt-in-not-required" }],
+      tagged: { scan: async () => [region()], get: async () => volume() },
+    },
+    cached: async (_class: string, _question: object, load: () => Promise<{ value: unknown }>) => ({
+      value: (await load()).value,
+      readAt: "2026-03-01T12:00:00.000Z",
+    }),
+    tagging: {
+      files: {
+        policy: async () => ({ source: "existing_file", success: true, message: "", policy_path: "p", value: POLICY }),
+        exceptions: async () => ({ path: "e", list: exceptions }),
+        writeExceptions: async (list: readonly JsonObject[]) => {
+          exceptions = list;
+          return { path: "e" };
+        },
+      },
+      history,
+      allowedRegions: [],
+      regionsAtOnce: 1,
+      regionTimeoutMs: 1,
+    },
+    state: { resources: new Map() },
+    caller: { arn: "arn:aws:iam::123456789012:user/ada" },
+    now: new Date("2026-03-01T12:00:00.000Z"),
+    revision: () => "r0-00000000",
+    progress: () => {},
+  } as unknown as ReadPorts;
+  // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
+  const ask = async (tool: string, given: object = {}): Promise<any> => {
+    const { input, run } = tags.tools[tool] as ReadTool;
+    return (await run(input.parse(given), ports)).data;
+  };
+  return {
+    live,
+    ask,
+    history,
+    check: (more: object = {}) => ask("check", { resource_types: ["ec2:volume"], ...more }),
+  };
+}
+
+const GOOD = { Environment: "production", Owner: "web", Team: "core" };
+const TO_EVALUATION = ["[*]", "Discovered", "Scanning", "TagsRetrieved", "PolicyEvaluation"];
+
+describe("a resource on its way through the published diagram", () => {
+  afterAll(() => expect([...reached].sort()).toEqual([...DIAGRAM].sort()));
+
+  it("fully compliant: included in the report and stored", async () => {
+    const { live, check, history } = world();
+    live.tags = GOOD;
+    const found = await check({ store_snapshot: true });
+    expect(found.resource_status).toEqual([expect.objectContaining({ status: "fully_compliant", score_percent: 100 })]);
+    expect(found).toMatchObject({ violations: [], stored_in_history: true });
+    expect(await history.scans("123456789012", "2026-01-01")).toHaveLength(1);
+    walked(...TO_EVALUATION, "FullyCompliant", "ReportIncluded", "HistoryStored", "[*]");
+  });
+
+  it.each([
+    ["PartiallyCompliant", "partially_compliant", { Environment: "production", Owner: "web" }, 1],
+    ["NonCompliant", "non_compliant", { Environment: "prod", Owner: "web" }, 2],
+    ["Untagged", "untagged", {}, 3],
+  ])("%s: its violations are logged", async (state, status, given, count) => {
+    const { live, check } = world();
+    live.tags = given as Record<string, string>;
+    const found = await check();
+    expect(found.resource_status[0]).toMatchObject({ status, critical: status === "untagged" });
+    expect(found.violations).toHaveLength(count);
+    walked("PolicyEvaluation", state, "ViolationLogged");
+  });
+
+  it("what it costs is nobody's, values are suggested, and once they are there it complies", async () => {
+    const { live, check, ask } = world();
+    live.tags = { Owner: "web", Team: "core", Name: "api-prod-1" };
+    expect((await check()).violations).toHaveLength(1);
+    const gap = costGap({
+      services: { "EC2 - Other": 100_000_000 },
+      unattributable: [],
+      types: ["ec2:volume"],
+      serviceOf: { "ec2:volume": "EC2 - Other" },
+      byName: {},
+      resources: [{ arn: ARN, type: "ec2:volume", region: "eu-west-1", account: "123456789012", compliant: false }],
+    });
+    expect(gap.attribution_gap).toBe(100_000_000);
+    const { suggestions } = await ask("suggest", { resource_arn: ARN });
+    expect(suggestions).toEqual([expect.objectContaining({ tag_key: "Environment", suggested_value: "production" })]);
+    walked("ViolationLogged", "CostImpactCalculated", "RemediationSuggested", "AwaitingRemediation");
+    live.tags = { ...live.tags, [suggestions[0].tag_key]: suggestions[0].suggested_value };
+    expect(await check()).toMatchObject({ compliant_resources: 1, compliance_score: 1 });
+    walked("AwaitingRemediation", "TagsUpdated", "Scanning");
+  });
+
+  it("ignored as an exception: in the report, out of the violations", async () => {
+    const { check, ask } = world();
+    await ask("exceptions", { action: "add", arn: ARN, reason: "goes away", expires: "2026-03-02" });
+    const found = await check();
+    expect(found).toMatchObject({ violations: [], excepted_resources: 1, total_resources: 0 });
+    expect(found.resource_status[0]).toMatchObject({ excepted: true, status: "untagged" });
+    walked("AwaitingRemediation", "Ignored", "ReportIncluded");
+  });
+
+  it("a list that failed: named, skipped, and the score is nobody's guess", async () => {
+    const { live, check } = world();
+    live.listed = false;
+    live.unread = [{ type: "ec2:volume", region: "eu-west-1", code: "access_denied", action: "ec2:DescribeVolumes" }];
+    const failed = await check().catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(OpsError);
+    expect((failed as OpsError).details).toMatchObject({ error: "scan_failed", actions: ["ec2:DescribeVolumes"] });
+    walked("Scanning", "ScanError", "ErrorLogged", "[*]");
+  });
+
+  it("tags that could not be read: unknown, neither compliant nor untagged", async () => {
+    const { live, check } = world();
+    live.listed = false;
+    live.unread = [{ type: "ec2:volume", region: "eu-west-1", arn: ARN, code: "access_denied" }];
+    expect(await check()).toMatchObject({
+      compliance_score: null,
+      status: "unknown",
+      unknown_resources: 1,
+      total_resources: 0,
+      data_quality: { status: "partial", unknown: [{ arn: ARN, code: "access_denied" }] },
+    });
+    walked("TagsRetrieved", "RetrievalError", "ErrorLogged", "[*]");
+  });
+});
