@@ -256,14 +256,12 @@ describe.skipIf(!product)("tag compliance on moto", () => {
 
   it("reports, ranks and exports what it found; a value that would be a formula is text", async () => {
     const ask = { resource_types: ["ec2:volume"] };
-    await clients
-      .get("eu-west-1")!
-      .send(
-        new CreateTagsCommand({
-          Resources: [half[1]!.split("/")[1]!],
-          Tags: [{ Key: "Owner", Value: "=HYPERLINK()" }],
-        }),
-      );
+    await clients.get("eu-west-1")!.send(
+      new CreateTagsCommand({
+        Resources: [half[1]!.split("/")[1]!],
+        Tags: [{ Key: "Owner", Value: "=HYPERLINK()" }],
+      }),
+    );
     const report = await assistant.call("generate_compliance_report", {
       ...ask,
       format: "markdown",
