@@ -128,6 +128,22 @@ const RULES: readonly RiskRule[] = [
     because: "creates a resource of a type without rules of its own",
     matches: (step) => step.operation === "CreateResource",
   },
+  {
+    level: "high",
+    because: "leaves a group without any instance",
+    matches: ({ operation, input }) =>
+      operation === "SetDesiredCapacity" && (input as { DesiredCapacity?: unknown }).DesiredCapacity === 0,
+  },
+  {
+    level: "medium",
+    because: "changes how many instances are in service",
+    matches: ({ operation }) => operation === "SetDesiredCapacity",
+  },
+  {
+    level: "medium",
+    because: "interrupts an instance",
+    matches: ({ operation }) => operation === "StopInstances" || operation === "RebootInstances",
+  },
   { level: "medium", because: "changes a running service", matches: (step) => step.kind === "update" },
 ];
 

@@ -20,7 +20,6 @@ export interface ListedTool {
   readonly inputSchema: { readonly type: "object"; readonly [key: string]: unknown };
   readonly outputSchema: { readonly type: "object"; readonly [key: string]: unknown };
   readonly annotations: {
-    readonly title: string;
     readonly readOnlyHint: boolean;
     readonly destructiveHint: boolean;
     readonly idempotentHint: boolean;
@@ -203,8 +202,8 @@ function describe(entry: Entry, dotted: boolean, all: readonly Entry[], accounts
     description: dotted ? tool.description : inWireNames(tool.description, all),
     inputSchema: inputSchema(entry, accounts),
     outputSchema: outputSchema(tool),
+    // The title stands above; both protocol eras read it there.
     annotations: {
-      title: tool.title,
       readOnlyHint: !changesAws,
       destructiveHint: changesAws,
       idempotentHint: tool.kind !== "plan",
@@ -241,6 +240,7 @@ function lean(schema: JsonSchema): JsonSchema {
     if ((key === "maximum" || key === "minimum") && Math.abs(value as number) >= Number.MAX_SAFE_INTEGER) continue;
     if (key === "minItems" && value === 1) continue;
     if (key === "maxLength" || key === "minLength" || key === "pattern" || key === "propertyNames") continue;
+    if (key === "minItems" || key === "maxItems") continue;
     if (key === "properties") {
       out.properties = Object.fromEntries(
         Object.entries(value as Record<string, JsonSchema>).map(([name, member]) => [name, lean(member)]),

@@ -15,6 +15,8 @@ interface ReadWith {
 
 interface Entry {
   readonly record: SeenRecord;
+  /** What an answer to the caller last showed of it; looks of our own leave it. */
+  readonly shown: SeenRecord;
   readonly seq: number;
   readonly readWith: ReadWith;
 }
@@ -71,6 +73,8 @@ export interface Look {
 
 export interface Shown {
   readonly seen: readonly Seen[];
+  /** Shown in the answer as well, and not among what it lists. */
+  readonly beside?: readonly Seen[];
   readonly complete: boolean;
   readonly state: State;
   readonly at: string;
@@ -119,8 +123,9 @@ export function createSession({
       shelf?.keep(record);
     }
     if (revisions.size > MOST_REVISIONS) revisions.delete(revisions.keys().next().value!);
+    const shown = handedOut ? record : (entries.get(keyOf(seen))?.shown ?? record);
     entries.delete(keyOf(seen));
-    entries.set(keyOf(seen), { record, seq: seqOf(seen, state), readWith });
+    entries.set(keyOf(seen), { record, shown, seq: seqOf(seen, state), readWith });
     gone.delete(keyOf(seen));
     for (const map of [entries, gone]) {
       if (map.size > MOST_ENTRIES) map.delete(map.keys().next().value!);
@@ -162,12 +167,17 @@ export function createSession({
 
   return {
     entries: () =>
-      [...entries.values()].map(({ record, readWith }) => ({ record, readWith, gone: gone.has(keyOf(record)) })),
+      [...entries.values()].map(({ record, shown, readWith }) => ({
+        record,
+        shown,
+        readWith,
+        gone: gone.has(keyOf(record)),
+      })),
     seen: (revision) => revisions.get(revision) ?? null,
     recall: async (revision) => revisions.get(revision) ?? (await shelf?.find(revision)) ?? null,
     revision: (seen, seq) => revisionOf(seq, seen.content, unordered(seen)),
 
-    see({ seen, complete, state, at, readWith, place }) {
+    see({ seen, beside = [], complete, state, at, readWith, place }) {
       const notices: StaleNotice[] = [];
       const listKey = `${place.account} ${place.region} ${readWith.tool} ${JSON.stringify(readWith.arguments)}`;
       const before = complete ? lists.get(listKey) : undefined;
@@ -179,7 +189,7 @@ export function createSession({
           for (const key of before.members.keys()) told.add(key);
         }
       }
-      for (const one of seen) {
+      for (const one of [...seen, ...beside]) {
         const old = entries.get(keyOf(one));
         if (old && !told.has(keyOf(one))) {
           const notice = contentNotice(old, one, readWith, moved, state);

@@ -1,6 +1,7 @@
 // From what is to what shall be, as steps. Access is given before other access is taken, so nothing breaks in between.
 
 import type { ChangeStep, ReaderName, ResourceRef } from "../src/core/change.js";
+import type { AutoScalingGroup } from "../src/core/content/auto-scaling.js";
 import type { EcsService } from "../src/core/content/deployments.js";
 import type { Rule, SecurityGroup } from "../src/core/content/security-groups.js";
 import type { Contents, ResourceSchema } from "../src/core/content.js";
@@ -242,6 +243,8 @@ type Converger = (request: ConvergeRequest) => Converged;
 
 /** How a type with a reader of its own is brought back; where there is no row, by its tags alone. */
 const CONVERGERS: Readonly<Partial<Record<keyof Contents, Converger>>> = {
+  "AWS::AutoScaling::AutoScalingGroup": ({ ref, live, target }) =>
+    convergeCapacity(ref, live as unknown as AutoScalingGroup, target as unknown as AutoScalingGroup),
   "AWS::EC2::SecurityGroup": ({ ref, live, target }) =>
     convergeGroup(ref, live as unknown as SecurityGroup, target as unknown as SecurityGroup),
   "AWS::RDS::DBInstance": ({ ref, live, target }) => convergeInstance(ref, live, target),
@@ -290,6 +293,47 @@ type Tagged = { readonly tags: Readonly<Record<string, string>> };
 
 const unhandled = (differences: readonly Difference[]): Converged["remaining"] =>
   differences.map((difference) => ({ ...difference, because: "this version has no call that changes it back" }));
+
+/** Asks for a number of instances. AWS takes the number at once; the instances come and go afterwards. */
+export function capacityStep(group: AutoScalingGroup, ref: ResourceRef, desiredCapacity: number): ChangeStep {
+  return {
+    service: "autoscaling",
+    operation: "SetDesiredCapacity",
+    input: { AutoScalingGroupName: ref.id, DesiredCapacity: desiredCapacity, HonorCooldown: false },
+    ref,
+    reader: "service",
+    kind: "action",
+    before: group as unknown as JsonObject,
+    after: { ...group, desiredCapacity } as unknown as JsonObject,
+    touches: ["/desiredCapacity", "/minSize", "/maxSize", "/status"],
+    desired: { desiredCapacity },
+  };
+}
+
+function convergeCapacity(ref: ResourceRef, live: AutoScalingGroup, target: AutoScalingGroup): Converged {
+  const wanted = target.desiredCapacity;
+  const within = wanted >= live.minSize && wanted <= live.maxSize;
+  const moves = wanted !== live.desiredCapacity;
+  const rest = (group: AutoScalingGroup): JsonObject =>
+    ({ ...group, desiredCapacity: 0, inService: 0, instances: [] }) as unknown as JsonObject;
+  return {
+    steps: moves && within ? [capacityStep(live, ref, wanted)] : [],
+    remaining: [
+      ...unhandled(diff(rest(live), rest(target))),
+      ...(moves && !within
+        ? [
+            {
+              path: "/desiredCapacity",
+              kind: "NOT_EQUAL" as const,
+              before: live.desiredCapacity,
+              after: wanted,
+              because: `the group allows ${live.minSize} to ${live.maxSize} by now`,
+            },
+          ]
+        : []),
+    ],
+  };
+}
 
 function convergeGroup(ref: ResourceRef, live: SecurityGroup, target: SecurityGroup): Converged {
   const added = target.rules.filter((rule) => !live.rules.some((other) => sameTraffic(other, rule)));

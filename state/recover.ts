@@ -51,6 +51,8 @@ export function verdictOn(
   }
   if (live === undefined) return "open";
   if (reached(step, live)) return "carried_out";
+  // Nothing shows of an action that aims at no state, whether it was done or not.
+  if (step.kind === "action" && !natural) return "open";
   return step.kind === "delete" || natural || unmoved ? "not_carried_out" : "open";
 }
 
@@ -94,6 +96,9 @@ const SHOWS: readonly (readonly [string, Shows])[] = [
     "RemoveTagsFromResource",
     ({ TagKeys: keys }, live) => Array.isArray(keys) && keys.every((key) => !Object.hasOwn(tagsOf(live), String(key))),
   ],
+  ["StartInstances", (_, { state }) => state === "pending" || state === "running"],
+  ["StopInstances", (_, { state }) => state === "stopping" || state === "stopped"],
+  ["RebootInstances", () => false],
   ["DeleteTags", ({ Tags }, live) => listOf(Tags).every(({ Key }) => !Object.hasOwn(tagsOf(live), String(Key)))],
   [
     "TagResources",

@@ -1,11 +1,13 @@
 // The domains, in the order tools/list shows them.
 
 import type { Domain } from "../src/core/tool.js";
+import { autoscaling } from "./autoscaling.js";
 import { changes } from "./changes.js";
 import { costs } from "./costs.js";
 import { databases } from "./databases.js";
 import { deployments } from "./deployments.js";
 import { instances } from "./instances.js";
+import { loadBalancers } from "./load-balancers.js";
 import { regions } from "./regions.js";
 import { resources } from "./resources.js";
 import { securityGroups } from "./security-groups.js";
@@ -22,6 +24,8 @@ export const domains: readonly Domain[] = [
   regions,
   services,
   instances,
+  autoscaling,
+  loadBalancers,
   securityGroups,
   tags,
   databases,

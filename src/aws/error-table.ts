@@ -74,7 +74,8 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
   ...rows(
     "resource_busy",
     `ConcurrentOperationException ConcurrentModificationException ResourceConflictException DeploymentLimitExceededException
-     InstanceRefreshInProgressFault InstanceRefreshInProgress`,
+     InstanceRefreshInProgressFault InstanceRefreshInProgress ScalingActivityInProgress ScalingActivityInProgressFault
+     ResourceContention ResourceContentionFault`,
   ),
   // Refusals for want of room come with status 500, and have done nothing all the same.
   ...rows(

@@ -8,9 +8,12 @@ import { isOwnType } from "../core/own-types.js";
 import type { AccountAlias, AwsReader, Clock, Identity, ListQuery, Page } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
+import { scalingReads } from "./readers/autoscaling.js";
 import { deploymentReads } from "./readers/deployments.js";
-import { dependantsOf, groupReferencesOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
+import { groupReferencesOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
+import { balancingReads } from "./readers/elbv2.js";
 import { typeReaders } from "./readers/index.js";
+import { instanceReads } from "./readers/instances.js";
 import { databaseReads } from "./readers/rds.js";
 import { taggedReads } from "./tagged/index.js";
 
@@ -65,8 +68,10 @@ export function awsReader(parts: ReaderParts): AwsReader {
     get,
     list: <T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>> => types[type].list(query),
     regions: () => regionsOf(api),
-    dependants: (instanceId) => dependantsOf(api, instanceId),
     tagged,
+    instances: instanceReads(api),
+    scaling: scalingReads(api),
+    balancing: balancingReads(api),
     databases: databaseReads(api),
     deployments: deploymentReads(api, types["AWS::AutoScaling::AutoScalingGroup"], trail, () => clock.now()),
     groupUsers: (groupId) => groupUsersOf(api, groupId),

@@ -68,6 +68,7 @@ export interface Regions {
 export interface ShownIn {
   readonly region: string;
   readonly seen: readonly Seen[];
+  readonly beside?: readonly Seen[];
   readonly complete: boolean;
   readonly arguments: JsonObject;
 }
@@ -107,6 +108,7 @@ export type Outcome = (
       readonly status: "ok";
       readonly data: JsonObject;
       readonly seen?: readonly Seen[];
+      readonly beside?: readonly Seen[];
       readonly complete?: boolean;
       /** `seen` by region, where several were asked. */
       readonly places?: readonly ShownIn[];

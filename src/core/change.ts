@@ -64,7 +64,10 @@ export interface ChangeStep {
 }
 
 /** What a plan was judged from: a live content, and the paths of it the judgement rests on. */
-export type Basis = Pick<ChangeStep, "ref" | "reader" | "before" | "touches">;
+export type Basis = Pick<ChangeStep, "ref" | "reader" | "before" | "touches"> & {
+  /** These paths are all that the caller has to have seen: what else the steps touch is guarded from the plan on. */
+  readonly alone?: true;
+};
 
 /** Stands for the id of what step `step` of the same plan makes, in the input of a later step and in what it expects. */
 export const madeBy = (step: number): JsonObject => ({ $made: step });

@@ -1,9 +1,11 @@
 // What our own readers say of AWS resources: one schema a resource, for the tools that answer it and the readers that build it.
 
 import { z } from "zod";
+import type { AutoScalingGroup } from "./content/auto-scaling.js";
 import type { ClusterSnapshot, DatabaseCluster, DatabaseInstance, DatabaseSnapshot } from "./content/databases.js";
-import type { DeploymentGroup, EcsService, RefreshedGroup, TaskDefinition } from "./content/deployments.js";
+import type { DeploymentGroup, EcsService, TaskDefinition } from "./content/deployments.js";
 import type { Instance } from "./content/instances.js";
+import type { LoadBalancer, TargetGroup } from "./content/load-balancers.js";
 import type { SecurityGroup } from "./content/security-groups.js";
 
 export const Region = z.object({
@@ -16,6 +18,9 @@ export type Region = z.infer<typeof Region>;
 export interface Contents {
   "AWS::EC2::Instance": Instance;
   "AWS::EC2::SecurityGroup": SecurityGroup;
+  "AWS::AutoScaling::AutoScalingGroup": AutoScalingGroup;
+  "AWS::ElasticLoadBalancingV2::LoadBalancer": LoadBalancer;
+  "AWS::ElasticLoadBalancingV2::TargetGroup": TargetGroup;
   "AWS::RDS::DBInstance": DatabaseInstance;
   "AWS::RDS::DBCluster": DatabaseCluster;
   "AWS::RDS::DBSnapshot": DatabaseSnapshot;
@@ -23,7 +28,6 @@ export interface Contents {
   "AWS::ECS::Service": EcsService;
   "AWS::ECS::TaskDefinition": TaskDefinition;
   "AWS::CodeDeploy::DeploymentGroup": DeploymentGroup;
-  "AWS::AutoScaling::AutoScalingGroup": RefreshedGroup;
 }
 
 /** Where a type keeps its tags: a list of Key and Value, a map, or the list of an Auto Scaling group. */

@@ -29,7 +29,7 @@ const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
     readWith: ["instances.get", "instanceId"],
     id: "instanceId",
     many: true,
-    volatile: ["/state", "/publicIp", "/privateIp", "/launchedAt"],
+    volatile: ["/state", "/stateReason", "/publicIp", "/privateIp", "/launchedAt"],
     gone: ({ state }) => state === "terminated" || state === "shutting-down",
   },
   "AWS::EC2::SecurityGroup": {
@@ -99,10 +99,22 @@ const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
     volatile: ["/latest", "/lastSuccessful"],
   },
   "AWS::AutoScaling::AutoScalingGroup": {
-    readWith: ["deployments.get", "service"],
+    readWith: ["autoscaling.get", "groupName"],
     id: "groupName",
     many: true,
-    volatile: [],
+    volatile: ["/inService", "/instances"],
+  },
+  "AWS::ElasticLoadBalancingV2::LoadBalancer": {
+    readWith: ["loadBalancers.list", "loadBalancerArn"],
+    id: "loadBalancerArn",
+    many: true,
+    volatile: ["/state", "/stateReason"],
+  },
+  "AWS::ElasticLoadBalancingV2::TargetGroup": {
+    readWith: ["loadBalancers.targetHealth", "targetGroupArn"],
+    id: "targetGroupArn",
+    many: false,
+    volatile: ["/targets"],
   },
 };
 

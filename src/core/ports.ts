@@ -13,10 +13,12 @@ import type {
   Seen,
   State,
 } from "./change.js";
+import type { ScalingReads } from "./content/auto-scaling.js";
 import type { CostReader, PriceReader } from "./content/costs.js";
 import type { DatabaseReads } from "./content/databases.js";
 import type { DeploymentReads } from "./content/deployments.js";
-import type { InstanceDependants } from "./content/instances.js";
+import type { InstanceReads } from "./content/instances.js";
+import type { BalancingReads } from "./content/load-balancers.js";
 import type { GroupReference, GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
@@ -100,8 +102,10 @@ export interface AwsReader {
   get<T extends keyof Contents>(type: T, id: string): Promise<Contents[T] | null>;
   list<T extends keyof Contents>(type: T, query: ListQuery): Promise<Page<Contents[T]>>;
   regions(): Promise<readonly Region[]>;
-  dependants(instanceId: string): Promise<InstanceDependants>;
   readonly deployments: DeploymentReads;
+  readonly instances: InstanceReads;
+  readonly scaling: ScalingReads;
+  readonly balancing: BalancingReads;
   groupUsers(groupId: string): Promise<readonly GroupUser[]>;
   /** The other groups whose rules let traffic through from or to this one. */
   groupReferences(groupId: string): Promise<readonly GroupReference[]>;
@@ -145,6 +149,8 @@ export interface Progress {
   /** Of work whose parts can be counted: how many are done. */
   readonly done?: { readonly count: number; readonly of: number };
   readonly retryAfterMs?: number;
+  /** Of pending work: nothing is going on that would bring it about. */
+  readonly atRest?: true;
   /**
    * A failure that a new request may mend: `refused` before anything was done, `unproven` where a read has to show that
    * nothing was.
@@ -259,6 +265,8 @@ export interface Ledger {
     readonly readWith: { readonly tool: string; readonly arguments: JsonObject };
     /** AWS says it no longer exists. */
     readonly gone: boolean;
+    /** What an answer to the caller last showed of it, whatever looks of the server's own found since. */
+    readonly shown: SeenRecord;
   }[];
 }
 

@@ -21,6 +21,8 @@ export interface ReadResult {
   readonly data: JsonObject;
   /** What the answer shows of single resources; the ledger and the revisions come from it. */
   readonly seen?: readonly Seen[];
+  /** Shown in the answer as well, and not among what it lists: not missed when it is not there next time. */
+  readonly beside?: readonly Seen[];
   /** True when `seen` is the whole answer to a question, so that what is missing from it next time has gone. */
   readonly complete?: boolean;
 }
@@ -34,6 +36,8 @@ export interface Everywhere {
   readonly rows: string;
   /** Numbers of the output, and maps of numbers, that add up. */
   readonly sum: readonly string[];
+  /** What an answer that goes on with a cursor does not say: it is about all of a region, not about the rows that follow. */
+  readonly once?: readonly string[];
   /** Whether what is asked for belongs to no region: then one is asked, as if by name. */
   global?(input: JsonObject): boolean;
 }

@@ -11,6 +11,7 @@ import {
   type ChangeStep,
   envelopesOf,
   type Owner,
+  parseRid,
   planDigest,
   type ResourceRef,
   ridOf,
@@ -19,7 +20,7 @@ import {
 import { OpsError } from "../core/errors.js";
 import { type Difference, diff, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
 import { volatileOf } from "../core/own-types.js";
-import type { ApplyReport, AwsReader } from "../core/ports.js";
+import type { ApplyReport, AwsReader, Progress } from "../core/ports.js";
 import { withinBounds } from "../core/shown.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
@@ -253,6 +254,10 @@ function rebased(ref: ResourceRef, disjoint: readonly Difference[]): string {
   return `${ref.id} was changed elsewhere meanwhile (${words.slice(0, 5).join("; ")}${more}): this plan does not touch that, and it stays.`;
 }
 
+/** How long a step is waited for that others follow: to give up there would leave the resource halfway. */
+const BETWEEN_STEPS_MS = 10 * 60_000;
+const LOOK_EVERY_MS = 3_000;
+
 /** Once the intent is durable nothing abandons the work, also not a client that has gone: its outcome is recorded. */
 async function execute(
   deps: GateDeps,
@@ -266,6 +271,7 @@ async function execute(
   /** What the step before has just read back: that read is the one before this step too. */
   let justRead: ReadonlySet<string> = new Set();
   let batched = 0;
+  const under: ChangeStep[] = [];
   for (const [index, step] of planned.steps.entries()) {
     if (index < batched) continue;
     const together = batchAt(deps, request, planned, index);
@@ -282,7 +288,15 @@ async function execute(
       throw index === 0 ? error : partly(planned, done, error);
     });
     const called = index === 0 ? step : await named(deps, step, planned);
-    const work = { change: planned, operation, step: { ...called, before }, aws: request.aws, deadline };
+    const rest = planned.steps.slice(index + 1);
+    const halfway = rest.some((one) => ridOf(one.ref) === rid);
+    const unfollowed = rest.length > 0 && !halfway && rest.every((one) => sameCall(one, step));
+    if (unfollowed && writerAt(deps, request.aws).follows(step)) under.push(step);
+    const patience = halfway ? Math.max(deadline, deps.clock.now().getTime() + BETWEEN_STEPS_MS) : deadline;
+    const work = {
+      ...{ change: planned, operation, step: { ...called, before }, aws: request.aws },
+      ...{ deadline: patience, unfollowed },
+    };
     const { progress, refusedBefore } = request;
     const outcome = await sendStep(deps, { ...work, progress, refusedBefore }).catch(async (error: unknown) => {
       throw await unrecorded(deps, planned, operation.id, error);
@@ -309,8 +323,53 @@ async function execute(
   }
   const state = await deps.store.state();
   const change = state.changes.get(planned.id) ?? planned;
-  return { change, outcome: "applied", repeated: false, notes, resources: resourcesOf(change, state) };
+  const standing = await workStands(deps, request, under, deadline);
+  const kept = new Set(under.filter(({ kind }) => kind !== "delete").map(({ ref }) => ridOf(ref)));
+  const resources = resourcesOf(change, state).map((one) => {
+    const content = kept.has(ridOf(one.ref)) ? standing.get(ridOf(one.ref))?.content : undefined;
+    return content ? { ...one, content } : one;
+  });
+  const left = [...standing].flatMap(([rid, { progress }]) =>
+    progress?.status === "succeeded" ? [] : [`${parseRid(rid).id} is not as asked yet: read it before you rely on it.`],
+  );
+  const fresh = resources.filter(({ ref }) => kept.has(ridOf(ref)));
+  deps.session.changed(fresh, state, deps.clock.now().toISOString());
+  return { change, outcome: "applied", repeated: false, notes: [...notes, ...left], resources };
 }
+
+/** How the resources stand on which AWS went on working while later steps were sent: at rest, or when the wait is over. */
+async function workStands(
+  deps: GateDeps,
+  { aws, progress }: ApplyRequest,
+  steps: readonly ChangeStep[],
+  deadline: number,
+): Promise<ReadonlyMap<string, Stand>> {
+  const writer = writerAt(deps, aws);
+  const stands = new Map<string, Stand>();
+  let waiting = steps;
+  while (waiting.length > 0) {
+    const asked = await Promise.all(waiting.map((step) => writer.poll(step).catch(unlessFatal)));
+    for (const [index, answer] of asked.entries()) {
+      stands.set(ridOf(waiting[index]!.ref), { ...(answer && { progress: answer }) });
+    }
+    waiting = waiting.filter((_, index) => asked[index]?.status !== "succeeded");
+    if (waiting.length === 0 || deps.clock.now().getTime() + LOOK_EVERY_MS > deadline) break;
+    progress(`AWS is at work on ${waiting.length} of ${steps.length} resources`);
+    await deps.clock.sleep(LOOK_EVERY_MS);
+  }
+  for (const { ref, reader } of steps) {
+    const content = await aws.content(ref, reader).catch(unlessFatal);
+    stands.set(ridOf(ref), { ...stands.get(ridOf(ref)), ...(content && { content }) });
+  }
+  return stands;
+}
+
+interface Stand {
+  readonly progress?: Progress;
+  readonly content?: JsonObject;
+}
+
+const sameCall = (a: ChangeStep, b: ChangeStep): boolean => a.service === b.service && a.operation === b.operation;
 
 /** A later step with the names of what earlier ones made. */
 async function named(deps: GateDeps, step: ChangeStep, { id }: Change): Promise<ChangeStep> {

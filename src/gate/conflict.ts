@@ -164,8 +164,9 @@ export async function checkBasedOn(
   deps: Pick<GateDeps, "session" | "who" | "unordered">,
 ): Promise<void> {
   const touchesOf = new Map<string, { step: Basis; touches: Set<string> }>();
+  const alone = new Set(steps.filter((step) => step.alone).map((step) => ridOf(step.ref)));
   for (const step of steps) {
-    if (step.before === null) continue;
+    if (step.before === null || (alone.has(ridOf(step.ref)) && !step.alone)) continue;
     const entry = touchesOf.get(ridOf(step.ref)) ?? { step, touches: new Set<string>() };
     for (const path of step.touches) entry.touches.add(path);
     touchesOf.set(ridOf(step.ref), entry);

@@ -39,6 +39,8 @@ export interface Work {
   readonly refusedBefore?: (rid: string) => boolean;
   /** Set where a process settles what was left open: what it may do, where the caller of the change no longer waits. */
   readonly afterwards?: Recovery;
+  /** Set where the same call on other resources follows: how AWS's work on this one ends is looked at when all are sent. */
+  readonly unfollowed?: boolean;
   progress(message: string): void;
 }
 
@@ -53,6 +55,8 @@ const MOST_REASON = 500;
 const FIRST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 10_000;
 const READ_BACKS = 6;
+/** A resource that rests for so long after the call where it was not to come to rest stays there. */
+const AT_REST_MINUTES = 2;
 const MOST_REQUESTS = 3;
 const PAUSE_BEFORE_ANEW_MS = 3_000;
 /** What AWS allows a handler that declares nothing, in minutes; below the least, no schema is asked. */
@@ -88,14 +92,14 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
       ...(sent.awsRequestId ? { awsRequestId: sent.awsRequestId } : {}),
     });
   }
-  if (sent.requestToken)
+  if (sent.requestToken && !work.unfollowed)
     return followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   return taken(deps, work, sent.identifiers);
 }
 
 /** AWS has taken the call: what it was to do is done, or has begun and is followed to its end. */
 function taken(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
-  const follows = writerAt(deps, work.aws).follows(work.step);
+  const follows = !work.unfollowed && writerAt(deps, work.aws).follows(work.step);
   return follows ? followStep(deps, work) : readBack(deps, work, identifiers);
 }
 
@@ -149,6 +153,7 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
   const { step, operation } = work;
   const writer = writerAt(deps, work.aws);
   let wait = FIRST_POLL_MS;
+  let still = 0;
   for (;;) {
     let answer: Awaited<ReturnType<typeof writer.poll>>;
     try {
@@ -167,6 +172,12 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
     }
     if (answer.status === "succeeded") return readBack(deps, work, answer.identifier ? [answer.identifier] : []);
     if (answer.status === "failed") return failedInAws(deps, work, answer);
+    // What AWS was told just now may show a moment later; what shows for longer is how it ended.
+    still = answer.atRest ? still + 1 : 0;
+    const longAgo = operation.intentAt !== undefined && minutesSince(deps, operation.intentAt) >= AT_REST_MINUTES;
+    if (still >= READ_BACKS || (still > 0 && longAgo)) {
+      return failedInAws(deps, work, { code: "aws_failed", ...answer, status: "failed" });
+    }
     // What is read of the service itself is in progress for as long as it says so; a request's record may be left behind.
     const late = writer.follows(step) ? null : await overdue(deps, work);
     if (late) return late;

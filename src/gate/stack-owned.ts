@@ -7,10 +7,11 @@ import { stackOf } from "../core/tags.js";
 
 /**
  * @param live what AWS holds now
- * @throws OpsError stack_owned, unless the operator has allowed it; a create has no owner yet
+ * @throws OpsError stack_owned, unless the operator has allowed it; a create has no owner yet, and an action (a start, a
+ * reboot, a capacity) sets nothing that the next stack update would take for its own
  */
 export function refuseStackOwned(step: ChangeStep, live: JsonObject | null, allowStackOwned: boolean): void {
-  if (allowStackOwned || step.kind === "create" || live === null) return;
+  if (allowStackOwned || step.kind === "create" || step.kind === "action" || live === null) return;
   const stack = stackOf(live);
   if (!stack) return;
   throw new OpsError(

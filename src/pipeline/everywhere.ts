@@ -58,9 +58,10 @@ export const everywhere =
     const failed = answers.filter((one): one is Answer & { outcome: OpsError } => one.outcome instanceof OpsError);
     if (failed.length > 0 && failed.length === answers.length) throw allFailed(failed);
     const places = packed.shown.map(
-      ({ region, outcome: { seen = [], complete = false } }): ShownIn => ({
+      ({ region, outcome: { seen = [], beside = [], complete = false } }): ShownIn => ({
         region,
         seen,
+        beside,
         complete,
         arguments: { ...question, region },
       }),
@@ -68,7 +69,7 @@ export const everywhere =
     return {
       status: "ok",
       data: {
-        ...merged(answers, packed, tool.everywhere),
+        ...merged(answers, packed, tool.everywhere, from ? (tool.everywhere.once ?? []) : []),
         ...(packed.rest ? { nextCursor: encodeCursor(JSON.stringify(packed.rest), asked, call.at) } : {}),
       },
       seen: places.flatMap(({ seen }) => seen),
@@ -156,13 +157,19 @@ const rowsOf = (data: JsonObject, name: string): readonly Json[] => {
   return Array.isArray(rows) ? rows : [];
 };
 
-function merged(answers: readonly Answer[], { shown }: Packed, { rows, sum }: Everywhere): JsonObject {
+function merged(
+  answers: readonly Answer[],
+  { shown }: Packed,
+  { rows, sum: sums }: Everywhere,
+  unsaid: readonly string[],
+): JsonObject {
+  const sum = sums.filter((name) => !unsaid.includes(name));
   const read = answers.flatMap(({ region, outcome }) =>
     outcome instanceof OpsError ? [] : [{ region, data: outcome.data }],
   );
   const isShown = new Set(shown.map(({ region }) => region));
   const names = [...new Set(read.flatMap(({ data }) => Object.keys(data)))].filter(
-    (name) => name !== rows && name !== "nextCursor" && !sum.includes(name),
+    (name) => name !== rows && name !== "nextCursor" && !sum.includes(name) && !unsaid.includes(name),
   );
   const common = names.filter((name) =>
     read.every(({ data }) => sameJson(data[name] ?? null, read[0]!.data[name] ?? null)),
@@ -179,7 +186,8 @@ function merged(answers: readonly Answer[], { shown }: Packed, { rows, sum }: Ev
     };
   });
   const isEmpty = (fact: JsonObject): boolean => Object.keys(fact).length === 2 && fact.rows === 0;
-  const notShown = facts.reduce((count, fact) => count + (fact.shown === 0 ? fact.rows : 0), 0);
+  const left = (fact: JsonObject): number => (typeof fact.notShown === "number" ? fact.notShown : 0);
+  const notShown = facts.reduce((count, fact) => count + (fact.shown === 0 ? fact.rows : 0) + left(fact), 0);
   const failed = answers.flatMap(({ region, outcome }) =>
     outcome instanceof OpsError && outcome.code !== "not_found" ? [{ region, ...failureOf(outcome) }] : [],
   );

@@ -46,7 +46,8 @@ export const revalidate =
       next(call),
       Promise.race([lookAgain(call.aws, due).catch(() => []), inTime]).finally(() => late.abort()),
     ]);
-    const shown = new Set(outcome.status === "ok" ? (outcome.seen ?? []).map(({ ref }) => JSON.stringify(ref)) : []);
+    const answered = outcome.status === "ok" ? [...(outcome.seen ?? []), ...(outcome.beside ?? [])] : [];
+    const shown = new Set(answered.map(({ ref }) => JSON.stringify(ref)));
     const others = looks.filter(({ record }) => !shown.has(JSON.stringify(record.ref)));
     const state = await currentState().catch(() => emptyState("", call.at.toISOString(), ""));
     const notices: StaleNotice[] = session.lookedAgain(others, state, call.at.toISOString());

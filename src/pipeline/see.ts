@@ -17,9 +17,10 @@ export const see =
     const outcome = await next(call);
     const state = await currentState().catch(() => emptyState("", call.at.toISOString(), ""));
     const at = call.at.toISOString();
-    const shown = placesOf(call, outcome).flatMap(({ region, seen, complete, arguments: again }) =>
+    const shown = placesOf(call, outcome).flatMap(({ region, seen, beside = [], complete, arguments: again }) =>
       session.see({
         seen,
+        beside,
         complete,
         state,
         at,
@@ -34,6 +35,7 @@ export const see =
 function placesOf(call: Call, outcome: Outcome): readonly ShownIn[] {
   if (outcome.status !== "ok") return [];
   if (outcome.places) return outcome.places;
-  const { seen, complete = false } = outcome;
-  return seen ? [{ region: call.aws!.region, seen, complete, arguments: call.input ?? {} }] : [];
+  const { seen = [], beside = [], complete = false } = outcome;
+  if (!outcome.seen && !outcome.beside) return [];
+  return [{ region: call.aws!.region, seen, beside, complete, arguments: call.input ?? {} }];
 }

@@ -204,6 +204,12 @@ describe("the table", () => {
     expect(classes).toEqual({
       RunInstances: "token",
       TerminateInstances: "natural",
+      StartInstances: "natural",
+      StopInstances: "natural",
+      // A second reboot is a second reboot.
+      RebootInstances: "none",
+      ModifyInstanceAttribute: "natural",
+      SetDesiredCapacity: "natural",
       AuthorizeSecurityGroupIngress: "natural",
       AuthorizeSecurityGroupEgress: "natural",
       RevokeSecurityGroupIngress: "natural",

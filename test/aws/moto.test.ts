@@ -145,8 +145,15 @@ describe.skipIf(!moto)("src/aws on moto", () => {
     expect((await reader.groupUsers(groupId)).flatMap(({ instanceId }) => instanceId ?? []).sort()).toEqual(
       [...sent.identifiers].sort(),
     );
-    const dependants = await reader.dependants(sent.identifiers[0]!);
-    expect(dependants.terminationProtection).toBe(false);
+    const dependants = (await reader.instances.dependants(items)).get(sent.identifiers[0]!)!;
+    expect(dependants).toMatchObject({
+      terminationProtection: { known: true, value: false },
+      stopProtection: { known: true, value: false },
+      elasticIps: { known: true, value: [] },
+      autoScaling: { known: true, value: null },
+      targetGroups: { known: true, value: { registered: [], notAsked: 0 } },
+      instanceStore: { known: true, value: false },
+    });
     expect(dependants.volumes.length).toBeGreaterThan(0);
   });
 

@@ -53,12 +53,21 @@ describe("instances", () => {
   });
   it("tells what hangs on an instance", async () => {
     const aws = await sandbox().reader();
-    expect(await aws.dependants(API[0]!)).toEqual({
-      terminationProtection: false,
+    const instance = (await aws.get("AWS::EC2::Instance", API[0]!))!;
+    const known = <T>(value: T) => ({ known: true, value });
+    const unknown = { known: false, because: "not_in_sandbox" };
+    expect((await aws.instances.dependants([instance])).get(API[0]!)).toEqual({
       volumes: [{ volumeId: "vol-0ff00000000000001", deleteOnTermination: true }],
-      elasticIps: ["203.0.113.11"],
+      terminationProtection: known(false),
+      stopProtection: known(false),
+      elasticIps: known(["203.0.113.11"]),
+      // What the sandbox cannot say is unknown, not none.
+      autoScaling: unknown,
+      targetGroups: unknown,
+      instanceStore: unknown,
     });
-    expect(await codeOf(aws.dependants("i-0123456789abcdef0"))).toBe("not_found");
+    const gone = { ...instance, instanceId: "i-0123456789abcdef0" };
+    expect(await codeOf(aws.instances.dependants([gone]))).toBe("not_found");
   });
 });
 

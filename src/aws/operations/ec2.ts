@@ -4,8 +4,12 @@ import type {
   DescribeAddressesRequest,
   DescribeAddressesResult,
   DescribeInstanceAttributeRequest,
+  DescribeInstanceStatusRequest,
+  DescribeInstanceStatusResult,
   DescribeInstancesRequest,
   DescribeInstancesResult,
+  DescribeInstanceTypesRequest,
+  DescribeInstanceTypesResult,
   DescribeNatGatewaysRequest,
   DescribeNatGatewaysResult,
   DescribeNetworkInterfacesRequest,
@@ -28,6 +32,8 @@ import type {
 export interface Ec2Reads {
   "ec2:DescribeInstances": [DescribeInstancesRequest, DescribeInstancesResult];
   "ec2:DescribeInstanceAttribute": [DescribeInstanceAttributeRequest, InstanceAttribute];
+  "ec2:DescribeInstanceStatus": [DescribeInstanceStatusRequest, DescribeInstanceStatusResult];
+  "ec2:DescribeInstanceTypes": [DescribeInstanceTypesRequest, DescribeInstanceTypesResult];
   "ec2:DescribeAddresses": [DescribeAddressesRequest, DescribeAddressesResult];
   "ec2:DescribeNetworkInterfaces": [DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResult];
   "ec2:DescribeSecurityGroups": [DescribeSecurityGroupsRequest, DescribeSecurityGroupsResult];

@@ -1,5 +1,6 @@
 // Every operation a reader may call, one file a service: `"service:Operation"` → what goes in, what comes out, in AWS's shapes.
 
+import type { AutoScalingReads } from "./autoscaling.js";
 import type { CodeDeployReads } from "./codedeploy.js";
 import type { ControlReads } from "./control.js";
 import type { CostReads } from "./costs.js";
@@ -15,6 +16,7 @@ import type { TaggingReads } from "./tagging.js";
 
 export interface ReadOperations
   extends Ec2Reads,
+    AutoScalingReads,
     ControlReads,
     CostReads,
     IamReads,

@@ -16,6 +16,9 @@ export function instanceOf(aws: AwsInstance): Instance {
     instanceId: aws.InstanceId ?? "",
     name: tags.Name,
     state: aws.State?.Name ?? "unknown",
+    stateReason: aws.StateReason?.Code
+      ? { code: aws.StateReason.Code, awsMessage: aws.StateReason.Message ?? "" }
+      : undefined,
     instanceType: aws.InstanceType ?? "unknown",
     imageId: aws.ImageId,
     availabilityZone: aws.Placement?.AvailabilityZone,
@@ -25,6 +28,8 @@ export function instanceOf(aws: AwsInstance): Instance {
     publicIp: aws.PublicIpAddress || undefined,
     securityGroups: (aws.SecurityGroups ?? []).map(({ GroupId = "" }) => GroupId).sort(byName),
     autoScalingGroup: tags["aws:autoscaling:groupName"],
+    lifecycle: aws.InstanceLifecycle,
+    rootDevice: aws.RootDeviceType === "instance-store" ? aws.RootDeviceType : undefined,
     launchedAt: aws.LaunchTime?.toISOString(),
     tags,
   });

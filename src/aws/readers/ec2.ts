@@ -1,7 +1,7 @@
 // EC2's reads: instances and security groups, and what hangs on them.
 
 import type { Filter } from "@aws-sdk/client-ec2";
-import type { Instance, InstanceDependants } from "../../core/content/instances.js";
+import type { Instance } from "../../core/content/instances.js";
 import type { GroupReference, GroupUser, SecurityGroup } from "../../core/content/security-groups.js";
 import type { Region } from "../../core/content.js";
 import { OpsError } from "../../core/errors.js";
@@ -95,24 +95,6 @@ export async function regionsOf(api: Api): Promise<Region[]> {
   return (output.Regions ?? [])
     .map(({ RegionName = "", OptInStatus = "opt-in-not-required" }) => ({ region: RegionName, optIn: OptInStatus }))
     .sort((a, b) => (a.region < b.region ? -1 : 1));
-}
-
-/** What goes with an instance, or stays behind, when it is terminated. */
-export async function dependantsOf(api: Api, instanceId: string): Promise<InstanceDependants> {
-  const [instances, protection, addresses] = await Promise.all([
-    api.call("ec2", "DescribeInstances", { InstanceIds: [instanceId] }),
-    api.call("ec2", "DescribeInstanceAttribute", { InstanceId: instanceId, Attribute: "disableApiTermination" }),
-    api.call("ec2", "DescribeAddresses", { Filters: [{ Name: "instance-id", Values: [instanceId] }] }),
-  ]);
-  const instance = instances.Reservations?.[0]?.Instances?.[0];
-  const volumes = (instance?.BlockDeviceMappings ?? []).flatMap(({ Ebs }) =>
-    Ebs?.VolumeId ? [{ volumeId: Ebs.VolumeId, deleteOnTermination: Ebs.DeleteOnTermination ?? false }] : [],
-  );
-  return {
-    terminationProtection: protection.DisableApiTermination?.Value ?? false,
-    volumes: volumes.sort((a, b) => (a.volumeId < b.volumeId ? -1 : 1)),
-    elasticIps: (addresses.Addresses ?? []).flatMap(({ PublicIp }) => (PublicIp ? [PublicIp] : [])).sort(),
-  };
 }
 
 /** Who stands behind a security group: the network interfaces that carry it. */

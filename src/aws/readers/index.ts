@@ -2,10 +2,11 @@
 
 import type { Contents } from "../../core/content.js";
 import type { Api } from "../api.js";
+import { autoScalingGroupReader } from "./autoscaling.js";
 import { deploymentGroupReader } from "./codedeploy.js";
 import { instanceReader, securityGroupReader } from "./ec2.js";
 import { ecsServiceReader, taskDefinitionReader } from "./ecs.js";
-import { refreshedGroups } from "./instance-refresh.js";
+import { loadBalancerReader, targetGroupReader } from "./elbv2.js";
 import type { TypeReader } from "./parts.js";
 import { clusterSnapshotReader, databaseClusterReader, databaseInstanceReader, databaseSnapshotReader } from "./rds.js";
 
@@ -14,6 +15,9 @@ export type TypeReaders = { readonly [T in keyof Contents]: TypeReader<Contents[
 export const typeReaders = (api: Api): TypeReaders => ({
   "AWS::EC2::Instance": instanceReader(api),
   "AWS::EC2::SecurityGroup": securityGroupReader(api),
+  "AWS::AutoScaling::AutoScalingGroup": autoScalingGroupReader(api),
+  "AWS::ElasticLoadBalancingV2::LoadBalancer": loadBalancerReader(api),
+  "AWS::ElasticLoadBalancingV2::TargetGroup": targetGroupReader(api),
   "AWS::RDS::DBInstance": databaseInstanceReader(api),
   "AWS::RDS::DBCluster": databaseClusterReader(api),
   "AWS::RDS::DBSnapshot": databaseSnapshotReader(api),
@@ -21,5 +25,4 @@ export const typeReaders = (api: Api): TypeReaders => ({
   "AWS::ECS::Service": ecsServiceReader(api),
   "AWS::ECS::TaskDefinition": taskDefinitionReader(api),
   "AWS::CodeDeploy::DeploymentGroup": deploymentGroupReader(api),
-  "AWS::AutoScaling::AutoScalingGroup": refreshedGroups(api),
 });

@@ -1,18 +1,12 @@
 // Instance refreshes: which version of its launch template an Auto Scaling group was brought to, and when.
 
 import type { AutoScalingGroup, InstanceRefresh } from "@aws-sdk/client-auto-scaling";
-import {
-  type Deployment,
-  type DeploymentStatus,
-  isRunning,
-  type RefreshedGroup,
-  type TemplateUse,
-} from "../../core/content/deployments.js";
+import { type Deployment, type DeploymentStatus, isRunning, type TemplateUse } from "../../core/content/deployments.js";
 import type { Page } from "../../core/ports.js";
 import type { Api } from "../api.js";
 import { foreign } from "../foreign.js";
 import { newestFirst } from "./ecs.js";
-import { page, present, type TypeReader, unlessAbsent } from "./parts.js";
+import { page, present, unlessAbsent } from "./parts.js";
 
 const MOST = 100;
 const REASON = 400;
@@ -80,32 +74,6 @@ export async function refreshes(
   });
   return page(newestFirst((output.InstanceRefreshes ?? []).map(deploymentOf)), output.NextToken);
 }
-
-/** Groups by the version they say. */
-export const refreshedGroups = (api: Api): TypeReader<RefreshedGroup> => ({
-  async get(name) {
-    const { AutoScalingGroups = [] } = await api.call("autoscaling", "DescribeAutoScalingGroups", {
-      AutoScalingGroupNames: [name],
-    });
-    return AutoScalingGroups.map(groupContent).find(({ groupName }) => groupName === name) ?? null;
-  },
-  async list({ ids, limit = MOST, cursor }) {
-    const output = await api.call("autoscaling", "DescribeAutoScalingGroups", {
-      ...(ids && { AutoScalingGroupNames: [...ids] }),
-      MaxRecords: Math.min(limit, MOST),
-      ...(cursor && { NextToken: cursor }),
-    });
-    return page((output.AutoScalingGroups ?? []).map(groupContent), output.NextToken);
-  },
-});
-
-const groupContent = (aws: AutoScalingGroup): RefreshedGroup => {
-  const template = templateIn(aws);
-  return present<RefreshedGroup>({
-    groupName: aws.AutoScalingGroupName ?? "",
-    launchedFrom: template ? `${template.name ?? template.id}:${template.version}` : undefined,
-  });
-};
 
 /** The launch template a group makes its instances from; null where it has none, or a mix of instances. */
 export async function templateOf(api: Api, groupName: string): Promise<TemplateUse | null> {

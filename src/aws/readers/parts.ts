@@ -40,6 +40,9 @@ export const tagsOf = (
     (tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value] as const).sort((a, b) => byName(a[0], b[0])),
   );
 
+/** One call of a service writes HEALTHY where another writes Healthy. */
+export const capitalised = (word: string): string => `${word.slice(0, 1)}${word.slice(1).toLowerCase()}`;
+
 export const page = <T>(items: readonly T[], next: string | undefined): Page<T> => (next ? { items, next } : { items });
 
 export const chunks = <T>(items: readonly T[], size: number): T[][] =>

@@ -17,13 +17,17 @@ export type HandlersOf<Prefix extends string> = {
   >;
 };
 
-const FORWARD = { pending: "running", "shutting-down": "terminated" } as const;
+const FORWARD: Readonly<Partial<Record<WorldInstance["state"], WorldInstance["state"]>>> = {
+  pending: "running",
+  stopping: "stopped",
+  "shutting-down": "terminated",
+};
 
 /** Time passes: whatever was on its way has arrived. A terminated instance has let go of everything. */
 function live(draft: Draft): WorldInstance[] {
   const all = Object.values(draft.here.instances);
   for (const instance of all) {
-    if (instance.state === "pending" || instance.state === "shutting-down") instance.state = FORWARD[instance.state];
+    instance.state = FORWARD[instance.state] ?? instance.state;
     if (instance.state !== "terminated") continue;
     instance.groupIds = [];
     delete instance.publicIp;
@@ -34,7 +38,14 @@ function live(draft: Draft): WorldInstance[] {
   return all;
 }
 
-const STATE_CODES = { pending: 0, running: 16, "shutting-down": 32, terminated: 48 } as const;
+const STATE_CODES = {
+  pending: 0,
+  running: 16,
+  "shutting-down": 32,
+  terminated: 48,
+  stopping: 64,
+  stopped: 80,
+} as const;
 const stateOf = (state: WorldInstance["state"]) => ({ Name: state, Code: STATE_CODES[state] });
 
 function instanceOut({ here }: Draft, it: WorldInstance): Instance {
@@ -239,6 +250,24 @@ function launch(draft: Draft, input: WriteOperations["ec2:RunInstances"][0]): Wo
   return made;
 }
 
+const wrongState = (id: string): Error =>
+  refusal("IncorrectInstanceState", `The instance '${id}' is not in a state from which this can be done.`);
+
+function moveTo(
+  draft: Draft,
+  ids: readonly string[],
+  way: Readonly<Record<"from" | "through" | "to", WorldInstance["state"]>>,
+) {
+  const all = ids.map((id) => theInstance(draft, id));
+  const other = all.find(({ state }) => !Object.values(way).includes(state));
+  if (other) throw wrongState(other.id);
+  return all.map((instance) => {
+    const before = instance.state;
+    if (before === way.from) instance.state = way.through;
+    return { InstanceId: instance.id, PreviousState: stateOf(before), CurrentState: stateOf(instance.state) };
+  });
+}
+
 const instanceFields = ({ here }: Draft, it: WorldInstance) => ({
   "instance-id": [it.id],
   "instance-state-name": [it.state],
@@ -319,8 +348,26 @@ export const ec2: HandlersOf<"ec2"> = {
     takes: "InstanceId Attribute",
     run(draft, { InstanceId, Attribute }) {
       const instance = theInstance(draft, InstanceId);
+      if (Attribute === "disableApiStop") return { InstanceId: instance.id, DisableApiStop: { Value: false } };
       if (Attribute !== "disableApiTermination") throw notInSandbox(`attribute ${Attribute}`);
       return { InstanceId: instance.id, DisableApiTermination: { Value: instance.protected } };
+    },
+  },
+  "ec2:DescribeInstanceStatus": {
+    takes: "InstanceIds IncludeAllInstances",
+    run(draft, { InstanceIds = [] }) {
+      const asked = live(draft).filter(({ id }) => InstanceIds.includes(id));
+      return {
+        InstanceStatuses: asked.map(({ id, state }) => {
+          const Status = state === "running" ? ("ok" as const) : ("not-applicable" as const);
+          return {
+            InstanceId: id,
+            InstanceState: stateOf(state),
+            SystemStatus: { Status },
+            InstanceStatus: { Status },
+          };
+        }),
+      };
     },
   },
   "ec2:DescribeAddresses": {
@@ -390,6 +437,36 @@ export const ec2: HandlersOf<"ec2"> = {
     takes:
       "ImageId InstanceType MinCount MaxCount SubnetId SecurityGroupIds TagSpecifications ClientToken DisableApiTermination UserData KeyName MetadataOptions",
     run: (draft, input) => ({ Instances: launch(draft, input).map((it) => instanceOut(draft, it)) }),
+  },
+  "ec2:StartInstances": {
+    takes: "InstanceIds",
+    run: (draft, { InstanceIds = [] }) => ({
+      StartingInstances: moveTo(draft, InstanceIds, { from: "stopped", through: "pending", to: "running" }),
+    }),
+  },
+  "ec2:StopInstances": {
+    takes: "InstanceIds",
+    run: (draft, { InstanceIds = [] }) => ({
+      StoppingInstances: moveTo(draft, InstanceIds, { from: "running", through: "stopping", to: "stopped" }),
+    }),
+  },
+  "ec2:RebootInstances": {
+    takes: "InstanceIds",
+    run(draft, { InstanceIds = [] }) {
+      for (const { id, state } of InstanceIds.map((one) => theInstance(draft, one))) {
+        if (state !== "running") throw wrongState(id);
+      }
+      return {};
+    },
+  },
+  "ec2:ModifyInstanceAttribute": {
+    takes: "InstanceId InstanceType",
+    run(draft, { InstanceId, InstanceType }) {
+      const instance = theInstance(draft, InstanceId);
+      if (instance.state !== "stopped") throw wrongState(instance.id);
+      instance.type = InstanceType?.Value ?? instance.type;
+      return {};
+    },
   },
   "ec2:TerminateInstances": {
     takes: "InstanceIds",

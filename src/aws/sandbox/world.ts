@@ -6,7 +6,7 @@ export const SANDBOX_ACCOUNT = "000000000000";
 export const SANDBOX_REGION = "us-east-1";
 export const SANDBOX_ARN = `arn:aws:iam::${SANDBOX_ACCOUNT}:user/sandbox`;
 
-export type InstanceState = "pending" | "running" | "shutting-down" | "terminated";
+export type InstanceState = "pending" | "running" | "stopping" | "stopped" | "shutting-down" | "terminated";
 
 export interface WorldInstance {
   id: string;

@@ -11,12 +11,18 @@ import type {
   DeleteSecurityGroupRequest,
   DeleteSecurityGroupResult,
   DeleteTagsRequest,
+  ModifyInstanceAttributeRequest,
+  RebootInstancesRequest,
   Reservation,
   RevokeSecurityGroupEgressRequest,
   RevokeSecurityGroupEgressResult,
   RevokeSecurityGroupIngressRequest,
   RevokeSecurityGroupIngressResult,
   RunInstancesRequest,
+  StartInstancesRequest,
+  StartInstancesResult,
+  StopInstancesRequest,
+  StopInstancesResult,
   TerminateInstancesRequest,
   TerminateInstancesResult,
   UpdateSecurityGroupRuleDescriptionsEgressRequest,
@@ -26,13 +32,19 @@ import type {
 } from "@aws-sdk/client-ec2";
 import type { ChangeStep } from "../../core/change.js";
 import { isObject, type JsonObject } from "../../core/json.js";
+import type { Progress } from "../../core/ports.js";
 import { OPERATION_MARK, tagsOf, withMark } from "../../core/tags.js";
 import { allPages } from "../pages.js";
-import { asIs, ids, listed, type Op, type Reads, type Rows, withToken } from "./row.js";
+import { instanceReader } from "../readers/ec2.js";
+import { asIs, type Followed, ids, listed, type Op, type Reads, type Rows, withToken } from "./row.js";
 
 export interface Ec2Writes {
   "ec2:RunInstances": [RunInstancesRequest, Reservation];
   "ec2:TerminateInstances": [TerminateInstancesRequest, TerminateInstancesResult];
+  "ec2:StartInstances": [StartInstancesRequest, StartInstancesResult];
+  "ec2:StopInstances": [StopInstancesRequest, StopInstancesResult];
+  "ec2:RebootInstances": [RebootInstancesRequest, object];
+  "ec2:ModifyInstanceAttribute": [ModifyInstanceAttributeRequest, object];
   "ec2:AuthorizeSecurityGroupIngress": [AuthorizeSecurityGroupIngressRequest, AuthorizeSecurityGroupIngressResult];
   "ec2:AuthorizeSecurityGroupEgress": [AuthorizeSecurityGroupEgressRequest, AuthorizeSecurityGroupEgressResult];
   "ec2:RevokeSecurityGroupIngress": [RevokeSecurityGroupIngressRequest, RevokeSecurityGroupIngressResult];
@@ -104,6 +116,21 @@ const ON_A_GROUP = {
   ...NATURAL,
   identifiers: (_: unknown, input: JsonObject) => ids([input.GroupId ?? null]),
 } as const;
+/** AWS answers when it has begun: the instance says when it has arrived. */
+const movesTo = (state: string, through: string) => ({
+  requestToken: (_: unknown, input: JsonObject) => ids(input.InstanceIds)[0],
+  async follow(api: Reads, { step: { ref } }: Followed): Promise<Progress> {
+    const live = await instanceReader(api).get(ref.id);
+    const now = live?.state ?? "terminated";
+    if (now === state) return { status: "succeeded", identifier: ref.id };
+    if (now === through) return { status: "pending" };
+    const reason = { awsCode: live?.stateReason?.code ?? now, message: live?.stateReason?.awsMessage ?? "" };
+    // From there nothing leads back.
+    if (now === "terminated" || now === "shutting-down") return { status: "failed", code: "aws_failed", ...reason };
+    return { status: "pending", atRest: true, ...reason };
+  },
+});
+const instancesIn = (_: unknown, input: JsonObject): readonly string[] => ids(input.InstanceIds);
 const TAGS = { ...NATURAL, identifiers: (_: unknown, input: JsonObject) => ids(input.Resources) } as const;
 
 export const EC2_WRITES: Rows<Ec2Writes> = {
@@ -116,7 +143,23 @@ export const EC2_WRITES: Rows<Ec2Writes> = {
   },
   "ec2:TerminateInstances": {
     ...NATURAL,
+    ...movesTo("terminated", "shutting-down"),
     identifiers: ({ TerminatingInstances = [] }) => TerminatingInstances.map(({ InstanceId }) => InstanceId),
+  },
+  // A start in a plan that stops first: asked now, EC2 may say that the instance is not stopped.
+  "ec2:StartInstances": {
+    ...NATURAL,
+    ...movesTo("running", "pending"),
+    laterOn: ["IncorrectInstanceState"],
+    identifiers: instancesIn,
+  },
+  "ec2:StopInstances": { ...NATURAL, ...movesTo("stopped", "stopping"), identifiers: instancesIn },
+  // A second reboot is a second reboot.
+  "ec2:RebootInstances": { ...NATURAL, idempotency: "none", identifiers: instancesIn },
+  "ec2:ModifyInstanceAttribute": {
+    ...NATURAL,
+    laterOn: ["IncorrectInstanceState"],
+    identifiers: (_: unknown, input: JsonObject) => ids([input.InstanceId ?? null]),
   },
   "ec2:AuthorizeSecurityGroupIngress": ON_A_GROUP,
   "ec2:AuthorizeSecurityGroupEgress": ON_A_GROUP,

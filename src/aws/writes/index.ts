@@ -1,5 +1,6 @@
 // Every operation that changes AWS: one row each, one file a service, and named nowhere else in the product but in steps.
 
+import { AUTO_SCALING_WRITES, type AutoScalingWrites } from "./autoscaling.js";
 import { CODEDEPLOY_WRITES, type CodeDeployWrites } from "./codedeploy.js";
 import { CONTROL_WRITES, type ControlWrites } from "./control.js";
 import { EC2_WRITES, type Ec2Writes } from "./ec2.js";
@@ -11,6 +12,7 @@ import { TAGGING_WRITES, type TaggingWrites } from "./tagging.js";
 
 export interface WriteOperations
   extends Ec2Writes,
+    AutoScalingWrites,
     ControlWrites,
     RdsWrites,
     TaggingWrites,
@@ -20,6 +22,7 @@ export interface WriteOperations
 
 export const WRITES: Rows<WriteOperations> = {
   ...EC2_WRITES,
+  ...AUTO_SCALING_WRITES,
   ...CONTROL_WRITES,
   ...RDS_WRITES,
   ...TAGGING_WRITES,

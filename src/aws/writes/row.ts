@@ -16,6 +16,8 @@ export interface Row<M, N extends keyof M> {
   readonly idempotency: Idempotency;
   /** EC2 can be asked whether it would accept the call. */
   readonly dryRun: boolean;
+  /** What EC2 may say to that question and an earlier step of the same plan mends. */
+  readonly laterOn?: readonly string[];
   /** The step's input as it goes over the wire under an operation. */
   readonly input: (input: JsonObject, op: Op) => JsonObject;
   /** The ids of the resources it made or changed, of the type of the step. */
