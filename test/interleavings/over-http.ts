@@ -203,10 +203,10 @@ export async function httpPlace(suite: string): Promise<HttpPlace | undefined> {
         case "describe": {
           const rule = ingress[move.nth % Math.max(ingress.length, 1)];
           const id = rule?.SecurityGroupRuleId;
-          if (!rule || !id) return null;
-          const { FromPort, ToPort, IpProtocol, CidrIpv4 } = rule;
-          const ports = move.kind === "edit" ? { FromPort, ToPort: FromPort! + 1_000 + mark } : { FromPort, ToPort };
-          const edited = { IpProtocol, CidrIpv4, ...ports, Description: `o${mark}` };
+          // moto keeps no description that is given by rule id, so nobody could bring one back: descriptions stay as they are.
+          if (!rule || !id || move.kind === "describe") return null;
+          const { FromPort, IpProtocol, CidrIpv4, Description } = rule;
+          const edited = { IpProtocol, CidrIpv4, FromPort, ToPort: FromPort! + 1_000 + mark, Description };
           await (move.kind === "revoke"
             ? ec2.send(new RevokeSecurityGroupIngressCommand({ GroupId: group, SecurityGroupRuleIds: [id] }))
             : ec2.send(

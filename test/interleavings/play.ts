@@ -21,6 +21,8 @@ export interface Counts {
 
 /** When each kind of part of each thing was read: rules of a group are another call than its tags. */
 type ReadAt = ReadonlyMap<string, number>;
+/** What was there then, by the same kinds. */
+type Were = ReadonlyMap<string, Elements>;
 
 interface Planned {
   readonly token: string;
@@ -28,6 +30,7 @@ interface Planned {
   readonly what: Act["kind"];
   /** What the plan's maker had been shown. */
   readonly shown: ReadAt;
+  readonly were: Were;
   /** What must be true of AWS once it is said to be applied; null: nothing is said about it. */
   readonly goal: (now: Elements, before: Elements) => boolean;
   done: boolean;
@@ -36,6 +39,7 @@ interface Planned {
 interface Shown {
   readonly revision: string;
   readonly readAt: ReadAt;
+  readonly were: Were;
   // biome-ignore lint/suspicious/noExplicitAny: an answer's content
   readonly content: any;
 }
@@ -82,6 +86,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
   /** The last read of each kind in this turn, and the first: what a tool shows, it reads first. */
   let readAt = new Map<string, number>();
   let shownAt = new Map<string, number>();
+  let were = new Map<string, Elements>();
   let sent: { readonly call: Arriving; readonly at: number; readonly readAt: ReadAt } | undefined;
   let effects = 0;
   let afterEffect: { before: Elements; after: Elements } | undefined;
@@ -127,6 +132,8 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (last?.by !== "outside" || operation.endsWith("CreateResource") || !executing || !sent) continue;
       const seen = executing.shown.get(kindOf(key)) ?? 0;
       if (last.at < seen) continue;
+      // Somebody brought back what the plan's maker had seen: that is what is replaced.
+      if (executing.were.has(kindOf(key)) && executing.were.get(kindOf(key))!.get(key) === was.get(key)) continue;
       const read = sent.readAt.get(kindOf(key));
       const [, ...part] = key.split("/");
       const window = WINDOWS.find((one) => one.operation.test(operation) && one.part.test(part.join("/")));
@@ -146,7 +153,9 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (tells) await meanwhile("progress");
       for (const kind of call.thing ? (READS_KIND[call.operation] ?? []) : []) {
         readAt.set(`${call.thing}/${kind}`, ++seq);
-        if (!shownAt.has(`${call.thing}/${kind}`)) shownAt.set(`${call.thing}/${kind}`, seq);
+        if (shownAt.has(`${call.thing}/${kind}`)) continue;
+        shownAt.set(`${call.thing}/${kind}`, seq);
+        were.set(`${call.thing}/${kind}`, model);
       }
       if (call.writes) sent = { call, at: ++seq, readAt: new Map(readAt) };
       if (call.writes || tells) before.set(key, await stage.elements());
@@ -165,7 +174,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
   function learn(thing: Thing, revision: unknown, content: unknown): void {
     if (typeof revision !== "string") return;
     const known = (shown.get(thing) ?? []).filter((one) => one.revision !== revision);
-    shown.set(thing, [...known, { revision, readAt: new Map(shownAt), content }]);
+    shown.set(thing, [...known, { revision, readAt: new Map(shownAt), were: new Map(were), content }]);
   }
 
   function basisOf(thing: Thing, basis: Basis): Shown | undefined {
@@ -193,8 +202,8 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (answer.code === "stale_revision" && basis) judgeRefusal(answer, thing, basis.readAt);
       return;
     }
-    const known = basis?.readAt ?? new Map(shownAt);
-    plans.push({ token: answer.executionToken, thing, what: act.kind, shown: known, goal, done: false });
+    const known = { shown: basis?.readAt ?? new Map(shownAt), were: basis?.were ?? new Map(were) };
+    plans.push({ token: answer.executionToken, thing, what: act.kind, ...known, goal, done: false });
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
@@ -419,6 +428,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       arrived = 0;
       readAt = new Map();
       shownAt = new Map();
+      were = new Map();
       sent = undefined;
       effects = 0;
       afterEffect = undefined;
