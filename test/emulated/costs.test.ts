@@ -248,6 +248,17 @@ describe.skipIf(!product)("costs on moto", () => {
     });
   });
 
+  it("does not pay for a comparison with what most accounts no longer have, unless it is told to", async () => {
+    const year = { start: day(-360), end: today };
+    const plain = await assistant.call("costs_summary", year);
+    expect(plain.data).toMatchObject({ api_cost_usd: 0.01, notCompared: expect.stringContaining("13 months") });
+    expect(plain.data).not.toHaveProperty("previous");
+    expect((await assistant.call("costs_summary", { ...year, compare: true })).data).toMatchObject({
+      previous: { period: { start: day(-720) } },
+      api_cost_usd: 0.01,
+    });
+  });
+
   it("a refusal names the action, whether Cost Explorer is on, and the rate; what was paid stays said", async () => {
     const ask = (start: number) =>
       assistant.call("costs_summary", { start: day(start), end: day(start + 5), compare: false });

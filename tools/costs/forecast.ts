@@ -15,7 +15,20 @@ import type { ReadPorts } from "../../src/core/ports.js";
 import { askSpend, byKey, filterQuestion } from "../../src/core/spend.js";
 import { read } from "../../src/core/tool.js";
 import { totalOf } from "./groups.js";
-import { COVERAGE, coverageOf, Day, FACTS, FILTERS, FORCE, filterIn, METRICS, Metric, Shown, wrong } from "./parts.js";
+import {
+  COVERAGE,
+  coverageOf,
+  Day,
+  FACTS,
+  FILTERS,
+  FORCE,
+  filterIn,
+  firstOfMonth,
+  METRICS,
+  Metric,
+  Shown,
+  wrong,
+} from "./parts.js";
 
 export const forecast = read({
   title: "Forecast spend",
@@ -56,7 +69,7 @@ export const forecast = read({
   async run({ end: until, granularity, confidencePercent, forceRefresh, ...input }, ports) {
     const { now } = ports;
     const start = dayOf(now);
-    const period = { start, end: until ?? monthsAfter(now, 1) };
+    const period = { start, end: until ?? firstOfMonth(now, 1) };
     const [most, limit] =
       granularity === "daily" ? ["3 months", sameDayAfter(now, 3)] : ["18 months", sameDayAfter(now, 18)];
     if (period.end <= start)
@@ -109,9 +122,6 @@ export const forecast = read({
   },
 });
 
-const monthsAfter = (now: Date, months: number): string =>
-  dayOf(new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, 1)));
-
 /** The same day so many months on; the first of the month after where that month has none. */
 const sameDayAfter = (now: Date, months: number): string =>
   dayOf(new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, now.getUTCDate())));
@@ -125,7 +135,7 @@ async function thisMonth(
   forceRefresh: boolean,
 ): Promise<JsonObject> {
   const today = dayOf(ports.now);
-  const start = monthsAfter(ports.now, 0);
+  const start = firstOfMonth(ports.now, 0);
   if (!first || start === today) return {};
   const query: SpendQuery = { start, end: today, granularity: "MONTHLY", metric, groupBy: [], filter };
   const { value } = await askSpend(ports, query, forceRefresh);

@@ -60,16 +60,23 @@ export const FACTS = {
 export const wrong = (field: string, message: string): OpsError =>
   new OpsError("validation_error", `${field}: ${message}.`, { field });
 
+/** The first day that every account's Cost Explorer still has; more is kept only where the payer asked for it. */
+const MONTHS_EVERYBODY_HAS = 13;
+
+/** Of the month so many months on. */
+export const firstOfMonth = (now: Date, months: number): string =>
+  dayOf(new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, 1)));
+
+export const surelyKeptFrom = (now: Date): string => firstOfMonth(now, -MONTHS_EVERYBODY_HAS);
+
 /** The days that are asked for. @throws OpsError validation_error naming the field */
 export function periodOf({ start, end }: { start?: string | undefined; end?: string | undefined }, now: Date): Period {
   const period = { start: start ?? dayOf(end ?? now, -30), end: end ?? dayOf(now) };
-  const oldest = new Date(now);
-  oldest.setUTCMonth(oldest.getUTCMonth() - MONTHS_KEPT, 1);
   if (period.start >= period.end) throw wrong("end", "is exclusive, so it must be a later day than start");
   if (period.start > dayOf(now)) throw wrong("start", "lies in the future; for that use costs.forecast");
   if (period.end > dayOf(now, 1))
     throw wrong("end", "is at most tomorrow, which is exclusive; for the future use costs.forecast");
-  if (period.start < dayOf(oldest))
+  if (period.start < firstOfMonth(now, -MONTHS_KEPT))
     throw wrong("start", `lies more than ${MONTHS_KEPT} months back, which Cost Explorer does not keep`);
   return period;
 }

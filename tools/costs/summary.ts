@@ -37,6 +37,7 @@ import {
   Shown,
   seriesOf,
   shareView,
+  surelyKeptFrom,
   TagKey,
   TagValues,
   wrong,
@@ -56,7 +57,7 @@ export const summary = read({
     ...FILTERS,
     metric: Metric,
     series: z.enum(["none", "daily", "monthly"]).default("none"),
-    compare: z.boolean().default(true).describe("One more request"),
+    compare: z.boolean().optional().describe("One more request; default: if surely kept"),
     ...PAGE,
     ...FORCE,
   }),
@@ -69,6 +70,7 @@ export const summary = read({
     groups: z.array(Share),
     notShown: NotShown,
     dataQuality: z.object({ estimated: z.boolean(), unfinishedDays: z.array(z.string()), note: z.string().optional() }),
+    notCompared: z.string().optional(),
     previous: z.object({ period: Shown, total: z.number() }).optional(),
     change: z.object({ amount: z.number(), percent: z.number().optional() }).optional(),
     drivers: z
@@ -123,7 +125,9 @@ export const summary = read({
         ...next,
         dataQuality: quality(spend, period, now),
         ...(cursor === undefined && input.series !== "none" && { series: seriesOf(spend) }),
-        ...(cursor === undefined && compare && (await comparison(ports, query, spend, keyIn, refresh))),
+        ...(cursor === undefined &&
+          compare !== false &&
+          (await comparison(ports, query, spend, keyIn, refresh, compare))),
       },
     };
   },
@@ -159,9 +163,16 @@ async function comparison(
   spend: Spend,
   keyIn: (key: string) => string,
   forceRefresh: boolean,
+  asked: boolean | undefined,
 ): Promise<JsonObject> {
   const days = daysIn(query);
   const before = { start: dayOf(query.start, -days), end: query.start };
+  if (asked === undefined && before.start < surelyKeptFrom(ports.now)) {
+    return {
+      notCompared:
+        "The previous period reaches back over 13 months, which Cost Explorer keeps only where the payer enabled it. With `compare: true` it is asked all the same.",
+    };
+  }
   const { value: previous } = await askSpend(ports, { ...query, ...before, granularity: "MONTHLY" }, forceRefresh);
   if (previous.currency !== null && spend.currency !== null && previous.currency !== spend.currency) {
     return {
