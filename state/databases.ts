@@ -2,7 +2,7 @@
 // interrupts. One table for plans, for proof that a change was accepted, and for going back. Pure.
 
 import type { ChangeStep, ResourceRef } from "../src/core/change.js";
-import type { DatabaseInstance } from "../src/core/content/databases.js";
+import { accepted, type DatabaseInstance } from "../src/core/content/databases.js";
 import { escapePointer, isObject, type Json, type JsonObject, sameJson, valueAt } from "../src/core/json.js";
 import type { Converged } from "./converge.js";
 
@@ -133,17 +133,6 @@ const merged = (a: JsonObject, b: JsonObject): JsonObject => ({
 });
 
 const pendingName = (path: string): string => path.slice(1).replaceAll("/", ".");
-
-/** The instance once everything that RDS has accepted is carried out. */
-export function accepted(live: DatabaseInstance): DatabaseInstance {
-  const content = live as unknown as JsonObject;
-  const known = names.flatMap((name) => {
-    const { path } = settingOf(name);
-    const value = live.pending[pendingName(path)];
-    return value === undefined ? [] : [nested(path, value)];
-  });
-  return known.reduce(merged, content) as unknown as DatabaseInstance;
-}
 
 const asListed = (value: Json | undefined): Json | undefined => (Array.isArray(value) ? [...value].sort() : value);
 const same = (a: Json | undefined, b: Json | undefined): boolean => sameJson(asListed(a) ?? null, asListed(b) ?? null);

@@ -14,7 +14,7 @@ import {
   pointerSegments,
   sameJson,
 } from "../src/core/json.js";
-import { volatileOf } from "../src/core/own-types.js";
+import { acceptedOf, volatileOf } from "../src/core/own-types.js";
 import { isTagList, trafficOf } from "./desired.js";
 import { notStored } from "./envelopes.js";
 import { isUnder } from "./schema-paths.js";
@@ -139,8 +139,8 @@ export function rollbackTo(input: RollbackInput): Rollback {
   }
 
   const shape = keyedBy(ref.type, resource.reader);
-  const then = shape.keyed(entry.after);
-  const now = shape.keyed(live);
+  const then = shape.keyed(acceptedOf(ref.type, resource.reader, entry.after));
+  const now = shape.keyed(acceptedOf(ref.type, resource.reader, live));
   const declared = declaredPaths(lineage.slice(0, at + 1), shape);
   const later = lineage
     .slice(at + 1)

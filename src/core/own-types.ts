@@ -1,6 +1,7 @@
 // What the machine must know of the types that are read through their own service: one row a type.
 
 import type { ReaderName } from "./change.js";
+import { accepted } from "./content/databases.js";
 import type { Contents } from "./content.js";
 import type { JsonObject } from "./json.js";
 
@@ -16,6 +17,8 @@ interface OwnType<Content> {
   readonly volatile: readonly string[];
   /** Whether AWS still lists one that is already on its way out. */
   gone?(content: Content): boolean;
+  /** The content once what AWS has accepted, and will carry out later, is carried out: what going back compares. */
+  accepted?(content: Content): Content;
   /** A content, or the part of it that a plan knows, by the names of AWS's specification: as far as security rules look at it. */
   specified?(content: Partial<Content>): JsonObject;
 }
@@ -44,6 +47,7 @@ const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
     many: true,
     volatile: [...DATABASE_VOLATILE, "/availabilityZone", "/replicas", "/port"],
     gone: ({ status }) => status === "deleting",
+    accepted,
     specified: ({ class: DBInstanceClass = "", clusterId, publiclyAccessible, pending, ...rest }) => ({
       DBInstanceClass,
       ...(clusterId !== undefined && { DBClusterIdentifier: clusterId }),
@@ -124,6 +128,10 @@ export const isOwnType = (type: string): type is keyof Contents => Object.hasOwn
 export const ownType = (type: keyof Contents): OwnType<JsonObject> => OWN_TYPES[type] as unknown as OwnType<JsonObject>;
 
 export const volatileOf = (type: string): readonly string[] => (isOwnType(type) ? ownType(type).volatile : []);
+
+/** A content as it will be once nothing waits any more. */
+export const acceptedOf = (type: string, reader: ReaderName, content: JsonObject): JsonObject =>
+  (reader === "service" && isOwnType(type) && ownType(type).accepted?.(content)) || content;
 
 /** What security rules look at of a content of either reader. */
 export const specifiedOf = (type: string, reader: ReaderName, content: JsonObject): JsonObject =>

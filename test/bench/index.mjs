@@ -1,5 +1,5 @@
 // Benches by name: `npm run bench` measures start-up and surface, `npm run bench -- state` the state store at size,
-// `npm run bench -- gate` what a plan and its apply add to the bare calls.
+// `npm run bench -- lists` lists at size, `npm run bench -- gate` what a plan and its apply add to the bare calls.
 
 import { join } from "node:path";
 import { runBundled } from "../bundled.mjs";
@@ -8,6 +8,7 @@ const here = import.meta.dirname;
 const SUITES = {
   surface: () => import("./surface.mjs"),
   state: () => runBundled(join(here, "state.ts")),
+  lists: () => import("./lists.mjs"),
   gate: () => runBundled(join(here, "gate.ts")),
 };
 

@@ -43,6 +43,22 @@ const arn = (service: string, { account, region }: Place, rest: string) =>
 const lifecycle = "LifecycleConfiguration/Rules/*";
 
 export const types: Readonly<Record<string, TypeFacts>> = {
+  "AWS::RDS::DBInstance": {
+    properties: [
+      ..."DBInstanceIdentifier DBInstanceArn DBInstanceClass Engine AllocatedStorage DeletionProtection".split(" "),
+      ..."MasterUserPassword PubliclyAccessible StorageEncrypted Tags".split(" "),
+    ],
+    identifier: ["DBInstanceIdentifier"],
+    readOnly: ["DBInstanceArn"],
+    writeOnly: ["MasterUserPassword"],
+    createOnly: ["DBInstanceIdentifier"],
+    required: [],
+    unordered: ["Tags"],
+    defaults: nothing,
+    issued: ({ DBInstanceIdentifier }, birth) => ({
+      DBInstanceArn: arn("rds", birth, `db:${text(DBInstanceIdentifier)}`),
+    }),
+  },
   "AWS::S3::Bucket": {
     properties: [
       ..."AccelerateConfiguration AccessControl Arn BucketEncryption BucketName BucketNamePrefix BucketNamespace".split(

@@ -10,6 +10,7 @@ import {
   ModifyDBInstanceCommand,
   StopDBInstanceCommand,
 } from "@aws-sdk/client-rds";
+import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Assistant } from "../harness.js";
 import { type Product, startProduct } from "./product.js";
@@ -317,5 +318,22 @@ describe.skipIf(!product)("databases on moto", () => {
     expect(data.staleNotices[0].now.values).toMatchObject({ "/parameterGroup": "tuned", "/tags/team": "other" });
     const drift = await assistant.call("state_drift", { identifier: "shop" });
     expect(JSON.stringify(drift.data)).toContain("/parameterGroup");
+  });
+
+  it("lists 300 of them, complete and in order, each answer small", async () => {
+    const names = Array.from({ length: 296 }, (_, n) => `many-${String(n).padStart(3, "0")}`);
+    for (const name of names) await make(name);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const answer = await assistant.call("databases_list", cursor ? { cursor } : {});
+      expect(answer.isError, JSON.stringify(answer.data)).toBe(false);
+      expect(countTokens(answer.text.join(""))).toBeLessThanOrEqual(5_000);
+      seen.push(...answer.data.databases.map((row: { databaseId: string }) => row.databaseId));
+      cursor = answer.data.nextCursor;
+    } while (cursor);
+    expect(seen).toHaveLength(new Set(seen).size);
+    expect(seen.filter((id) => id.startsWith("many-"))).toEqual(names);
+    expect(seen.length).toBeGreaterThanOrEqual(300);
   });
 });

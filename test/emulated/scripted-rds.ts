@@ -39,67 +39,68 @@ const withField = (instance: string, field: string, value: string): string => {
     : instance.replace("</DBInstance>", `${next}</DBInstance>`);
 };
 
+/** What waits for the window where it was not asked for at once. */
+const WAITS = new Set([
+  "DBInstanceClass",
+  "AllocatedStorage",
+  "EngineVersion",
+  "MultiAZ",
+  "Iops",
+  "StorageType",
+  "BackupRetentionPeriod",
+]);
+
 /**
- * What moto lacks of a modification: it waits where it was not asked for at once. The values that wait are kept here and
- * shown until `open()`, as AWS shows them until the maintenance window.
+ * What moto lacks of a modification: it waits where it was not asked for at once. Values that wait are kept here and shown
+ * until `open()`, as AWS shows them until the maintenance window; what moto has applied meanwhile is hidden.
  */
 export function maintenanceWindow(id: string) {
   const pending = new Map<string, string>();
-  const WAIT = new Set([
-    "DBInstanceClass",
-    "AllocatedStorage",
-    "EngineVersion",
-    "MultiAZ",
-    "Iops",
-    "StorageType",
-    "BackupRetentionPeriod",
-  ]);
   const current = new Map<string, string>();
+  let last = "";
+  const valueIn = (field: string): string | undefined =>
+    current.get(field) ?? new RegExp(`<${field}>([^<]*)</${field}>`).exec(last)?.[1];
   const shown = (body: string): string =>
     eachInstance(body, id, (instance) => {
+      last = instance;
       const held = [...current].reduce((text, [field, value]) => withField(text, field, value), instance);
       const waiting = [...pending].map(([field, value]) => `<${field}>${value}</${field}>`).join("");
-      return withField(held, "PendingModifiedValues", waiting);
+      const bare = held.replace(
+        /<PendingModifiedValues>[\s\S]*?<\/PendingModifiedValues>|<PendingModifiedValues\s*\/>/,
+        "",
+      );
+      return bare.replace("</DBInstance>", `<PendingModifiedValues>${waiting}</PendingModifiedValues></DBInstance>`);
     });
-  const record = ({ params }: AwsRequest, body: string): void => {
-    if (params.DBInstanceIdentifier !== id) return;
-    const immediate = String(params.ApplyImmediately) === "true";
-    if (immediate) {
-      // AWS carries out the whole queue.
-      for (const [field, value] of pending) current.set(field, value);
-      pending.clear();
-    }
-    const was = /<DBInstance>[\s\S]*?<\/DBInstance>/.exec(body)?.[0] ?? "";
-    for (const [field, value] of Object.entries(params)) {
-      if (!WAIT.has(field)) continue;
-      if (immediate) current.set(field, String(value));
-      else if ((current.get(field) ?? new RegExp(`<${field}>([^<]*)<`).exec(was)?.[1]) === String(value)) {
-        pending.delete(field);
-      } else pending.set(field, String(value));
-    }
+  const open = (): void => {
+    for (const [field, value] of pending) current.set(field, value);
+    pending.clear();
   };
+  const queue = (field: string, value: string): void => {
+    const was = valueIn(field);
+    if (was !== undefined) current.set(field, was);
+    if (was === value) pending.delete(field);
+    else pending.set(field, value);
+  };
+  function record({ params }: AwsRequest): void {
+    const asked = Object.entries(params).filter(([field]) => WAITS.has(field));
+    if (String(params.ApplyImmediately) !== "true") {
+      for (const [field, value] of asked) queue(field, String(value));
+      return;
+    }
+    // AWS carries out the whole queue.
+    open();
+    for (const [field, value] of asked) current.set(field, String(value));
+  }
   const always = { service: "rds", times: Number.POSITIVE_INFINITY } as const;
-  const modify: Rule[] = [
-    {
-      ...always,
-      operation: "ModifyDBInstance",
-      where: ({ params }) => params.DBInstanceIdentifier === id,
-      rewrite: (body, request) => {
-        record(request, body);
-        return shown(body);
-      },
-    },
-    { ...always, operation: "DescribeDBInstances", rewrite: (body) => shown(body) },
-  ];
-  return {
-    rules: modify,
-    pending,
-    /** Values that hold whatever moto, which applies at once, has by now. */
-    hold: (field: string, value: string) => current.set(field, value),
-    queue: (field: string, value: string) => pending.set(field, value),
-    open: () => {
-      for (const [field, value] of pending) current.set(field, value);
-      pending.clear();
-    },
+  const modify = {
+    ...always,
+    operation: "ModifyDBInstance",
+    where: ({ params }: AwsRequest) => params.DBInstanceIdentifier === id,
   };
+  const rules: Rule[] = [
+    { ...modify, before: record },
+    { ...modify, rewrite: shown },
+    { ...always, operation: "DescribeDBInstances", rewrite: shown },
+  ];
+  return { rules, pending, queue, open };
 }
