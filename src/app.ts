@@ -2,30 +2,34 @@
 
 import { needsHuman } from "../policies/approval.js";
 import { matchGlob } from "../policies/glob.js";
+import { budgetStatus } from "../policies/guardrails.js";
 import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
 import type { Store } from "../state/journal.js";
 import { openOperations } from "../state/lineage.js";
 import { changeOfToken } from "../state/tokens.js";
 import { domains } from "../tools/index.js";
+import { auditError } from "./audit.js";
 import { published } from "./aws/schema-table.js";
 import { createCache, memoryCache } from "./cache.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
-import { type Config, cacheSeconds, tagsToAdd } from "./config.js";
-import type { ApprovalForm, CallContext } from "./core/call.js";
+import { type Config, cacheSeconds, guardrailLimits, tagsToAdd } from "./config.js";
+import { type ApprovalForm, type CallContext, plainName } from "./core/call.js";
 import type { Owner } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
-import type { Aws, CacheStore, Clock, Ids, Log, Scan, SeenShelf } from "./core/ports.js";
+import type { Audit, Aws, CacheStore, Clock, Ids, Log, Meters, Redis, Scan, SeenShelf } from "./core/ports.js";
 import type { TaggingPorts } from "./core/tagging.js";
 import { createGate } from "./gate/index.js";
 import { contentOrder } from "./gate/order.js";
 import { secretKeeper } from "./gate/secrets.js";
+import { memoryMeters } from "./meters.js";
 import { pipeline } from "./pipeline/index.js";
 import type { PlaceOfChange } from "./pipeline/locate.js";
 import { doorsOf } from "./record.js";
 import { present, render, type ToolResult } from "./render.js";
 import { uriOf, uriOfRid } from "./resource-uri.js";
+import { securityLog } from "./security.js";
 import { createSession } from "./session.js";
 import { taggingFiles } from "./tagging/files.js";
 import { memoryHistory } from "./tagging/history.js";
@@ -46,6 +50,12 @@ export interface AppPorts {
   readonly scan: Scan;
   /** Where what was shown outlives this process; absent where nothing does. */
   readonly shelf?: SeenShelf;
+  /** Absent: no log is kept. */
+  readonly audit?: Audit;
+  /** Shared with other servers; the app closes it. */
+  readonly redis?: Pick<Redis, "close">;
+  /** Absent: this process counts for itself. */
+  readonly meters?: Meters;
   /** Where cached answers are kept; this process's memory otherwise. */
   readonly cacheStore?: CacheStore;
   /** The operator's tagging files and stored scans; absent: they live as long as this process. */
@@ -59,8 +69,10 @@ export interface App {
   readonly tools: readonly ListedTool[];
   readonly catalogue: Catalogue;
   call(name: string, given: Readonly<Record<string, unknown>>, context: CallContext): Promise<ToolResult>;
-  /** The error for a name that is no tool's, else null. */
-  unknownTool(name: string): JsonObject | null;
+  /** False: the name is no tool's, and an answer to it is an error of the protocol. */
+  isTool(name: string): boolean;
+  /** A request that the protocol itself refuses: it gets its row like any other. */
+  malformed(name: string, message: string): Promise<void>;
   /** What was shown, as MCP resources. */
   shown(): readonly { readonly uri: string; readonly name: string }[];
   /** Hears the uri of whatever was shown and is known to be outdated. Answers how to stop. */
@@ -139,11 +151,26 @@ export function createApp(ports: AppPorts): App {
   const listing = { toolsets: config.toolsets, dotted };
   const tools = layer.decorateTools(catalogue.list(listing)) as readonly ListedTool[];
   const counters = { signalsApplied: 0, signalsUnknown: 0, staleNotices: 0, staleWritesRefused: 0 };
+  const limits = guardrailLimits(config);
+  const meters = ports.meters ?? memoryMeters({ ...limits, clock });
+  const security = securityLog({ ...limits.unknown, clock, log: ports.log });
+  const budgetSession = config.session ?? ports.owner.session;
+  const audit = ports.audit ?? null;
+  const reads = catalogue.entries.map(({ name }) => name);
+  const absent = absentTools(config, ports.store.readOnly);
   const call = pipeline({
     log: ports.log,
+    ids: ports.ids,
+    audit,
+    security,
+    meters,
+    budgetLimits: limits.budget,
+    budgetSession,
+    loopLimits: limits.loops,
+    staleBy: (tool) => reads.filter((read) => madeStaleBy(tool).some((pattern) => matchGlob(pattern, read))),
     catalogue,
     listing,
-    absent: absentTools(config, ports.store.readOnly),
+    absent,
     aws,
     placeOfChange: (input) => placeOfChange(ports.store, input),
     takesAccount: (tool) => catalogue.find(tool)?.tool.scope === "region",
@@ -178,6 +205,13 @@ export function createApp(ports: AppPorts): App {
       stateDir: ports.store.location,
       version,
       counters,
+      guard: {
+        async budget() {
+          if (limits.budget.calls === 0) return null;
+          return { sessionId: budgetSession, ...budgetStatus(await meters.standing(), limits.budget) };
+        },
+        securityEvents: security.byType,
+      },
       perHour: { create: config.createsPerHour, delete: config.deletesPerHour },
       defaultTags: tagsToAdd(config),
       accounts: ports.aws.accounts.allowed,
@@ -228,15 +262,13 @@ export function createApp(ports: AppPorts): App {
         scope: { account: outcome.sync.account, region: outcome.sync.region },
       }) as unknown as ToolResult;
     },
-    unknownTool(name) {
-      if (catalogue.find(name) || absentTools(config, ports.store.readOnly).has(name)) return null;
-      const near = catalogue.nearest(name);
-      return {
-        code: "unknown_tool",
-        message: `There is no such tool.${near.length > 0 ? ` Did you mean ${near.join(", ")}?` : ""}`,
-        field: "name",
-        next: [{ tool: spell("tools.search"), arguments: { query: name.replace(/[._]/g, " ").slice(0, 100) } }],
-      };
+    isTool: (name) => catalogue.find(name) !== undefined || absent.has(name),
+    async malformed(name, message) {
+      await audit?.end({
+        ...{ at: clock.now().toISOString(), tool: plainName(name), parameters: "{}", correlationId: ports.ids.uuid() },
+        ...{ sessionId: ports.owner.session, status: "failure", refusalClass: "request_error", durationMs: 0 },
+        error: auditError("request_error", message),
+      });
     },
     heartbeat: () => ports.store.owners.heartbeat(),
     async close() {
@@ -247,8 +279,10 @@ export function createApp(ports: AppPorts): App {
       late.abort();
       watch?.stop();
       await ports.shelf?.settled();
+      await audit?.settled();
       await ports.store.owners.rest();
       await ports.store.close();
+      ports.redis?.close();
       ports.aws.close();
     },
   };

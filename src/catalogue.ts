@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { CallEntry } from "./core/call.js";
 import { OpsError } from "./core/errors.js";
 import type { JsonObject } from "./core/json.js";
-import type { Domain, Tool } from "./core/tool.js";
+import { type Domain, data, type Tool } from "./core/tool.js";
 
 /** A tool with its names; `input` is the tool's own input and the common ones. */
 export interface Entry extends CallEntry {
@@ -68,8 +68,8 @@ const OLD_PARAMETERS: Readonly<Record<string, string>> = {
 const Region = z.string().min(1).optional().describe("AWS region; default: the session's");
 const Account = z.string().min(1).optional().describe("AWS account: alias, id or profile; default: the session's");
 const AnyRegion = z.string().min(1).optional().describe("AWS region, or * for all enabled; default: the session's");
-const Intent = z.string().min(3).max(2000).describe("Why the user wants this, in their words");
-const Explanation = z.string().max(4000).optional().describe("What will change and what it affects");
+const Intent = data(z.string().min(3).max(2000)).describe("Why the user wants this, in their words");
+const Explanation = data(z.string().max(4000)).optional().describe("What will change and what it affects");
 const BasedOn = z.union([z.string(), z.array(z.string())]).optional();
 
 export const wireName = (name: string): string => name.replaceAll(".", "_");

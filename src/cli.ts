@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command: serve (default), approve, state and demo. The only file that touches `process`.
+// The command: serve (default), approve, audit, state and demo. The only file that touches `process`.
 
 import { randomBytes, randomUUID } from "node:crypto";
 import module from "node:module";
@@ -18,6 +18,7 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
 const COMMANDS = {
   serve: "speak MCP on stdin and stdout (default)",
   approve: "CHANGE: show a planned change and approve it, in a terminal",
+  audit: "show the audit log, newest first; audit purge DAYS drops older rows; aws-devops-mcp audit --help",
   state: "VERB: look at the state folder, copy it, mend it; aws-devops-mcp state --help",
   demo: "play the three dangers against the sandbox; --json for one JSON document",
 } as const;
@@ -68,7 +69,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const { config, positionals, help, version, json, options } = loadConfig(argv, process.env);
   const [command = "serve", ...extra] = positionals;
   if (version) return print(`${VERSION}\n`);
-  if (help && command !== "state") return print(HELP);
+  if (help && command !== "state" && command !== "audit") return print(HELP);
   if (!(command in COMMANDS))
     throw new ConfigError(`"${command}" is no command; there are ${Object.keys(COMMANDS).join(", ")}`);
   const terminal = process.stdin.isTTY && process.stdout.isTTY ? { ask } : null;
@@ -77,9 +78,15 @@ async function main(argv: readonly string[]): Promise<number> {
     const { stateCommand } = await import("./state-command.js");
     return stateCommand(config, { words: extra, options, help, json }, { ...thisMachine(), terminal, write });
   }
+  if (command === "audit") {
+    const { auditCommand } = await import("./audit-command.js");
+    return auditCommand(config, { words: extra, options, help, json }, { ...thisMachine(), write });
+  }
   const [option] = Object.keys(options);
-  if (option !== undefined)
-    throw new ConfigError(`--${option === "dryRun" ? "dry-run" : option} is an option of the state command`);
+  if (option !== undefined) {
+    const owner = /^(out|reason|dryRun)$/.test(option) ? "state" : "audit";
+    throw new ConfigError(`--${option === "dryRun" ? "dry-run" : option} is an option of the ${owner} command`);
+  }
   if (command === "approve") {
     const { approve } = await import("./approve.js");
     return approve(config, extra, { ...thisMachine(), terminal, write });
@@ -100,6 +107,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return serve(config, {
     ...thisMachine(),
     stdin: process.stdin,
+    stdout: process.stdout,
     onSignal: (stop) => {
       process.once("SIGINT", stop);
       process.once("SIGTERM", stop);

@@ -1,7 +1,7 @@
 // One frozen configuration: defaults < file < environment < flags. Every wrong value is refused by name.
 
-import { readFileSync, statSync } from "node:fs";
-import { sep } from "node:path";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { isAbsolute, join, resolve, sep } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { CHANNELS } from "../policies/approval.js";
@@ -11,6 +11,15 @@ import type { DataClass, ListedAccount } from "./core/ports.js";
 import { LEVELS } from "./log.js";
 
 const flag = z.boolean();
+
+function isRedisUrl(text: string): boolean {
+  try {
+    const { protocol, hostname } = new URL(text);
+    return (protocol === "redis:" || protocol === "rediss:") && hostname !== "";
+  } catch {
+    return false;
+  }
+}
 
 /** The one schema behind flags (`--allow-writes`), environment (`AWS_DEVOPS_MCP_ALLOW_WRITES`) and file (`allowWrites`). */
 export const ConfigSchema = z.strictObject({
@@ -167,6 +176,47 @@ export const ConfigSchema = z.strictObject({
     .max(300)
     .default(60)
     .describe("SECONDS a tag scan waits for one region"),
+  callsPerHour: z
+    .number()
+    .int()
+    .min(0)
+    .default(100)
+    .describe("NUMBER of calls a session may make in an hour (or in --budget-seconds); 0: no limit"),
+  budgetSeconds: z.number().int().min(60).default(3_600).describe("SECONDS of that window, from its first call on"),
+  identicalCalls: z
+    .number()
+    .int()
+    .min(0)
+    .default(3)
+    .describe("NUMBER of identical calls in --loop-seconds before the next is refused; 0: no limit"),
+  loopSeconds: z.number().int().min(60).default(300).describe("SECONDS in which identical calls are a loop"),
+  unknownTools: z
+    .number()
+    .int()
+    .min(0)
+    .default(5)
+    .describe("NUMBER of tools that do not exist a session may ask for in --unknown-seconds; 0: no limit"),
+  unknownSeconds: z.number().int().min(60).default(300).describe("SECONDS in which they are counted"),
+  session: z
+    .string()
+    .regex(/^[\w.@:-]{1,64}$/, "must be 1-64 of A-Z a-z 0-9 _ . @ : -")
+    .optional()
+    .describe("NAME whose budget and loop counters all servers on the same Redis share (default: this process alone)"),
+  redisUrl: z
+    .string()
+    .refine(isRedisUrl, "must look like redis://HOST:6379/0 or rediss://…")
+    .optional()
+    .describe("URL of a Redis for budgets, loop counters and caches of several servers"),
+  redisTimeoutSeconds: z.number().int().min(1).max(60).default(5).describe("SECONDS to wait for Redis"),
+  data: z.string().min(1).optional().describe("DIR of audit and history (default ~/.aws/devops-mcp-data)"),
+  auditDb: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("FILE of the audit log (default audit_logs.db in --data; with --sandbox: none), or off"),
+  auditRequired: flag.default(false).describe("refuse a call whose audit row cannot be written"),
+  auditDays: z.number().int().min(1).max(3_650).default(90).describe("DAYS audit rows are kept"),
+  auditMegabytes: z.number().int().min(1).max(100_000).default(100).describe("SIZE from which the oldest rows go"),
   logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
 });
 
@@ -183,6 +233,22 @@ export function parseAccount(text: string): ListedAccount | null {
 
 export type Config = Readonly<z.output<typeof ConfigSchema>>;
 type Key = keyof Config;
+
+/** The limits of policies/guardrails.ts. */
+export const guardrailLimits = (config: Config) => ({
+  budget: { calls: config.callsPerHour, windowSeconds: config.budgetSeconds },
+  loops: { identical: config.identicalCalls, windowSeconds: config.loopSeconds },
+  unknown: { attempts: config.unknownTools, windowSeconds: config.unknownSeconds },
+});
+
+/**
+ * A file that is named without a folder is the one in the working directory if there is one; one to be created goes to the
+ * data folder, because hosts start servers anywhere.
+ */
+export function dataFile(name: string, dataFolder: string): string {
+  const here = resolve(name);
+  return isAbsolute(name) || existsSync(here) ? here : join(dataFolder, name);
+}
 
 /** The tags of `defaultTags`; null where they are off. */
 export const tagsToAdd = ({ defaultTags }: Pick<Config, "defaultTags">): Readonly<Record<string, string>> | null =>
@@ -219,7 +285,31 @@ const OLD_VARIABLES: Readonly<Record<string, Key>> = {
   ALLOWED_REGIONS: "allowedRegions",
   MAX_CONCURRENT_REGIONS: "maxConcurrentRegions",
   REGION_SCAN_TIMEOUT_SECONDS: "regionScanTimeoutSeconds",
+  MAX_TOOL_CALLS_PER_SESSION: "callsPerHour",
+  SESSION_BUDGET_TTL_SECONDS: "budgetSeconds",
+  MAX_IDENTICAL_CALLS: "identicalCalls",
+  LOOP_DETECTION_WINDOW_SECONDS: "loopSeconds",
+  MAX_UNKNOWN_TOOL_ATTEMPTS: "unknownTools",
+  SECURITY_EVENT_WINDOW_SECONDS: "unknownSeconds",
+  REDIS_URL: "redisUrl",
+  REDIS_TIMEOUT_SECONDS: "redisTimeoutSeconds",
+  AUDIT_DB_PATH: "auditDb",
 };
+
+/** Switches of theirs: off is our limit of none. */
+const OLD_SWITCHES: Readonly<Record<string, Key>> = {
+  BUDGET_TRACKING_ENABLED: "callsPerHour",
+  LOOP_DETECTION_ENABLED: "identicalCalls",
+  SECURITY_MONITORING_ENABLED: "unknownTools",
+};
+const OLD_LEVELS: Readonly<Record<string, Config["logLevel"]>> = {
+  DEBUG: "debug",
+  INFO: "info",
+  WARNING: "warn",
+  ERROR: "error",
+  CRITICAL: "error",
+};
+const isOff = (text: string | undefined): boolean => /^(0|false|no|off)$/i.test(text ?? "");
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const envName = (key: string): string => `AWS_DEVOPS_MCP_${kebab(key).replaceAll("-", "_").toUpperCase()}`;
@@ -317,7 +407,14 @@ export interface CommandOptions {
   readonly out?: string;
   readonly reason?: string;
   readonly dryRun?: boolean;
+  readonly tool?: string;
+  readonly status?: string;
+  readonly correlation?: string;
+  readonly since?: string;
+  readonly limit?: string;
 }
+
+const COMMAND_TEXTS = ["out", "reason", "tool", "status", "correlation", "since", "limit"] as const;
 
 /**
  * The configuration out of command-line flags and environment.
@@ -354,6 +451,10 @@ export function loadConfig(
     const text = env[name];
     if (text !== undefined && text !== "") take(key, fromText(key, text, name), name);
   }
+  for (const [name, key] of Object.entries(OLD_SWITCHES)) if (isOff(env[name])) take(key, 0, name);
+  // A name that many programs use: what is no level of ours is not meant for us.
+  const level = OLD_LEVELS[env.LOG_LEVEL?.toUpperCase() ?? ""];
+  if (level) take("logLevel", level, "LOG_LEVEL");
   for (const key of KEYS) {
     const text = env[envName(key)];
     if (text !== undefined && text !== "") take(key, fromText(key, text, envName(key)), envName(key));
@@ -399,8 +500,9 @@ export function loadConfig(
     version: values.version === true,
     json: values.json === true,
     options: {
-      ...(typeof values.out === "string" ? { out: values.out } : {}),
-      ...(typeof values.reason === "string" ? { reason: values.reason } : {}),
+      ...Object.fromEntries(
+        COMMAND_TEXTS.flatMap((name) => (typeof values[name] === "string" ? [[name, values[name]]] : [])),
+      ),
       ...(values["dry-run"] === true ? { dryRun: true } : {}),
     },
   };
@@ -412,8 +514,7 @@ function parseFlags(argv: readonly string[]) {
     help: { type: "boolean", short: "h" },
     version: { type: "boolean", short: "v" },
     json: { type: "boolean" },
-    out: { type: "string" },
-    reason: { type: "string" },
+    ...Object.fromEntries(COMMAND_TEXTS.map((name) => [name, { type: "string" as const }])),
     "dry-run": { type: "boolean" },
   };
   for (const key of KEYS) options[kebab(key)] = { type: isFlag(key) ? "boolean" : "string" };

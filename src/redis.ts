@@ -1,6 +1,6 @@
 // Redis behind one small port, connected at first use. It may go away and come back at any time: then calls fail at once and are told apart.
 
-import type { Clock, Log, Redis } from "./core/ports.js";
+import type { CacheStore, Clock, Log, Redis } from "./core/ports.js";
 
 export interface RedisOptions {
   /** redis[s]://[[user][:password]@]host[:port][/database] */
@@ -19,6 +19,8 @@ const TIMEOUT_MS = 5_000;
 /** Between two attempts to connect again; doubled with each that fails. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
+/** How long a call waits to see whether it is back: one that is there answers within that, one that refuses sooner. */
+const GLANCE_MS = 100;
 
 interface Connection {
   sendCommand(words: string[]): Promise<unknown>;
@@ -27,7 +29,7 @@ interface Connection {
 
 /**
  * No timer and no socket of it keeps the process alive: an attempt to connect again is made beside a call, never between
- * calls. Who waits for the first connection waits for `timeoutMs` at most; nobody waits for a later one.
+ * calls. The first connection is waited for, for `timeoutMs` at most; a later one hardly.
  *
  * @example const redis = createRedis({ url: "redis://127.0.0.1:6379", clock, log })
  */
@@ -77,7 +79,7 @@ export function createRedis(options: RedisOptions): Redis {
   async function ready(): Promise<Connection> {
     if (!connection && !closed) {
       if (!connecting && clock.monotonic() >= notBefore) connecting = connect();
-      if (connecting && !tried) await connecting;
+      if (connecting) await (tried ? inTime(connecting, GLANCE_MS, clock).catch(() => {}) : connecting);
     }
     if (!connection) throw new RedisAway(`${where} cannot be reached`);
     return connection;
@@ -102,12 +104,15 @@ export function createRedis(options: RedisOptions): Redis {
   };
 }
 
+/** A CommonJS package: in a bundle all of it is its default. */
+const client = async () => (await import("@redis/client")).default;
+
 /** Refusals of the server as a whole: to be here and take nothing is to be away. */
 const REFUSES_ALL = /^(NOAUTH|NOPERM|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|OOM|MISCONF)\b/;
 
 /** Whether Redis answered, and to this command alone. */
 async function isAnswer(error: Error): Promise<boolean> {
-  const { ErrorReply } = await import("@redis/client");
+  const { ErrorReply } = await client();
   return error instanceof ErrorReply && !REFUSES_ALL.test(error.message);
 }
 
@@ -117,26 +122,26 @@ async function connected(
   clock: Pick<Clock, "sleep">,
   onLost: (error: unknown) => void,
 ): Promise<Connection> {
-  const { createClient } = await import("@redis/client");
-  const client = createClient({
+  const { createClient } = await client();
+  const made = createClient({
     url,
     ...(password ? { password } : {}),
     RESP: 2,
     disableOfflineQueue: true,
     socket: { connectTimeout: timeoutMs, reconnectStrategy: false },
   });
-  client.unref();
-  client.on("error", onLost);
+  made.unref();
+  made.on("error", onLost);
   const destroy = () => {
-    if (client.isOpen) client.destroy();
+    if (made.isOpen) made.destroy();
   };
   try {
-    await inTime(client.connect(), timeoutMs, clock);
+    await inTime(made.connect(), timeoutMs, clock);
   } catch (error) {
     destroy();
     throw error;
   }
-  return { sendCommand: (words) => client.sendCommand(words), destroy };
+  return { sendCommand: (words) => made.sendCommand(words), destroy };
 }
 
 async function inTime<T>(work: Promise<T>, ms: number, clock: Pick<Clock, "sleep">): Promise<T> {
@@ -160,3 +165,28 @@ export function placeOf(url: string): string {
   const { protocol, hostname, port, pathname } = new URL(url);
   return `${protocol}//${hostname}:${port || "6379"}${pathname === "/" ? "" : pathname}`;
 }
+
+const CACHE = "aws-devops-mcp:cache:";
+/** Keys looked at in one step of a walk. */
+const WALK = "500";
+
+/** Cached answers beside whatever else is kept there: nothing is ever flushed but our own keys. */
+export const redisCache = (redis: Pick<Redis, "send">): CacheStore => ({
+  name: "redis",
+  async get(key) {
+    const found = await redis.send("GET", CACHE + key);
+    return typeof found === "string" ? found : null;
+  },
+  async set(key, text, ttlSeconds) {
+    await redis.send("SET", CACHE + key, text, "EX", String(Math.max(1, Math.floor(ttlSeconds))));
+  },
+  async deletePrefix(prefix) {
+    const pattern = `${(CACHE + prefix).replace(/[\\*?[\]]/g, "\\$&")}*`;
+    let cursor = "0";
+    do {
+      const [next, keys] = (await redis.send("SCAN", cursor, "MATCH", pattern, "COUNT", WALK)) as [string, string[]];
+      if (keys.length > 0) await redis.send("UNLINK", ...keys);
+      cursor = next;
+    } while (cursor !== "0");
+  },
+});

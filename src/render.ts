@@ -1,5 +1,6 @@
 // Outcome → MCP content: the same object as structured content and as JSON text, redacted, cleaned and bounded. Pure.
 
+import { sanitised, withoutSecrets } from "../policies/sanitise.js";
 import type { Outcome } from "./core/call.js";
 import { CODES, type OpsError } from "./core/errors.js";
 import { isObject, type Json, type JsonObject, looksSecret, redact } from "./core/json.js";
@@ -19,6 +20,9 @@ export interface Frame {
   /** Writes a canonical tool name in the spelling in force. */
   spell(tool: string): string;
 }
+
+/** Where an answer's `_meta` names the call, as the audit log and the log lines do. */
+export const CORRELATION = "aws-devops-mcp/correlationId";
 
 /** Longest free text from AWS: names, tags and messages. Descriptions are AWS's or a tool's own; other strings may be documents. */
 const MOST_FREE_TEXT = 256;
@@ -41,30 +45,38 @@ export function render(outcome: Outcome, frame: Frame): ToolResult {
     ...(outcome.accountAlias ? { accountAlias: outcome.accountAlias } : {}),
     ...(outcome.region ? { region: outcome.region } : {}),
     ...(frame.sandbox ? { sandbox: true } : {}),
+    ...(outcome.budget ? { budget: outcome.budget } : {}),
     ...(frame.storeProblem
       ? { stateProblem: { code: frame.storeProblem.code, message: frame.storeProblem.message } }
       : {}),
   };
   const isError = outcome.status === "refused" || outcome.status === "failed";
-  const body = isError ? errorBody(outcome.error, outcome.status === "failed" ? outcome.applied : "no") : outcome.data;
+  const body = isError ? errorBody(outcome, outcome.status === "failed" ? outcome.applied : "no") : outcome.data;
   const data = present(spelled({ ...envelope, ...body } as JsonObject, frame)) as Record<string, unknown>;
   return {
     content: [{ type: "text", text: JSON.stringify(data) }],
     structuredContent: data,
     ...(isError ? { isError: true } : {}),
+    ...(outcome.correlationId ? { _meta: { [CORRELATION]: outcome.correlationId } } : {}),
   };
 }
 
-function errorBody(error: OpsError, applied: "no" | "maybe"): JsonObject {
+function errorBody(
+  { error, correlationId }: Extract<Outcome, { error: OpsError }>,
+  applied: "no" | "maybe",
+): JsonObject {
   return {
     code: error.code,
-    message: error.message,
+    message: withoutSecrets(error.message),
+    ...(correlationId ? { correlationId } : {}),
     ...(error.field ? { field: error.field } : {}),
     nothingWasChanged: applied === "no" ? true : "unknown",
     retriable: CODES[error.code].retriable,
     fixableBy: CODES[error.code].fixableBy,
     next: error.next as unknown as Json,
     ...(error.details as JsonObject),
+    // What AWS says of a failure nobody asked for.
+    ...(typeof error.details.awsMessage === "string" ? { awsMessage: sanitised(error.details.awsMessage) } : {}),
   };
 }
 

@@ -1,18 +1,22 @@
 // A server process from configuration to the client's goodbye.
 
 import { isAbsolute, join, resolve } from "node:path";
+import type { Writable } from "node:stream";
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
 import { schemaFolder } from "../state/drivers/schema-folder.js";
 import { seenFolder } from "../state/drivers/seen-folder.js";
 import { BEAT_MS, driverFor, openStore, type Store } from "../state/index.js";
 import { type App, createApp } from "./app.js";
+import { AUDIT_SCHEMA, createAudit } from "./audit.js";
 import { type AwsOptions, createAws, createKms, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
-import { type Config, ConfigError, parseAccount, statePassphrases } from "./config.js";
+import { type Config, ConfigError, dataFile, guardrailLimits, parseAccount, statePassphrases } from "./config.js";
 import type { Liveness, Owner } from "./core/change.js";
-import type { Aws, Clock, Ids, Log, Scan } from "./core/ports.js";
+import type { Audit, Aws, Clock, Ids, Log, Scan, Sqlite } from "./core/ports.js";
 import { jsonLog } from "./log.js";
+import { redisMeters } from "./meters.js";
+import { createRedis, redisCache } from "./redis.js";
 import { installedScanners } from "./scan.js";
 import { serveApp } from "./server.js";
 import { sqlite } from "./sqlite.js";
@@ -33,6 +37,7 @@ export interface Host {
 
 interface Streams {
   readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: Writable;
   onSignal(stop: () => void): void;
 }
 
@@ -42,6 +47,7 @@ export async function serve(config: Config, host: Host & Streams): Promise<numbe
   const log = jsonLog(host.writeLog, config.logLevel, host.clock);
   const { closed, close } = serveApp(app, {
     stdin: host.stdin,
+    stdout: host.stdout,
     onError: (error) => log("warn", "transport", { error }),
   });
   const ended = new AbortController();
@@ -68,6 +74,7 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
   const { store, owner, liveness, log } = await buildStore(config, host, "mcp");
   const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host, schemasOf(store, host, log));
+  const redis = redisOf(config, host, log);
   return createApp({
     config,
     version: VERSION,
@@ -80,7 +87,53 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
     scan: scanOf(config, host, log),
     ...shelfOf(store, host, log),
     ...taggingOf(config, store, owner, liveness, clock),
+    ...auditOf(config, host, { owner, liveness, log }),
+    ...(redis && {
+      redis,
+      cacheStore: redisCache(redis),
+      meters: redisMeters({
+        ...{ ...guardrailLimits(config), clock, ids, redis },
+        session: config.session ?? owner.session,
+      }),
+    }),
   });
+}
+
+const redisOf = ({ redisUrl, redisTimeoutSeconds }: Config, { clock, env }: Host, log: Log) =>
+  redisUrl === undefined
+    ? null
+    : createRedis({
+        url: redisUrl,
+        ...(env.REDIS_PASSWORD ? { password: env.REDIS_PASSWORD } : {}),
+        timeoutMs: redisTimeoutSeconds * 1_000,
+        clock,
+        log,
+      });
+
+/** Where audit and history are kept, apart from the state: looking at AWS leaves no trace in that. */
+export const dataFolder = (config: Config, { env }: Pick<Host, "env">): string =>
+  config.data ? resolve(config.data) : join(env.HOME ?? env.USERPROFILE ?? ".", ".aws", "devops-mcp-data");
+
+/** The audit database; null where none is kept. What is done to an invented account nobody audits unless asked to. */
+export function auditDatabase(
+  config: Config,
+  host: Pick<Host, "env" | "clock">,
+  { owner, liveness }: { readonly owner: Owner; readonly liveness: Liveness },
+): Sqlite | null {
+  if (config.auditDb === "off" || (config.sandbox && config.auditDb === undefined)) return null;
+  const path = dataFile(config.auditDb ?? "audit_logs.db", dataFolder(config, host));
+  return sqlite({ path, schema: AUDIT_SCHEMA, clock: host.clock, owner, liveness });
+}
+
+function auditOf(
+  config: Config,
+  host: Host,
+  self: { readonly owner: Owner; readonly liveness: Liveness; readonly log: Log },
+): { readonly audit?: Audit } {
+  const db = auditDatabase(config, host, self);
+  if (!db) return {};
+  const { auditRequired: required, auditDays: days, auditMegabytes: megabytes } = config;
+  return { audit: createAudit({ db, clock: host.clock, log: self.log, required, days, megabytes }) };
 }
 
 /** On this machine, whatever the state is kept on; a state in memory ends with its process, and so does this. */

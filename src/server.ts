@@ -1,5 +1,6 @@
 // The MCP edge: the only file that knows the protocol's SDK. One server instance per connection, one app behind them.
 
+import { Transform, type Writable } from "node:stream";
 import {
   CLIENT_CAPABILITIES_META_KEY,
   CLIENT_INFO_META_KEY,
@@ -16,7 +17,7 @@ import {
 import { StdioServerTransport, serveStdio } from "@modelcontextprotocol/server/stdio";
 import type { App } from "./app.js";
 import type { ApprovalForm, ApprovalReply } from "./core/call.js";
-import { digest } from "./core/json.js";
+import { digest, isObject } from "./core/json.js";
 import { readCallOf, refOf, TEMPLATE } from "./resource-uri.js";
 
 const LIST_TTL_MS = 3_600_000;
@@ -24,6 +25,9 @@ const LIST_TTL_MS = 3_600_000;
 const FORM_TTL_SECONDS = 600;
 /** The name of the one request, and of the one field of its form. */
 const APPROVAL = "approval";
+
+/** A name that is no tool's is an error of the protocol; whatever else is refused is a tool's answer. */
+const NO_TOOL: ReadonlySet<string> = new Set(["unknown_tool", "rate_limited"]);
 
 /** What a client carries from the question to the repeated call. Signed, not secret. */
 interface Sealed extends Pick<ApprovalForm, "changeId" | "planDigest"> {
@@ -34,16 +38,79 @@ interface Sealed extends Pick<ApprovalForm, "changeId" | "planDigest"> {
 /** Serves the app over stdio, in both protocol eras. `closed` resolves when the client has gone. */
 export function serveApp(
   app: App,
-  streams: { readonly stdin: NodeJS.ReadableStream; readonly onError: (error: Error) => void },
+  streams: {
+    readonly stdin: NodeJS.ReadableStream;
+    readonly stdout: Writable;
+    readonly onError: (error: Error) => void;
+  },
 ): { closed: Promise<void>; close(): Promise<void> } {
+  const lines = messages(app, streams.stdout);
   const handle = serveStdio(() => createServer(app), {
-    transport: new StdioServerTransport(),
+    transport: new StdioServerTransport(streams.stdin.pipe(lines), streams.stdout),
     onerror: streams.onError,
   });
   const closed = new Promise<void>((resolve) => {
     for (const event of ["end", "close"] as const) streams.stdin.once(event, () => resolve());
   });
-  return { closed, close: () => handle.close() };
+  return {
+    closed,
+    async close() {
+      await handle.close();
+      // An input that is listened to keeps the process alive.
+      streams.stdin.unpipe(lines);
+      streams.stdin.pause();
+    },
+  };
+}
+
+/** A line longer than this is not held here; the transport refuses it. */
+const MOST_LINE_BYTES = 10_000_000;
+
+/** Lets lines through to the SDK. What is no message is answered and gets its row here, because the SDK drops it silently. */
+function messages(app: App, stdout: Writable): Transform {
+  let held: Buffer = Buffer.alloc(0);
+  const isMessage = (line: Buffer): boolean => {
+    const text = line.toString("utf8").trim();
+    if (text === "") return true;
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      const error = { code: ProtocolErrorCode.ParseError, message: "This line is not JSON." };
+      stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id: null, error })}\n`);
+      void app.malformed("", error.message);
+      return false;
+    }
+    // The SDK answers these; here they get their row.
+    const wrong = wrongCall(message);
+    if (wrong) void app.malformed(wrong.name, wrong.because);
+    return true;
+  };
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+      for (let end = held.indexOf(10); end >= 0; end = held.indexOf(10)) {
+        const line = held.subarray(0, end + 1);
+        held = held.subarray(end + 1);
+        if (isMessage(line)) this.push(line);
+      }
+      if (held.length > MOST_LINE_BYTES) {
+        this.push(held);
+        held = Buffer.alloc(0);
+      }
+      done();
+    },
+  });
+}
+
+/** Why a tools/call is none, else null. */
+function wrongCall(message: unknown): { readonly name: string; readonly because: string } | null {
+  if (!isObject(message) || message.method !== "tools/call") return null;
+  const params = isObject(message.params) ? message.params : {};
+  const name = typeof params.name === "string" ? params.name : "";
+  if (name === "") return { name, because: "tools/call names no tool" };
+  const { arguments: given } = params;
+  return given === undefined || isObject(given) ? null : { name, because: "arguments is not an object" };
 }
 
 /** One MCP server over the app: a connection's, or a test's. */
@@ -70,8 +137,6 @@ export function createServer(app: App): Server {
     const { name, arguments: given = {}, _meta } = request.params;
     const progressToken = _meta?.progressToken;
     let step = 0;
-    const unknown = app.unknownTool(name);
-    if (unknown) throw new ProtocolError(ProtocolErrorCode.InvalidParams, String(unknown.message), unknown);
     let form: ApprovalForm | undefined;
     const reply = replyOf(ctx, [name, given]);
     const answer = await app.call(name, given, {
@@ -93,6 +158,9 @@ export function createServer(app: App): Server {
           .catch(() => {});
       },
     });
+    const { code, message } = answer.structuredContent;
+    if (!app.isTool(name) && NO_TOOL.has(String(code)))
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, String(message), answer.structuredContent);
     // Progress written in the same tick as the answer is lost on the 2025 era.
     if (step > 0) await new Promise((resolve) => setImmediate(resolve));
     if (form) {

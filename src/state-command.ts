@@ -64,7 +64,7 @@ interface Verb {
   run(desk: Desk): Promise<Told>;
 }
 
-const FLAG: Readonly<Record<keyof CommandOptions, string>> = {
+const FLAG: Readonly<Partial<Record<keyof CommandOptions, string>>> = {
   out: "--out FILE",
   reason: "--reason TEXT",
   dryRun: "--dry-run",
@@ -83,7 +83,8 @@ export async function stateCommand(config: Config, asked: Asked, host: Operator)
     throw new ConfigError(`state ${name} takes ${verb.takes.length === 0 ? "no further word" : verb.takes.join(" ")}`);
   }
   for (const option of Object.keys(asked.options) as (keyof CommandOptions)[]) {
-    if (!verb.options.includes(option)) throw new ConfigError(`state ${name} takes no ${FLAG[option].split(" ")[0]}`);
+    if (!verb.options.includes(option))
+      throw new ConfigError(`state ${name} takes no ${(FLAG[option] ?? `--${option}`).split(" ")[0]}`);
   }
   const told = await answer(config, verb, { ...asked, words }, host);
   host.write(asked.json ? `${JSON.stringify(told.data, null, 2)}\n` : told.text === "" ? "" : `${told.text}\n`);

@@ -13,6 +13,14 @@ import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from "@modelco
 const CLI = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 const GUARD = new URL("./emulated/egress-guard.mjs", import.meta.url).href;
 
+/** Stories ask as often as they like; what limits a session is tested where it is the subject. No log of theirs is kept either. */
+export const UNHURRIED: Readonly<Record<string, string>> = {
+  AWS_DEVOPS_MCP_CALLS_PER_HOUR: "0",
+  AWS_DEVOPS_MCP_IDENTICAL_CALLS: "0",
+  AWS_DEVOPS_MCP_UNKNOWN_TOOLS: "0",
+  AWS_DEVOPS_MCP_AUDIT_DB: "off",
+};
+
 export interface Answer {
   readonly isError: boolean;
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them, without our types
@@ -76,6 +84,7 @@ export async function startAssistant(options: ServerOptions = {}): Promise<Assis
       AWS_CONFIG_FILE: "/dev/null",
       AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
       AWS_EC2_METADATA_DISABLED: "true",
+      ...UNHURRIED,
       ...env,
     },
     stderr: "pipe" as const,

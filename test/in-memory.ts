@@ -14,6 +14,7 @@ import { createServer } from "../src/server.js";
 import type { StateDriver } from "../state/driver.js";
 import { memoryDriver } from "../state/drivers/memory.js";
 import { openStore, type Store, type StoreOptions } from "../state/journal.js";
+import { UNHURRIED } from "./harness.js";
 
 export interface InMemory {
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them
@@ -98,7 +99,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
       ...{ host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" },
       ...who,
     };
-    const { config } = loadConfig(["--sandbox", ...args], {});
+    const { config } = loadConfig(["--sandbox", ...args], UNHURRIED);
     const driver = wrapDriver(memoryDriver(kept));
     const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness, limits }));
     const aws = wrap(createSandboxAws({ store: world, clock, log }), clock);

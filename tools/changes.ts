@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type Change, type ChangeStep, type State, securityView, stepView } from "../src/core/change.js";
 import { isObject, type JsonObject, looksSecret, redact } from "../src/core/json.js";
 import { type Visible, visible } from "../src/core/shown.js";
-import { domain, gate, read } from "../src/core/tool.js";
+import { data, domain, gate, read } from "../src/core/tool.js";
 import { readerOf } from "../src/session.js";
 
 const ChangeId = z.string().regex(/^ch_[0-9a-z]+$/, "must look like ch_1a");
@@ -180,9 +180,9 @@ const resolve = gate({
       .regex(/^op_[0-9a-z]+$/, "must look like op_1b")
       .optional(),
     choice: z.enum(["import", "clear", "retry"]).optional(),
-    reason: z.string().min(1).max(1024).describe("Why, for the record"),
+    reason: data(z.string().min(1).max(1024)).describe("Why, for the record"),
     identifier: z.string().min(1).max(1024).optional().describe("For import of a create: what AWS calls it"),
-    record: z.string().min(1).max(8192).optional().describe("To the letter"),
+    record: data(z.string().min(1).max(8192)).optional().describe("To the letter"),
   }),
   output: z.object({
     ok: z.boolean(),

@@ -1,6 +1,7 @@
 // The domains, in the order tools/list shows them.
 
 import type { Domain } from "../src/core/tool.js";
+import { audit } from "./audit.js";
 import { autoscaling } from "./autoscaling.js";
 import { changes } from "./changes.js";
 import { costs } from "./costs.js";
@@ -35,4 +36,5 @@ export const domains: readonly Domain[] = [
   resources,
   changes,
   state,
+  audit,
 ];

@@ -9,7 +9,7 @@ import { OpsError } from "../src/core/errors.js";
 import type { JsonObject } from "../src/core/json.js";
 import type { AwsReader, SeenRecord } from "../src/core/ports.js";
 import { OPERATION_MARK } from "../src/core/tags.js";
-import { domain, plan, read } from "../src/core/tool.js";
+import { data, domain, plan, read } from "../src/core/tool.js";
 import { authorizeStep, revokeStep, sameTraffic } from "../state/converge.js";
 
 const GroupId = z.string().regex(/^sg-[0-9a-z]{3,17}$/, "must look like sg-0123456789abcdef0");
@@ -26,7 +26,7 @@ const NewRule = z
     fromPort: z.number().int().min(-1).max(65_535).optional(),
     toPort: z.number().int().min(-1).max(65_535).optional().describe("Default: fromPort"),
     peer: z.string().regex(CIDR_OR_ID, "must be a CIDR block, sg-… or pl-…").describe("CIDR block, sg-… or pl-…"),
-    description: z.string().max(255).optional(),
+    description: data(z.string().max(255)).optional(),
   })
   .transform(normalised)
   .superRefine((rule, context) => {

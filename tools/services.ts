@@ -5,7 +5,7 @@ import type { ResourceSchema } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import type { JsonObject } from "../src/core/json.js";
 import { isOwnType, ownType } from "../src/core/own-types.js";
-import { domain, reference } from "../src/core/tool.js";
+import { data, domain, reference } from "../src/core/tool.js";
 
 /** Pointers of one type that are listed; some types have hundreds. */
 const MOST_POINTERS = 12;
@@ -37,7 +37,7 @@ const list = reference({
       .string()
       .regex(/^(AWS::)?[A-Za-z0-9]+$/, "must look like S3 or AWS::S3")
       .optional(),
-    query: z.string().min(2).max(100).optional().describe("Part of a type's name, e.g. bucket"),
+    query: data(z.string().min(2).max(100)).optional().describe("Part of a type's name, e.g. bucket"),
     limit: z.number().int().min(5).max(400).optional().describe("Default 400 services, 40 types"),
     cursor: z.string().optional(),
   }),

@@ -1,7 +1,7 @@
 // Tools about tools: every tool that is not listed is found and run from here, through the same pipeline.
 
 import { z } from "zod";
-import { domain, meta } from "../src/core/tool.js";
+import { data, domain, meta } from "../src/core/tool.js";
 
 const search = meta({
   title: "Search all tools",
@@ -10,7 +10,7 @@ const search = meta({
   scope: "none",
   meta: "search",
   input: z.object({
-    query: z.string().max(200).default("").describe("Words; empty for all"),
+    query: data(z.string().max(200)).default("").describe("Words; empty for all"),
     limit: z.number().int().min(1).max(50).default(10),
   }),
   output: z.object({ tools: z.array(z.record(z.string(), z.unknown())), count: z.number() }),

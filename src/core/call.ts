@@ -42,12 +42,27 @@ export interface CallEntry {
   readonly input: z.ZodObject;
 }
 
+/** A call under the name and the arguments that count. */
+export interface Meant {
+  /** Canonical where there is such a tool, else as the client wrote it. */
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+  readonly entry?: CallEntry;
+}
+
+/** A tool's name for logs and rows: one that nobody registered is the caller's text. */
+export const plainName = (name: string): string => name.replace(/[^\w.:-]/g, "?").slice(0, 64);
+
 export interface Call {
   /** As the client wrote it. */
   readonly name: string;
   readonly arguments: Readonly<Record<string, unknown>>;
   readonly context: CallContext;
   readonly at: Date;
+  /** Set by `correlate`: one for everything that comes of this call, its row, its log lines, its answer. */
+  readonly id?: string;
+  /** Set by `correlate`: what it is judged as; through tools.run, the call that is wrapped. */
+  readonly meant?: Meant;
   /** Set by `lookup`. */
   readonly entry?: CallEntry;
   /** Set by `validate`. */
@@ -123,4 +138,8 @@ export type Outcome = (
   readonly account?: string;
   readonly accountAlias?: string;
   readonly region?: string;
+  /** The call's, so that the answer names it. */
+  readonly correlationId?: string;
+  /** Said from a share of the session's budget on. */
+  readonly budget?: JsonObject;
 };

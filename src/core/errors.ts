@@ -14,6 +14,26 @@ const row = (means: string, fixableBy: FixableBy, retriable = false): CodeRow =>
 /** Code → what it means. AWS is untouched under every one of these but `aws_failed` and `outcome_unknown`. */
 export const CODES = {
   unknown_tool: row("No tool has this name.", "caller"),
+  rate_limited: row(
+    "This session asked for too many tools that do not exist; the answer says when to go on.",
+    "caller",
+    true,
+  ),
+  security_violation: row(
+    "An argument holds what only attacks hold, or a control character; `field` names it.",
+    "caller",
+  ),
+  budget_exhausted: row(
+    "This session has made as many calls as its budget allows; the answer says when it is renewed.",
+    "operator",
+    true,
+  ),
+  loop_detected: row("The same call was made again and again; its earlier answers hold.", "caller"),
+  audit_unavailable: row(
+    "The audit log cannot be written, and the operator allows no call without its row.",
+    "operator",
+    true,
+  ),
   validation_error: row("An argument is missing, unknown or malformed; `field` names it.", "caller"),
   unknown_region: row("AWS has no region of this name.", "caller"),
   unknown_account: row("The account is none that the operator lets this server use.", "operator"),

@@ -394,6 +394,12 @@ export interface Mode {
   /** Tags that a create adds to what it is given; null: none, and no mark either. */
   readonly defaultTags: Readonly<Record<string, string>> | null;
   readonly counters: Counters;
+  /** How the session stands with its guardrails. Asking counts nothing. */
+  readonly guard: {
+    /** Null where calls are not limited. */
+    budget(): Promise<JsonObject | null>;
+    securityEvents(): Readonly<Record<string, number>>;
+  };
   /** Resources that may be made and deleted in an hour. */
   readonly perHour: Readonly<Record<"create" | "delete", number>>;
 }
@@ -495,6 +501,82 @@ export interface Sqlite {
   run(sql: string, ...values: readonly SqlValue[]): Promise<number>;
   all(sql: string, ...values: readonly SqlValue[]): Promise<readonly SqlRow[]>;
   close(): Promise<void>;
+}
+
+/** What a session has used, for the decisions of policies/guardrails.ts. Never rejects for a store that is away. */
+export interface Meters {
+  /** Counts one call where the budget allows it, in one step with the judgement. */
+  spend(): Promise<Standing & { readonly allowed: boolean; readonly warn: boolean }>;
+  standing(): Promise<Standing>;
+  /** Records an attempt; how many of the same in the window, this one among them. */
+  attempt(tool: string, signature: string): Promise<number>;
+  /** What was called may be called again: its answers are outdated. */
+  forget(tools: readonly string[]): Promise<void>;
+}
+
+/** Calls of a session's window so far, and how long it lasts. */
+export interface Standing {
+  readonly used: number;
+  readonly msLeft: number;
+}
+
+type SecurityEventType =
+  | "unknown_tool_attempt"
+  | "injection_attempt"
+  | "validation_bypass_attempt"
+  | "rate_limit_exceeded";
+
+export interface SecurityLog {
+  record(type: SecurityEventType, facts: Readonly<Record<string, string>>): void;
+  /** Seconds to wait where there were too many of them lately, else null. */
+  unknownTool(tool: string): number | null;
+  total(): number;
+  byType(): Readonly<Record<string, number>>;
+  /** The last hundred, oldest first. */
+  recent(): readonly {
+    readonly at: string;
+    readonly type: SecurityEventType;
+    readonly severity: string;
+    readonly tool?: string;
+    readonly field?: string;
+  }[];
+}
+
+/** A call as it begins. `parameters` is redacted JSON. */
+export interface AuditStart {
+  readonly at: string;
+  readonly tool: string;
+  readonly parameters: string;
+  readonly correlationId: string;
+  readonly sessionId: string;
+}
+
+export interface AuditRow extends AuditStart {
+  readonly status: "success" | "failure";
+  readonly error?: string;
+  /** The code of a refusal or failure. */
+  readonly refusalClass?: string;
+  readonly durationMs: number;
+}
+
+export interface AuditFilter {
+  readonly tool?: string;
+  readonly status?: "success" | "failure" | "started";
+  readonly correlationId?: string;
+  /** ISO 8601. */
+  readonly since?: string;
+  readonly limit: number;
+}
+
+export interface Audit {
+  readonly required: boolean;
+  /** @throws OpsError audit_unavailable where rows are required and this one cannot be written. */
+  start(row: AuditStart): Promise<void>;
+  /** Never rejects, and never holds an answer up for long. */
+  end(row: AuditRow): Promise<void>;
+  query(filter: AuditFilter): Promise<{ readonly total: number; readonly rows: readonly JsonObject[] }>;
+  /** Resolves once everything that can be written is, and closes the database. */
+  settled(): Promise<void>;
 }
 
 /** A Redis shared by several servers, spoken to in its own words. */

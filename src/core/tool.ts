@@ -1,6 +1,6 @@
 // The typed shapes a tool file fills in. A shape returns what it was given; the kind decides what a tool may hold.
 
-import type { z } from "zod";
+import { z } from "zod";
 import type { Proposal, Seen } from "./change.js";
 import type { JsonObject } from "./json.js";
 import type { GatePorts, PlanPorts, ReadPorts, ReferencePorts } from "./ports.js";
@@ -112,6 +112,21 @@ export const reference = <I extends Fields>(
 ): ReferenceTool => ({ kind: "reference", scope: "none", foreignText: false, ...tool }) as Erased;
 export const meta = <I extends Fields>(tool: Omit<MetaTool<I>, "kind">): MetaTool =>
   ({ kind: "meta", ...tool }) as Erased;
+
+const DATA = z.registry<{ readonly data: true }>();
+
+/**
+ * Says that a text is carried on as it is, and steers nothing: descriptions, reasons, tag values, scripts. It may have lines,
+ * and what would be an attack in a name is text in it. Documents (records and whatever has no form) are data by themselves.
+ *
+ * @example reason: data(z.string().max(1024)).describe("Why, for the record")
+ */
+export const data = <T extends z.ZodType>(schema: T): T => {
+  DATA.add(schema, { data: true });
+  return schema;
+};
+
+export const isData = (schema: z.core.$ZodType): boolean => DATA.get(schema as z.ZodType)?.data === true;
 
 export interface Domain {
   readonly name: string;

@@ -2,9 +2,14 @@
 
 import type { Call, Outcome } from "../core/call.js";
 import { compose } from "../core/compose.js";
+import { type AuditDeps, audited } from "./audit.js";
+import { type BudgetDeps, budget } from "./budget.js";
+import { type CorrelateDeps, correlate } from "./correlate.js";
 import { type EverywhereDeps, everywhere } from "./everywhere.js";
+import { type HygieneDeps, hygiene } from "./hygiene.js";
 import { type LocateDeps, locate } from "./locate.js";
 import { type LookupDeps, lookup } from "./lookup.js";
+import { type LoopDeps, loops } from "./loops.js";
 import { type ParkedDeps, parked } from "./parked.js";
 import { type RecoverDeps, recover } from "./recover.js";
 import { type ResumeDeps, resume } from "./resume.js";
@@ -13,7 +18,12 @@ import { type RunDeps, run } from "./run.js";
 import { type SeeDeps, see } from "./see.js";
 import { validate } from "./validate.js";
 
-export type PipelineDeps = RecoverDeps &
+export type PipelineDeps = CorrelateDeps &
+  AuditDeps &
+  RecoverDeps &
+  HygieneDeps &
+  BudgetDeps &
+  LoopDeps &
   LookupDeps &
   LocateDeps &
   EverywhereDeps &
@@ -27,9 +37,14 @@ export type PipelineDeps = RecoverDeps &
 export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>) =>
   compose<Call, Outcome>(
     [
-      recover(deps), //   errors become outcomes         internal
-      lookup(deps), //    name → tool                    unknown_tool
-      validate(), //      arguments → input              validation_error
+      correlate(deps), // one id for all that comes of it
+      audited(deps), //   one row at the end of every path    audit_unavailable
+      recover(deps), //   errors become outcomes              internal
+      hygiene(deps), //   sizes, attacks                      security_violation validation_error
+      budget(deps), //    calls of the session                budget_exhausted
+      loops(deps), //     the same again and again            loop_detected
+      lookup(deps), //    name → tool                         unknown_tool rate_limited
+      validate(), //      arguments → input                   validation_error
       locate(deps), //    account, region, credentials   region_missing unknown_region credentials_*
       revalidate(deps), // another look at what was shown before
       see(deps), //       what was shown, what is stale

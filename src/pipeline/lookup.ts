@@ -1,22 +1,26 @@
 // A name → the tool it means. tools.search is answered here, tools.run becomes the call it wraps.
 
 import { type Catalogue, type ListOptions, parseInput, translateArguments } from "../catalogue.js";
-import type { Call, Outcome } from "../core/call.js";
+import { type Call, type Outcome, plainName } from "../core/call.js";
 import type { Layer } from "../core/compose.js";
 import { OpsError } from "../core/errors.js";
+import type { SecurityLog } from "../core/ports.js";
 
 export interface LookupDeps {
   readonly catalogue: Catalogue;
   readonly listing: ListOptions;
   /** Why a tool that exists is not registered now. */
   readonly absent: ReadonlyMap<string, OpsError>;
+  readonly security: Pick<SecurityLog, "unknownTool">;
 }
 
 export const lookup =
-  ({ catalogue, listing, absent }: LookupDeps): Layer<Call, Outcome> =>
+  (deps: LookupDeps): Layer<Call, Outcome> =>
   async (call, next) => {
+    const { catalogue, listing, absent, security } = deps;
     const entry = catalogue.find(call.name);
-    if (!entry) throw absent.get(call.name) ?? unknown(call.name, catalogue);
+    if (!entry)
+      throw absent.get(call.name) ?? unknown(call.name, catalogue, security.unknownTool(plainName(call.name)));
     const { arguments: given, ignored } = translateArguments(call.name, call.arguments);
     const { tool } = entry;
     if (tool.kind !== "meta") {
@@ -54,13 +58,18 @@ export const lookup =
         },
       );
     }
-    return lookup({ catalogue, listing, absent })(
-      { ...call, name: inner, arguments: input.arguments as Record<string, unknown> },
-      next,
-    );
+    return lookup(deps)({ ...call, name: inner, arguments: input.arguments as Record<string, unknown> }, next);
   };
 
-function unknown(name: string, catalogue: Catalogue): OpsError {
+/** @param waitSeconds too many of them were asked for lately */
+function unknown(name: string, catalogue: Catalogue, waitSeconds: number | null): OpsError {
+  if (waitSeconds !== null) {
+    return new OpsError(
+      "rate_limited",
+      `Too many tools were asked for that do not exist. Nothing was done. Search for tools, and ask for others in ${waitSeconds} seconds.`,
+      { field: "name", details: { retry_after_seconds: waitSeconds }, next: [{ tool: "tools.search", arguments: {} }] },
+    );
+  }
   const near = catalogue.nearest(name);
   return new OpsError(
     "unknown_tool",
@@ -69,8 +78,13 @@ function unknown(name: string, catalogue: Catalogue): OpsError {
       : "There is no such tool. Search for it.",
     {
       field: "name",
-      details: { asked: name },
-      next: [{ tool: "tools.search", arguments: { query: name.replace(/[._]/g, " ") } }],
+      details: { asked: name.slice(0, 128), registered: byNearness(near, catalogue) },
+      next: [{ tool: "tools.search", arguments: { query: name.replace(/[._]/g, " ").slice(0, 100) } }],
     },
   );
 }
+
+/** Every registered name, the likely ones first. */
+const byNearness = (near: readonly string[], { entries }: Catalogue): string[] => [
+  ...new Set([...near, ...entries.map(({ wire }) => wire)]),
+];

@@ -13,6 +13,7 @@ import type { Event } from "../../state/events.js";
 import { openStore } from "../../state/journal.js";
 import type { Lease } from "../../state/leases.js";
 import { operationId } from "../../state/tokens.js";
+import { UNHURRIED } from "../harness.js";
 import { intent, plan, ref, result, step } from "../state/helpers.js";
 import type { Order, WorkerOptions } from "./worker-process.js";
 
@@ -87,7 +88,7 @@ async function served(): Promise<App> {
     import("../../src/aws/index.js"),
     import("../../src/config.js"),
   ]);
-  const { config } = loadConfig(["--allow-writes", "--approve-from", "never", "--state", options.root], {});
+  const { config } = loadConfig(["--allow-writes", "--approve-from", "never", "--state", options.root], UNHURRIED);
   const log = () => {};
   const aws = createAws({ env: process.env, version: "0.0.0", clock, log });
   return createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, scan: async () => [] });

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { ChangeStep } from "../../src/core/change.js";
-import { plan } from "../../src/core/tool.js";
+import { data, plan } from "../../src/core/tool.js";
 import { InstanceTypeName, refOf, Tags } from "./parts.js";
 
 export const launch = plan({
@@ -15,7 +15,7 @@ export const launch = plan({
     imageId: z.string().regex(/^ami-[0-9a-f]{8,17}$/, "must look like ami-0123456789abcdef0"),
     instanceType: InstanceTypeName,
     count: z.number().int().min(1).max(50).default(1),
-    name: z.string().max(256).optional().describe("Name tag"),
+    name: data(z.string().max(256)).optional().describe("Name tag"),
     subnetId: z
       .string()
       .regex(/^subnet-[0-9a-f]+$/, "must look like subnet-0123456789abcdef0")
