@@ -9,7 +9,7 @@ import { openOperations, plannedChanges } from "../state/lineage.js";
 const whoami = read({
   title: "Who am I in AWS",
   description:
-    "AWS identity, account, default region, credentials' source and expiry, mode (read-only, sandbox), calls left, open changes and operations whose outcome is not known. Call it first.",
+    "AWS identity, account, default region, credentials' source and expiry, mode (read-only, sandbox), open changes and operations whose outcome is not known. Call it first.",
   scope: "region",
   foreignText: false,
   input: z.object({}),
@@ -25,10 +25,6 @@ const whoami = read({
     openChanges: z.array(z.object({ changeId: z.string(), summary: z.string(), expiresAt: z.string() })),
     openOperations: z.array(z.object({ operationId: z.string(), changeId: z.string(), state: z.string() })),
     leftThisHour: z.object({ creates: z.number(), deletes: z.number() }),
-    budget: z
-      .object({ used: z.number(), max: z.number(), remaining: z.number(), percent: z.number(), exhausted: z.boolean() })
-      .optional(),
-    securityEvents: z.number(),
     counters: z.record(z.string(), z.number()),
     version: z.string(),
   }),
@@ -63,8 +59,10 @@ const whoami = read({
           deletes: Math.max(0, mode.perHour.delete - spent.delete),
         },
         ...(budget ? { budget } : {}),
-        securityEvents: Object.values(events).reduce((sum, count) => sum + count, 0),
-        counters: { ...mode.counters },
+        counters: {
+          ...mode.counters,
+          securityEvents: Object.values(events).reduce((sum, count) => sum + count, 0),
+        },
         version: mode.version,
       },
     };
