@@ -3,12 +3,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Argument } from "../policies/hygiene.js";
 import { lintPolicies } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
 import { writeNames } from "../src/aws/executor.js";
 import { createCatalogue } from "../src/catalogue.js";
-import { argumentOf } from "../src/core/argument.js";
 import { CODES } from "../src/core/errors.js";
 import { domains } from "../tools/index.js";
 
@@ -268,26 +266,6 @@ describe("the catalogue", () => {
       expect(entry.wire.length).toBeLessThanOrEqual(40);
       expect(entry.tool.description.length).toBeLessThanOrEqual(600 - " [Cache-Control: no-store]".length);
       expect(entry.tool.description).not.toContain("Cache-Control");
-    },
-  );
-
-  /** Texts that people write in their own words. */
-  const PROSE = /^(intent|explanation|reason|description|userData|query|comment|note|message|value|values)$/;
-
-  it.each(catalogue.entries.map((entry) => [entry.name, entry] as const))(
-    "%s declares its prose as data",
-    (_, entry) => {
-      const wrong: string[] = [];
-      const walk = (argument: Argument, path: string, name: string): void => {
-        if (argument.is === "object")
-          for (const [key, member] of Object.entries(argument.members))
-            walk(member, path ? `${path}.${key}` : key, key);
-        else if (argument.is === "list") walk(argument.of, path, name);
-        else if (argument.is === "either") for (const option of argument.options) walk(option, path, name);
-        else if (argument.is === "control" && PROSE.test(name)) wrong.push(path);
-      };
-      walk(argumentOf(entry.input), "", "");
-      broken("Prose is wrapped in data() of core/tool.ts, or one with a semicolon is taken for an attack.", wrong);
     },
   );
 

@@ -14,6 +14,8 @@ type Argument =
 const CONTROL: Argument = { is: "control" };
 /** Made here of what AWS names its next page, which may be long. */
 const CURSOR: Argument = { is: "control", most: 16_384 };
+/** Fields of these names hold what people write in their own words: data without being declared. */
+const PROSE = /^(intent|explanation|reason|description|userData|query|comment|note|notes|message|value|values)$/;
 /** What has no form is a document of the caller's. */
 const OPEN: ReadonlySet<string> = new Set(["record", "map", "unknown", "any", "custom", "lazy", "transform"]);
 
@@ -43,7 +45,7 @@ export function argumentOf(schema: z.core.$ZodType, carried = false): Argument {
     return { is: "either", options: [of(definition.left), of(definition.right)] };
   if (definition.shape) {
     const members = Object.entries(definition.shape).map(
-      ([name, member]) => [name, name === "cursor" ? CURSOR : of(member)] as const,
+      ([name, member]) => [name, name === "cursor" ? CURSOR : argumentOf(member, data || PROSE.test(name))] as const,
     );
     return { is: "object", members: Object.fromEntries(members), rest: CONTROL };
   }

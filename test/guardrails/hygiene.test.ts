@@ -110,6 +110,14 @@ describe("sizes", () => {
 });
 
 describe("a declaration", () => {
+  it("prose is data by the name of its field, at any depth", () => {
+    const found = JSON.stringify(argumentOf(catalogue.find("securityGroups.addRule")!.input));
+    expect(found).toMatch(/"description":\{"is":"data"/);
+    expect(unclean({ groupId: "sg-1; rm x" }, argumentsOf("securityGroups.addRule"))).toMatchObject({
+      field: "groupId",
+    });
+  });
+
   it("what is declared stays declared behind describe, optional and default", () => {
     const { intent } = catalogue.find("instances.launch")!.input.shape;
     expect(argumentOf(intent!)).toMatchObject({ is: "data" });
