@@ -34,11 +34,12 @@ export async function oursOf(
   const named = ({ id }: Change, by: string): OurDeployment => ({ changeId: id, by });
   return deployments.map((one) => {
     const at = Date.parse(one.createdAt);
-    const own = begun.find(({ operation, change }) =>
-      target.provider === "ecs"
-        ? during(operation, at) && [undefined, one.version].includes(versionOf(ports, change, operation))
-        : operation.requestToken === one.deploymentId,
-    );
+    const own = begun.find(({ operation, change }) => {
+      // An ECS rollout bears another id than AWS's record of it, and a lost answer named none.
+      if (target.provider !== "ecs" && operation.requestToken !== undefined)
+        return operation.requestToken === one.deploymentId;
+      return during(operation, at) && [undefined, one.version].includes(versionOf(ports, change, operation));
+    });
     if (own) return named(own.change, own.change.caller.arn);
     const entry = lineage.find(
       ({ after, timestamp }) =>
@@ -52,10 +53,11 @@ const during = ({ intentAt, settledAt }: Operation, at: number): boolean =>
   at >= Date.parse(intentAt) - SLACK_MS &&
   at <= (settledAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(settledAt) + SLACK_MS);
 
-/** The task definition an operation was to bring out; undefined where the step that was to make it has no result. */
+/** The version an operation was to bring out; undefined where the step that was to make it has no result. */
 function versionOf({ state }: Pick<ReadPorts, "state">, change: Change, operation: Operation): string | undefined {
-  const { taskDefinition } = change.steps[operation.step]!.input;
-  if (typeof taskDefinition === "string") return taskDefinition.split("/").at(-1);
+  const { input, after } = change.steps[operation.step]!;
+  const wanted = input.taskDefinition ?? after?.version ?? after?.launchedFrom;
+  if (typeof wanted === "string") return after?.launchedFrom === wanted ? wanted.split(":").at(-1) : wanted;
   const made = change.operationIds[0];
   for (const { ref, lineage } of state.resources.values()) {
     if (ref.type === "AWS::ECS::TaskDefinition" && lineage.some(({ operationId }) => operationId === made))
