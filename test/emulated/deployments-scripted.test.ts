@@ -11,11 +11,14 @@ import type { Assistant } from "../harness.js";
 import { type Product, startProduct } from "./product.js";
 import { startScriptedHttp } from "./scripted-http.js";
 
-const script = new Script(new Date("2026-01-05T08:00:00Z"));
-// The server is a process of its own, with this machine's time; AWS's is never behind it.
-script.clock = () => new Date();
-const ecs = new ScriptedEcs(script);
-const codedeploy = new ScriptedCodeDeploy(script);
+/** The server is a process of its own, with this machine's time; AWS's is never behind it. */
+function script(): Script {
+  const made = new Script(new Date("2026-01-05T08:00:00Z"));
+  made.clock = () => new Date();
+  return made;
+}
+const ecs = new ScriptedEcs(script());
+const codedeploy = new ScriptedCodeDeploy(script());
 const [ecsHttp, codedeployHttp] = await Promise.all([
   startScriptedHttp(overHttp(ecs.handlers)),
   startScriptedHttp(overHttp(codedeploy.handlers)),
