@@ -36,6 +36,19 @@ export function withTags(document: JsonObject, rule: TagRule | undefined, tags: 
 
 const holdsTags = (property: string): boolean => /tags(AtCreate)?$/i.test(property);
 
+/** How services spell a tag in a list. Only the first is ever written; a tag that is read counts however it is spelt. */
+const SPELLINGS = [
+  ["Key", "Value"],
+  ["key", "value"],
+  ["TagKey", "TagValue"],
+] as const;
+
+function readPair(item: Json): [string, string][] {
+  if (!isObject(item)) return [];
+  const spelt = SPELLINGS.find(([name]) => typeof item[name] === "string");
+  return spelt ? [[String(item[spelt[0]]), String(item[spelt[1]] ?? "")]] : [];
+}
+
 /** Every tag a content shows at its top level, whatever the property is called. */
 export function tagsOf(content: JsonObject): Tags {
   const found: [string, string][] = [];
@@ -44,7 +57,7 @@ export function tagsOf(content: JsonObject): Tags {
     if (isObject(value)) {
       for (const [key, tag] of Object.entries(value)) if (typeof tag === "string") found.push([key, tag]);
     } else if (Array.isArray(value)) {
-      for (const tag of value) if (isPair(tag)) found.push([tag.Key, String(tag.Value ?? "")]);
+      for (const tag of value) found.push(...readPair(tag));
     }
   }
   return Object.fromEntries(found);

@@ -83,6 +83,12 @@ describe("the stack that owns a resource", () => {
       { HostedZoneTags: [{ Key: "aws:cloudformation:stack-name", Value: "web" }] },
       { name: "web" },
     ],
+    [
+      "in the lower case some types write their tags in",
+      { Tags: [{ key: "aws:cloudformation:stack-name", value: "web" }] },
+      { name: "web" },
+    ],
+    ["as KMS spells them", { tags: [{ TagKey: "aws:cloudformation:stack-name", TagValue: "web" }] }, { name: "web" }],
     ["none", { Tags: [{ Key: "cloudformation", Value: "x" }] }, null],
     ["not in a text elsewhere", { Description: "aws:cloudformation:stack-name=web" }, null],
   ])("%s", (_, content, expected) => {
