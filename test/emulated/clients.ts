@@ -1,7 +1,9 @@
 // The real SDK clients, pointed at a loopback endpoint with fake keys. What is under test here is the wire, not the product.
+import { AutoScalingClient } from "@aws-sdk/client-auto-scaling";
 import { CloudControlClient } from "@aws-sdk/client-cloudcontrol";
 import { EC2Client } from "@aws-sdk/client-ec2";
 import { ECSClient } from "@aws-sdk/client-ecs";
+import { ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { RDSClient } from "@aws-sdk/client-rds";
 import { STSClient } from "@aws-sdk/client-sts";
 
@@ -32,7 +34,9 @@ export function clientsFor(endpoint: string, options: ClientOptions = {}) {
   const { region = "eu-west-1", maxAttempts = 3, accessKeyId = "AKIAEMULATED" } = options;
   const config = { endpoint, region, maxAttempts, credentials: { accessKeyId, secretAccessKey: "emulated" } };
   const clients = {
+    autoScaling: new AutoScalingClient(config),
     ec2: new EC2Client(config),
+    balancing: new ElasticLoadBalancingV2Client(config),
     ecs: new ECSClient(config),
     rds: new RDSClient(config),
     sts: new STSClient(config),
