@@ -52,6 +52,7 @@ export const ALIASES: Readonly<Record<string, string>> = {
   get_violation_history: "tags.history",
   detect_tag_drift: "tags.drift",
   export_violations_csv: "tags.exportCsv",
+  generate_custodian_policy: "tags.custodianPolicy",
   save_state: "state.save",
   load_state: "state.load",
 };

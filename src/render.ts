@@ -29,7 +29,7 @@ const MOST_FREE_TEXT = 256;
 const MOST_DESCRIPTION = 600;
 const MOST_TEXT = 8192;
 /** What a tool wrote to be handed on as a file: cut short it would be wrong. */
-const DOCUMENT = /^(csv_data|formatted_output)$/;
+const DOCUMENT = /^(csv_data|formatted_output|combined_yaml)$/;
 const MOST_DOCUMENT = 2_000_000;
 const FREE_TEXT = /^(name|groupName|awsMessage|tags)$/;
 

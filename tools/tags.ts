@@ -4,6 +4,7 @@ import { domain } from "../src/core/tool.js";
 import { apply } from "./tags/apply.js";
 import { check, untagged, validate } from "./tags/check.js";
 import { costGap } from "./tags/cost-gap.js";
+import { custodianPolicy } from "./tags/custodian.js";
 import { exceptions } from "./tags/exceptions.js";
 import { policy } from "./tags/policy.js";
 import { exportCsv, report } from "./tags/report.js";
@@ -12,6 +13,20 @@ import { drift, history } from "./tags/time.js";
 
 export const tags = domain(
   "tags",
-  { policy, check, untagged, validate, costGap, suggest, report, history, drift, exportCsv, exceptions, apply },
+  {
+    policy,
+    check,
+    untagged,
+    validate,
+    costGap,
+    suggest,
+    report,
+    history,
+    drift,
+    exportCsv,
+    custodianPolicy,
+    exceptions,
+    apply,
+  },
   ["check", "untagged"],
 );

@@ -1,5 +1,6 @@
 // Benches by name: `npm run bench` measures start-up and surface, `npm run bench -- state` the state store at size,
 // `npm run bench -- lists` lists at size, `npm run bench -- gate` what a plan and its apply add to the bare calls.
+// `npm run bench -- compliance` tag compliance at size.
 
 import { join } from "node:path";
 import { runBundled } from "../bundled.mjs";
@@ -10,6 +11,7 @@ const SUITES = {
   state: () => runBundled(join(here, "state.ts")),
   lists: () => import("./lists.mjs"),
   gate: () => runBundled(join(here, "gate.ts")),
+  compliance: () => runBundled(join(here, "compliance.ts")),
 };
 
 const suite = SUITES[process.argv[2] ?? "surface"];

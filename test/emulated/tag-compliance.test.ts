@@ -375,4 +375,17 @@ describe.skipIf(!product)("tag compliance on moto", () => {
     });
     expect((await assistant.call("tags_costGap", ask)).data.api_cost_usd).toBe(0);
   });
+
+  it("makes Custodian policies of the policy in force, and knows its tags", async () => {
+    const made = await assistant.call("generate_custodian_policy", { resource_types: ["ec2:volume"] });
+    expect(made.data, JSON.stringify(made.data)).toMatchObject({
+      total_policies: 3,
+      dry_run: true,
+      resource_types_covered: ["ec2:volume"],
+      target_tags: ["Environment", "Owner"],
+    });
+    expect(made.data.combined_yaml.match(/^policies:$/gm)).toHaveLength(1);
+    const refused = await assistant.call("tags_custodianPolicy", { target_tags: ["Nope"] });
+    expect(refused.data).toMatchObject({ code: "validation_error", field: "target_tags" });
+  });
 });

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { custodianPolicies } from "../../policies/tagging/custodian.js";
 import {
   complianceOf,
   evaluate,
@@ -398,5 +399,40 @@ describe("reports", () => {
     expect(reportMarkdown(parts)).toContain("99.9%");
     expect(reportCsv(parts)).toContain("99.99%");
     expect(reportMarkdown(parts)).not.toContain("Cost impact");
+  });
+});
+
+describe("Custodian policies", () => {
+  const all = {
+    types: ["ec2:instance", "opensearch:domain"],
+    violations: ["missing_tag", "invalid_value"] as const,
+    tags: [],
+  };
+
+  it("are one for each type and tag, so that a good tag hides no missing one", () => {
+    const { policies } = custodianPolicies(policy, { ...all, dryRun: true });
+    expect(policies.map(({ name }) => name)).toEqual([
+      "enforce-required-tags-ec2-instance-environment-missing",
+      "enforce-required-tags-ec2-instance-environment-invalid",
+      "enforce-required-tags-ec2-instance-costcenter-missing",
+      "enforce-required-tags-ec2-instance-owner-missing",
+      "enforce-required-tags-opensearch-domain-costcenter-missing",
+      "enforce-required-tags-opensearch-domain-owner-missing",
+    ]);
+    expect(
+      policies.every(({ action_type, description }) => action_type === "notify" && description.endsWith("(dry run)")),
+    ).toBe(true);
+    expect(policies[4]!.yaml_content).toContain('resource: "aws.elasticsearch"');
+  });
+
+  it("set the missing key alone, and never overwrite what is there", () => {
+    const { policies } = custodianPolicies(policy, { ...all, dryRun: false });
+    const [missing, invalid] = policies;
+    expect(missing).toMatchObject({ action_type: "tag" });
+    expect(missing!.yaml_content).toContain('- "tag:Environment": absent');
+    expect(missing!.yaml_content).toContain('key: "Environment"\n        value: "production"');
+    expect(invalid).toMatchObject({ action_type: "notify" });
+    expect(invalid!.yaml_content).toContain("op: not-in");
+    expect(policies[2]!.yaml_content).toContain('value: "unassigned"');
   });
 });
