@@ -33,7 +33,7 @@ export const missing: readonly Fault[] = [
   ...json("cloudtrail", {}, "LookupEvents"),
   ...query("cloudformation", { Type: "RESOURCE", TypeName: "AWS::S3::Bucket" }, "DescribeType", "ListTypes"),
   ...query("cloudformation", { StackName: "stack" }, "DetectStackDrift"),
-  ...query("rds", {}, "DescribeDBEngineVersions"),
+  ...query("rds", {}, "DescribeDBEngineVersions", "DescribePendingMaintenanceActions"),
   ...query("autoscaling", { AutoScalingGroupName: "g" }, "StartInstanceRefresh", "DescribeInstanceRefreshes"),
   ...json("ecs", { cluster: "c", service: "s" }, "ListServiceDeployments", "DescribeServiceDeployments"),
   ...json(
