@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command: serve (default), approve, audit, state and demo. The only file that touches `process`.
+// The command: serve (default), approve, audit, iam-policy, state and demo. The only file that touches `process`.
 
 import { randomBytes, randomUUID } from "node:crypto";
 import module from "node:module";
@@ -19,6 +19,7 @@ const COMMANDS = {
   serve: "speak MCP on stdin and stdout (default)",
   approve: "CHANGE: show a planned change and approve it, in a terminal",
   audit: "show the audit log, newest first; audit purge DAYS drops older rows; aws-devops-mcp audit --help",
+  "iam-policy": "the IAM policy that --toolsets need, as JSON: for reading, with --write also for their changes",
   state: "VERB: look at the state folder, copy it, mend it; aws-devops-mcp state --help",
   demo: "play the three dangers against the sandbox; --json for one JSON document",
 } as const;
@@ -29,7 +30,7 @@ Usage: aws-devops-mcp [command] [options]
 
 Commands:
 ${Object.entries(COMMANDS)
-  .map(([name, what]) => `  ${name.padEnd(8)}${what}`)
+  .map(([name, what]) => `  ${name.padEnd(12)}${what}`)
   .join("\n")}
 
 Options:
@@ -78,13 +79,20 @@ async function main(argv: readonly string[]): Promise<number> {
     const { stateCommand } = await import("./state-command.js");
     return stateCommand(config, { words: extra, options, help, json }, { ...thisMachine(), terminal, write });
   }
+  if (command === "iam-policy") {
+    const { write: writes = false, ...others } = options;
+    if (extra.length > 0 || Object.keys(others).length > 0)
+      throw new ConfigError("iam-policy takes --toolsets and --write");
+    const { iamPolicy } = await import("./iam/command.js");
+    return print(iamPolicy(config.toolsets, { write: writes }));
+  }
   if (command === "audit") {
     const { auditCommand } = await import("./audit-command.js");
     return auditCommand(config, { words: extra, options, help, json }, { ...thisMachine(), write });
   }
   const [option] = Object.keys(options);
   if (option !== undefined) {
-    const owner = /^(out|reason|dryRun)$/.test(option) ? "state" : "audit";
+    const owner = option === "write" ? "iam-policy" : /^(out|reason|dryRun)$/.test(option) ? "state" : "audit";
     throw new ConfigError(`--${option === "dryRun" ? "dry-run" : option} is an option of the ${owner} command`);
   }
   if (command === "approve") {

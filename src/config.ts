@@ -412,6 +412,7 @@ export interface CommandOptions {
   readonly correlation?: string;
   readonly since?: string;
   readonly limit?: string;
+  readonly write?: boolean;
 }
 
 const COMMAND_TEXTS = ["out", "reason", "tool", "status", "correlation", "since", "limit"] as const;
@@ -504,6 +505,7 @@ export function loadConfig(
         COMMAND_TEXTS.flatMap((name) => (typeof values[name] === "string" ? [[name, values[name]]] : [])),
       ),
       ...(values["dry-run"] === true ? { dryRun: true } : {}),
+      ...(values.write === true ? { write: true } : {}),
     },
   };
 }
@@ -516,6 +518,7 @@ function parseFlags(argv: readonly string[]) {
     json: { type: "boolean" },
     ...Object.fromEntries(COMMAND_TEXTS.map((name) => [name, { type: "string" as const }])),
     "dry-run": { type: "boolean" },
+    write: { type: "boolean" },
   };
   for (const key of KEYS) options[kebab(key)] = { type: isFlag(key) ? "boolean" : "string" };
   return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });

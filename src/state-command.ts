@@ -68,6 +68,7 @@ const FLAG: Readonly<Partial<Record<keyof CommandOptions, string>>> = {
   out: "--out FILE",
   reason: "--reason TEXT",
   dryRun: "--dry-run",
+  write: "--write",
 };
 
 /** Reads or mends the state folder of a configuration. Exit code 0: done and well, 1: refused or bad; usage is a ConfigError. */

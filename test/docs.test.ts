@@ -6,6 +6,8 @@ import { expect, it } from "vitest";
 import { ALIASES, createCatalogue, inWireNames } from "../src/catalogue.js";
 import { flagHelp } from "../src/config.js";
 import { CODES } from "../src/core/errors.js";
+import { readActions, writeActions } from "../src/iam/policy.js";
+import { USES } from "../src/iam/uses.js";
 import { domains } from "../tools/index.js";
 
 const README = join(import.meta.dirname, "..", "README.md");
@@ -15,6 +17,8 @@ const kindOf = (tool: { kind: string; changesAws?: boolean }): string =>
   tool.kind === "plan" ? "plan" : tool.changesAws ? "**apply**" : "read";
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+const actions = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(" ");
 
 const SECTIONS: Readonly<Record<string, () => string>> = {
   tools: () =>
@@ -40,6 +44,18 @@ const SECTIONS: Readonly<Record<string, () => string>> = {
         ([code, row]) =>
           `| \`${code}\` | ${cell(row.means)} | ${row.fixableBy}${row.retriable ? ", by trying again" : ""} |`,
       ),
+    ].join("\n"),
+  iam: () =>
+    [
+      "| Toolset | Reads | Changes, besides |",
+      "|---|---|---|",
+      `| any | ${actions(readActions([]))} | |`,
+      ...Object.entries(USES)
+        .filter(([, { reads, writes }]) => reads.length + writes.length > 0)
+        .map(([name]) => {
+          const reads = readActions([name]).filter((action) => !readActions([]).includes(action));
+          return `| ${name} | ${actions(reads)} | ${actions(writeActions([name]))} |`;
+        }),
     ].join("\n"),
   coverage: () => /^Of \d+ tools.*$/m.exec(readFileSync(join(import.meta.dirname, "..", "COVERAGE.md"), "utf8"))![0],
   flags: () => `\`\`\`\n${flagHelp()}\n\`\`\``,

@@ -8,6 +8,7 @@ import { policyTable } from "../policies/table.js";
 import { writeNames } from "../src/aws/executor.js";
 import { createCatalogue } from "../src/catalogue.js";
 import { CODES } from "../src/core/errors.js";
+import { ANY_TOOL, USES } from "../src/iam/uses.js";
 import { domains } from "../tools/index.js";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -64,7 +65,7 @@ function floorOf(file: string): number {
     /^src\/(cli|serve|server|app|approve|audit-command|state-command|watch|resource-uri|index|version)\.ts$/.test(
       file,
     ) ||
-    file.startsWith("src/demo/")
+    /^src\/(demo|iam)\//.test(file)
   )
     return 4;
   if (/^src\/(pipeline|gate)\//.test(file) || /^src\/(catalogue|render|record)\.ts$/.test(file)) return 3;
@@ -301,5 +302,31 @@ describe("errors", () => {
       "Codes outside the table",
       [...used].filter((name) => !(name in CODES)),
     );
+  });
+});
+
+describe("what is asked of AWS", () => {
+  const rows = Object.values(USES);
+
+  it("every toolset that looks at AWS has its row", () => {
+    const lines = domains
+      .filter(({ name, tools }) => Object.values(tools).some(({ scope }) => scope === "region") && !(name in USES))
+      .map(
+        ({ name }) =>
+          `${name}: give it a row in src/iam/uses.ts with the operations that its readers and its changes use`,
+      );
+    broken("IAM policies are made from src/iam/uses.ts.", lines);
+  });
+
+  it("every operation is somebody's", () => {
+    const named = new Set<string>([...ANY_TOOL, ...rows.flatMap(({ reads, writes }) => [...reads, ...writes])]);
+    const reads = files
+      .filter((file) => /^src\/aws\/operations\/(?!index)/.test(file))
+      .flatMap((file) => [...code(file).matchAll(/"([a-z0-9]+:[A-Z]\w+)":/g)].map(([, name]) => name!));
+    expect(reads.length).toBeGreaterThan(30);
+    const lines = [...reads, ...writeNames()]
+      .filter((name) => !named.has(name))
+      .map((name) => `${name}: name it in the row of the toolset that uses it, in src/iam/uses.ts`);
+    broken("What no toolset names, no policy allows.", lines);
   });
 });

@@ -3,6 +3,7 @@
 import { type ErrorCode, OpsError } from "../core/errors.js";
 import { NOT_CONNECTED, NOT_FOUND, SYNCHRONOUS } from "./error-table.js";
 import { foreign } from "./foreign.js";
+import { actionOf } from "./iam-actions.js";
 
 export interface FailedCall {
   readonly service: string;
@@ -89,13 +90,10 @@ function codeOf(cause: unknown, writes: boolean): ErrorCode {
   return "internal";
 }
 
-/** IAM calls Cloud Control's actions after CloudFormation. */
-const IAM_PREFIX: Readonly<Record<string, string>> = { cloudcontrol: "cloudformation" };
-
 /** The action AWS says is missing, which may be another than the one called: a handler's own, behind Cloud Control. */
 function deniedAction(message: string, { service, operation }: FailedCall): string {
   const named = /perform(?:ing)?:?\s+([a-z0-9-]{2,40}:[A-Za-z]{2,80})\b/.exec(message)?.[1];
-  return named ?? `${IAM_PREFIX[service] ?? service}:${operation}`;
+  return named ?? actionOf(service, operation);
 }
 
 type Sentence = (call: FailedCall, action: string, login: string) => string;

@@ -5,6 +5,7 @@ import { domains } from "../../tools/index.js";
 import { type CloudControl, startCloudControl } from "../cloud-control/server.js";
 import { type Answer, type Assistant, type ServerOptions, startAssistant, temporaryFolder } from "../harness.js";
 import { clientsFor, emulatedEnvironment } from "./clients.js";
+import { undeclared } from "./declared.js";
 import { describeType } from "./describe-type.js";
 import { createLedger, type Ledger } from "./ledger.js";
 import { type ScriptedTrail, scriptedTrail } from "./lookup-events.js";
@@ -58,6 +59,8 @@ export async function startProduct(
   const ledger = createLedger(LEDGER_DIR, testFile);
   const folder = temporaryFolder();
   const open = new Set<Assistant>();
+  const strays = new Set<string>();
+  let calling = 0;
 
   return {
     moto,
@@ -85,7 +88,20 @@ export async function startProduct(
           const asked = tool === "tools_run" ? String(given?.tool) : tool;
           const name = catalogue.find(asked)?.name;
           const call = () => assistant.call(tool, given, onProgress);
-          return name ? ledger.during(name, proxy, call) : call();
+          if (name === undefined) return call();
+          const last = proxy.seen.at(-1)?.number ?? 0;
+          calling++;
+          const alone = calling === 1;
+          try {
+            return await ledger.during(name, proxy, call);
+          } finally {
+            calling--;
+            // Calls at the same time cannot be told apart here.
+            if (alone && calling === 0) {
+              const since = proxy.seen.filter(({ number }) => number > last);
+              for (const one of undeclared(name, since)) strays.add(one);
+            }
+          }
         },
         async close() {
           open.delete(assistant);
@@ -103,6 +119,7 @@ export async function startProduct(
       await cloudTrail.stop();
       await moto.stop();
       folder.remove();
+      if (strays.size > 0) throw new Error(`src/iam/uses.ts does not name:\n${[...strays].sort().join("\n")}`);
     },
   };
 }

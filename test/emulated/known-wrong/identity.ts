@@ -1,8 +1,9 @@
 // STS and IAM. With enforcement on, signatures count: these probes use the SDK's signer.
 import { DescribeInstancesCommand, EC2Client, RunInstancesCommand } from "@aws-sdk/client-ec2";
+import { GetResourcesCommand, ResourceGroupsTaggingAPIClient } from "@aws-sdk/client-resource-groups-tagging-api";
 import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
 import type { RawAws } from "../raw-aws.js";
-import { given, wrong } from "./fault.js";
+import { type Bench, given, wrong } from "./fault.js";
 
 const policy = (Action: string, Effect = "Allow") =>
   JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect, Action, Resource: "*" }] });
@@ -19,7 +20,32 @@ const user = async (aws: RawAws, allows: string) => {
 
 const nameOf = (asking: Promise<unknown>) => asking.then(() => "allowed").catch((error: Error) => error.name);
 
+/** What the tagging API says to a user who may do this: its error as the SDK reads it, else "allowed". */
+const asTagging = async (aws: RawAws, { endpoint, enforceIam }: Bench, allows: string) => {
+  const credentials = await user(aws, allows);
+  const tagging = new ResourceGroupsTaggingAPIClient({ endpoint, region: "eu-west-1", maxAttempts: 1, credentials });
+  await enforceIam();
+  const outcome = await nameOf(tagging.send(new GetResourcesCommand({})));
+  tagging.destroy();
+  return outcome;
+};
+
 export const identityFaults = [
+  wrong(
+    "tagging.GetResources",
+    "a denied call of a JSON service is answered in XML",
+    "AccessDeniedException in JSON",
+    async (aws, bench) => (await asTagging(aws, bench, "ec2:Describe*")) === "SyntaxError",
+  ),
+  wrong(
+    "tagging.GetResources",
+    "IAM's action is tagging:GetResources",
+    "tag:GetResources",
+    async (aws, bench) => (await asTagging(aws, bench, "tagging:GetResources")) === "allowed",
+  ),
+  wrong("ec2.DescribeRegions", "lists the regions of other partitions", "those of one's own", async (aws) =>
+    /<regionName>cn-north-1</.test((await aws.query("ec2", "DescribeRegions")).text),
+  ),
   wrong("sts.AssumeRole", "a role that does not exist can be assumed", "AccessDenied", async (aws) => {
     const fields = { RoleArn: "arn:aws:iam::123456789012:role/none", RoleSessionName: "s" };
     return (await aws.query("sts", "AssumeRole", fields)).xml("AccessKeyId") !== undefined;
