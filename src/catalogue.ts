@@ -22,8 +22,8 @@ export interface ListedTool {
   readonly annotations: {
     readonly readOnlyHint: boolean;
     readonly destructiveHint: boolean;
-    readonly idempotentHint: boolean;
-    readonly openWorldHint: boolean;
+    readonly idempotentHint?: boolean;
+    readonly openWorldHint?: boolean;
   };
 }
 
@@ -197,18 +197,20 @@ function fullInput(tool: Tool): z.ZodObject {
 function describe(entry: Entry, dotted: boolean, all: readonly Entry[], accounts: boolean): ListedTool {
   const { tool } = entry;
   const changesAws = tool.kind === "gate" && tool.changesAws;
+  const openWorld = tool.kind === "plan" || (tool.kind !== "meta" && tool.foreignText);
   return {
     name: dotted ? entry.name : entry.wire,
     title: tool.title,
     description: dotted ? tool.description : inWireNames(tool.description, all),
     inputSchema: inputSchema(entry, accounts),
     outputSchema: outputSchema(tool),
-    // The title stands above; both protocol eras read it there.
+    // The title stands above; both protocol eras read it there. What the specification takes for granted is left out: an
+    // open world, and that idempotence says something of a tool that writes only.
     annotations: {
       readOnlyHint: !changesAws,
       destructiveHint: changesAws,
-      idempotentHint: tool.kind !== "plan",
-      openWorldHint: tool.kind === "plan" || (tool.kind !== "meta" && tool.foreignText),
+      ...(changesAws && { idempotentHint: true }),
+      ...(!openWorld && { openWorldHint: false }),
     },
   };
 }

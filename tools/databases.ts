@@ -795,5 +795,4 @@ async function existingSnapshot(aws: AwsReader, snapshotId: string): Promise<Dat
 export const databases = domain("databases", { list, get, modifyInstance, createSnapshot, restoreSnapshot }, [
   "list",
   "modifyInstance",
-  "createSnapshot",
 ]);

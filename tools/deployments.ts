@@ -399,4 +399,4 @@ function noPrevious(target: DeployTarget, history: readonly DeploymentHeld[], aw
 }
 
 // Found by tools.search: the default list has no room for more.
-export const deployments = domain("deployments", { list, get, create, rollback }, []);
+export const deployments = domain("deployments", { list, get, create, rollback }, ["list", "create", "rollback"]);

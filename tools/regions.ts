@@ -25,4 +25,4 @@ const list = read({
   },
 });
 
-export const regions = domain("regions", { list }, ["list"]);
+export const regions = domain("regions", { list }, []);

@@ -28,5 +28,5 @@ export const tags = domain(
     exceptions,
     apply,
   },
-  ["check", "untagged"],
+  ["check"],
 );
