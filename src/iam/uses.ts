@@ -151,6 +151,7 @@ export const USES: Readonly<Record<string, Uses>> = {
   tags: {
     reads: [
       "tagging:GetResources",
+      "ce:GetCostAndUsage",
       "ec2:DescribeInstances",
       "ec2:DescribeVolumes",
       "ec2:DescribeSnapshots",
