@@ -1,6 +1,6 @@
-// README's generated tables are current. `npm run docs` writes them.
+// README's generated tables are current, and so is the table of the published diagrams. `npm run docs` writes them.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ALIASES, createCatalogue, inWireNames } from "../src/catalogue.js";
@@ -9,6 +9,8 @@ import { CODES } from "../src/core/errors.js";
 import { readActions, writeActions } from "../src/iam/policy.js";
 import { USES } from "../src/iam/uses.js";
 import { domains } from "../tools/index.js";
+import { DIAGRAMS, type Diagram, passed, statesOf, transitionsOf } from "./seed5/diagrams.js";
+import { STORIES } from "./seed5/stories.js";
 
 const README = join(import.meta.dirname, "..", "README.md");
 const catalogue = createCatalogue(domains, { allowWrites: true });
@@ -72,4 +74,45 @@ it("README's generated tables are current", () => {
   }, now);
   if (process.env.UPDATE_DOCS === "1") writeFileSync(README, fresh);
   else expect(fresh, "run npm run docs").toBe(now);
+});
+
+/** Which story passes a state or a transition. That each story is told is for the diagrams' own tests. */
+function tableOf(diagram: Diagram): string {
+  const stories = Object.entries(STORIES[diagram]).map(([title, paths]) => ({ title, way: passed(diagram, paths) }));
+  const told = (passes: (way: ReturnType<typeof passed>) => boolean): string =>
+    stories
+      .filter(({ way }) => passes(way))
+      .map(({ title }) => title)
+      .join(" · ");
+  return [
+    `## ${diagram} (\`${diagram}.test.ts\`)`,
+    "",
+    "| State | Told by |",
+    "|---|---|",
+    ...statesOf(diagram).map(
+      (state) => `| ${state} | ${told((way) => way.some(({ from, to }) => from === state || to === state))} |`,
+    ),
+    "",
+    "| Transition | On | Told by |",
+    "|---|---|---|",
+    ...transitionsOf(diagram).map(
+      (step) =>
+        `| ${step.from} → ${step.to} | ${cell(step.on)} | ${told((way) =>
+          way.some(({ from, to, on }) => from === step.from && to === step.to && on === step.on),
+        )} |`,
+    ),
+  ].join("\n");
+}
+
+it("the table of the published diagrams is current", () => {
+  const path = join(import.meta.dirname, "seed5", "README.md");
+  const fresh = `# The published state diagrams, and the tests that walk them
+
+\`npm run docs\` writes this file from \`diagrams.ts\` (the diagrams as published) and \`stories.ts\` (what the tests tell). \`diagrams.test.ts\` fails
+where a transition is on no story's way, each diagram's own test where a story is untold. \`[*]\` is where a diagram begins and ends.
+
+${DIAGRAMS.map(tableOf).join("\n\n")}
+`;
+  if (process.env.UPDATE_DOCS === "1") writeFileSync(path, fresh);
+  else expect(fresh, "run npm run docs").toBe(existsSync(path) ? readFileSync(path, "utf8") : "");
 });

@@ -3,7 +3,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Client } from "@modelcontextprotocol/client";
 import { InMemoryTransport } from "@modelcontextprotocol/server";
-import { createApp } from "../src/app.js";
+import { type App, type AppPorts, createApp } from "../src/app.js";
 import { createSandboxAws } from "../src/aws/index.js";
 import { type Outsider, outsider } from "../src/aws/sandbox/outsider.js";
 import { memoryStore, SANDBOX_REGION, type WorldRegion } from "../src/aws/sandbox/world.js";
@@ -34,11 +34,17 @@ export interface InMemory {
   beside(options?: InMemoryOptions): Promise<InMemory>;
   /** What the state holds, by key. */
   readonly kept: Map<string, Uint8Array>;
+  /** For an edge of its own. */
+  readonly app: App;
   close(): Promise<void>;
 }
 
 export interface InMemoryOptions {
   readonly args?: readonly string[];
+  /** The environment the server is started in; by itself one in which nobody is limited. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** What guards and remembers calls, to watch or to fail. */
+  readonly ports?: Partial<Pick<AppPorts, "audit" | "meters" | "tagging" | "log">>;
   /** Wraps AWS, to count or to fail. */
   readonly wrap?: (aws: Aws, clock: Clock) => Aws;
   /** When the store writes its checkpoints, where that is not the usual. */
@@ -81,10 +87,11 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
   const ids: Ids = options.machine?.ids ?? { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
   const world = memoryStore();
   const kept = new Map<string, Uint8Array>();
-  const log = () => {};
 
   async function start({
     args = [],
+    env = UNHURRIED,
+    ports = {},
     limits = {},
     wrap = (aws) => aws,
     wrapStore = (store) => store,
@@ -99,7 +106,8 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
       ...{ host: "test", bootId: "b", pid: 1, pidStart: "1", session: "test-session" },
       ...who,
     };
-    const { config } = loadConfig(["--sandbox", ...args], UNHURRIED);
+    const { config } = loadConfig(["--sandbox", ...args], env);
+    const { log = () => {} } = ports;
     const driver = wrapDriver(memoryDriver(kept));
     const store = wrapStore(await openStore({ driver, clock, ids, owner, user: "tester", log, liveness, limits }));
     const aws = wrap(createSandboxAws({ store: world, clock, log }), clock);
@@ -113,6 +121,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
       log,
       owner,
       scan,
+      ...ports,
       ...(cacheStore && { cacheStore }),
     });
     const [near, far] = InMemoryTransport.createLinkedPair();
@@ -155,6 +164,7 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
       beat: () => app.heartbeat(),
       beside: (more = {}) => start(more),
       kept,
+      app,
       close: () => client.close(),
     };
   }
