@@ -276,7 +276,7 @@ async function execute(
     if (index < batched) continue;
     const together = batchAt(deps, request, planned, index);
     if (together.length > 1) {
-      await applyTogether(deps, request, { planned, from: index, steps: together, live, deadline }, done);
+      await applyTogether(deps, request, { planned, from: index, steps: together, live, deadline }, done, notes);
       batched = index + together.length;
       justRead = new Set(together.map(({ ref }) => ridOf(ref)));
       continue;
@@ -290,8 +290,13 @@ async function execute(
     const called = index === 0 ? step : await named(deps, step, planned);
     const rest = planned.steps.slice(index + 1);
     const halfway = rest.some((one) => ridOf(one.ref) === rid);
-    const unfollowed = rest.length > 0 && !halfway && rest.every((one) => sameCall(one, step));
-    if (unfollowed && writerAt(deps, request.aws).follows(step)) under.push(step);
+    // A request of Cloud Control is followed each: it may yet fail, and what it changes shows only when it ends.
+    const unfollowed =
+      rest.length > 0 &&
+      !halfway &&
+      rest.every((one) => sameCall(one, step)) &&
+      writerAt(deps, request.aws).follows(step);
+    if (unfollowed) under.push(step);
     const patience = halfway ? Math.max(deadline, deps.clock.now().getTime() + BETWEEN_STEPS_MS) : deadline;
     const work = {
       ...{ change: planned, operation, step: { ...called, before }, aws: request.aws },
@@ -310,6 +315,8 @@ async function execute(
     for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
     justRead = new Set(outcome.results.map(({ ref }) => ridOf(ref)));
     const later = planned.steps.slice(index + 1).filter((one) => ridOf(one.ref) === rid);
+    if (outcome.notShown && later.length > 0) throw partly(planned, [...done, step.operation], restsOnUnshown(step));
+    if (outcome.notShown) notes.push(notShown(step));
     const strange = otherThanPlanned(deps, step, live.get(rid), later);
     if (strange.length > 0) throw partly(planned, [...done, step.operation], elsewhere(step, namesOf(strange)));
     deps.session.changed(
@@ -399,6 +406,7 @@ async function applyTogether(
   request: ApplyRequest,
   { planned, from, steps, live, deadline }: Batch,
   done: string[],
+  notes: string[],
 ): Promise<void> {
   const current = steps.map((step): ChangeStep => {
     const rid = ridOf(step.ref);
@@ -417,7 +425,8 @@ async function applyTogether(
     works.push({ change: planned, operation, step, aws: request.aws, deadline, progress: request.progress });
   }
   const outcomes = await sendTogether(deps, works).catch(async (error: unknown) => {
-    throw await unrecorded(deps, planned, works[0]!.operation.id, error);
+    const { operation } = works.find((one) => deps.unrecorded.has(one.operation.id)) ?? works[0]!;
+    throw await unrecorded(deps, planned, operation.id, error);
   });
   const failures: { readonly id: string; readonly error: OpsError }[] = [];
   for (const [index, outcome] of outcomes.entries()) {
@@ -426,6 +435,7 @@ async function applyTogether(
       failures.push({ id: step.ref.id, error: outcome.error });
     if (outcome.status === "running") failures.push({ id: step.ref.id, error: notReadBack(step) });
     if (outcome.status !== "succeeded") continue;
+    if (outcome.notShown) notes.push(notShown(step));
     for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
     deps.session.changed(
       outcome.results.flatMap(({ ref, reader, after }) => (after ? [{ ref, reader, content: after }] : [])),
@@ -505,6 +515,14 @@ async function stillThere(
   throw partly(change, done, elsewhere(step, namesOf(overlapping)));
 }
 
+const notShown = ({ ref, service, operation }: ChangeStep): string =>
+  `AWS took ${service}.${operation}, and ${ref.id} does not show it yet: read it again before you rely on it.`;
+
+const restsOnUnshown = (step: ChangeStep): OpsError =>
+  new OpsError("outcome_unknown", `${notShown(step)} The next call rests on it.`, {
+    details: { rid: ridOf(step.ref) },
+  });
+
 const elsewhere = (step: ChangeStep, names: string): OpsError =>
   new OpsError(
     "stale_revision",
@@ -540,7 +558,7 @@ function partly(change: Change, done: readonly string[], cause: unknown): OpsErr
     cause instanceof OpsError ? cause : new OpsError("internal", "The server failed by a fault of its own.");
   return new OpsError(
     error.code,
-    `${error.message} ${done.length} of ${change.steps.length} calls were done and stay; the rest was not sent.`,
+    `${error.message} ${done.length} of ${change.steps.length} calls were done and stay; what comes after was not sent.`,
     {
       field: "executionToken",
       details: {

@@ -1,9 +1,11 @@
 // What AWS shows after a step, against what was planned. Pure.
 
 import { sameTraffic } from "../../state/desired.js";
+import { reached } from "../../state/recover.js";
+import { isUnder } from "../../state/schema-paths.js";
 import type { ChangeStep } from "../core/change.js";
 import type { Rule } from "../core/content/security-groups.js";
-import type { Json, JsonObject } from "../core/json.js";
+import { type Json, type JsonObject, pathsTouch } from "../core/json.js";
 import { moved } from "./conflict.js";
 import type { GateDeps } from "./deps.js";
 
@@ -29,4 +31,22 @@ export function isAsPlanned(
 ): boolean {
   if (kind === "create" || after === null) return false;
   return moved(deps, { ref, reader, before: withIds(after, live), touches: [""] }, live).overlapping.length === 0;
+}
+
+/**
+ * Whether a read shows, wherever a step changes something that AWS shows at all, what was there before it: reads of AWS may
+ * lag behind what it took. What somebody did beside the step does not make it shown.
+ */
+export function showsNothingYet(
+  deps: Pick<GateDeps, "unordered">,
+  step: ChangeStep,
+  live: JsonObject,
+  neverShown: readonly string[] = [],
+): boolean {
+  const { ref, reader, before, after, touches } = step;
+  if (step.kind === "create" || before === null || after === null || reached(step, live)) return false;
+  const planned = moved(deps, { ref, reader, before, touches }, withIds(after, live)).overlapping;
+  const expected = planned.filter(({ path }) => !isUnder(neverShown, path));
+  const came = moved(deps, { ref, reader, before, touches: [""] }, live).overlapping;
+  return expected.length > 0 && !expected.some((one) => came.some(({ path }) => pathsTouch(one.path, path)));
 }

@@ -22,7 +22,7 @@ import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { conflict, moved, touchedBy } from "./conflict.js";
 import { type GateDeps, writerAt } from "./deps.js";
-import { isAsPlanned } from "./planned.js";
+import { isAsPlanned, showsNothingYet } from "./planned.js";
 
 export interface Work {
   readonly change: Change;
@@ -45,7 +45,13 @@ export interface Work {
 }
 
 export type StepOutcome =
-  | { readonly status: "succeeded"; readonly results: readonly Result[]; readonly state: State }
+  | {
+      readonly status: "succeeded";
+      readonly results: readonly Result[];
+      readonly state: State;
+      /** AWS took the call, and no read showed yet what it changed. */
+      readonly notShown?: true;
+    }
   | { readonly status: "failed"; readonly error: OpsError; readonly state: State }
   | { readonly status: "unknown"; readonly error: OpsError; readonly state: State }
   | { readonly status: "running"; readonly state: State };
@@ -543,12 +549,13 @@ async function giveUp(
   return fail(deps, work, error, nothing, results);
 }
 
-/** Reads what is true now until it is as planned or two reads agree, and commits it as the outcome. */
+/** Reads what is true now until it is as planned or two reads agree on more than the old content, and commits it as the outcome. */
 async function readBack(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
   const { step } = work;
   // Only a create learns its ids from AWS: what other calls answer (rule ids) are parts of the resource.
   const ids = step.kind === "create" && identifiers.length > 0 ? identifiers : [step.ref.id];
   const results: Result[] = [];
+  let notShown = false;
   for (const id of ids) {
     const ref = { ...step.ref, id };
     work.progress(`reading ${id} back`);
@@ -558,15 +565,22 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
       return { status: "running", state: await deps.store.state() };
     }
     results.push({ ref, reader: step.reader, before: step.before, after });
+    notShown ||= after !== null && (await isNotShown(deps, work, after));
   }
   const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
-  return { status: "succeeded", results, state };
+  return { status: "succeeded", results, state, ...(notShown && { notShown }) };
 }
 
 /** Whether what was made may be seen later than AWS said that it is there: until then it is not known to be gone. */
 const mayAppear = (deps: GateDeps, { step, operation }: Work): boolean =>
   step.kind === "create" &&
   (operation.intentAt === undefined || minutesSince(deps, operation.intentAt) < SEEN_LATE_MINUTES);
+
+async function isNotShown(deps: GateDeps, { step, aws }: Work, live: JsonObject): Promise<boolean> {
+  if (!showsNothingYet(deps, step, live)) return false;
+  const schema = step.reader === "cloudcontrol" ? await aws.schema(step.ref.type).catch(unlessFatal) : undefined;
+  return showsNothingYet(deps, step, live, schema?.writeOnly);
+}
 
 /** `undefined` where AWS could not say once. */
 async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null | undefined> {
@@ -580,7 +594,12 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
       const seen = { ref, reader: step.reader, before: last ?? null, touches: [""] };
       const agreed =
         last !== undefined && moved(deps, seen, live).overlapping.every(({ path }) => isVolatile(ref, path));
-      if (step.kind !== "delete" && live !== null && (agreed || isAsPlanned(deps, step, live))) return live;
+      if (step.kind !== "delete" && live !== null) {
+        if (isAsPlanned(deps, step, live)) return live;
+        // Reads that agree on what was there before the call say nothing of it, as long as somebody waits.
+        const waits = deps.clock.now().getTime() < work.deadline;
+        if (agreed && !(waits && (await isNotShown(deps, work, live)))) return live;
+      }
       last = live;
     }
     // Reads that agree at once need no pause: only a resource that has not appeared, gone or settled is waited for.

@@ -37,6 +37,22 @@ async function applied(tool: string, given: Record<string, unknown>) {
   return answer;
 }
 
+/** AWS shows an update only after so many more reads. */
+const shownLate =
+  (reads: number) =>
+  (transport: Transport): Transport => {
+    let old: unknown;
+    let late = 0;
+    return async (call) => {
+      const answer = await transport(call);
+      if (call.operation === "UpdateResource") late = reads;
+      if (call.operation !== "GetResource") return answer;
+      if (late-- > 0) return old;
+      old = answer;
+      return answer;
+    };
+  };
+
 const looks = (operation: string): number => calls.filter((one) => one === operation).length;
 
 async function enable() {
@@ -66,6 +82,42 @@ describe("an apply looks", () => {
     const { resources } = await enable();
     expect(looks("GetResource")).toBe(3);
     expect(resources[0].properties).toMatchObject({ VersioningConfiguration: { Status: "Enabled" } });
+  });
+
+  it("also where several reads agree on the old content, for nothing of what was asked shows in it", async () => {
+    await start(shownLate(4));
+    const { resources, notes } = await enable();
+    expect(looks("GetResource")).toBe(6);
+    expect(resources[0].properties).toMatchObject({ VersioningConfiguration: { Status: "Enabled" } });
+    expect(notes ?? []).toEqual([]);
+  });
+
+  it("for a while only, and says where AWS still does not show what it took", async () => {
+    await start(shownLate(Number.POSITIVE_INFINITY));
+    const { resources, notes } = await enable();
+    expect(looks("GetResource")).toBeLessThan(9);
+    expect(resources[0].properties).toMatchObject({ VersioningConfiguration: { Status: "Suspended" } });
+    expect(notes.join(" ")).toMatch(/assets.*does not show/);
+  });
+
+  it("stops there where a later call on the same resource rests on it, and blames nobody", async () => {
+    await start((transport) => {
+      let old: unknown;
+      let sent = false;
+      return async (call) => {
+        sent ||= /^(Revoke|Authorize)/.test(call.operation);
+        if (call.operation !== "DescribeSecurityGroupRules") return transport(call);
+        if (!sent) old = await transport(call);
+        return old;
+      };
+    });
+    const { revision } = await session.call("securityGroups_get", { groupId: GROUP });
+    const rules = [{ fromPort: 8443, peer: "10.0.0.0/8" }];
+    const planned = await session.call("securityGroups_update", { groupId: GROUP, rules, basedOn: revision, intent });
+    const answer = await session.call("changes_apply", { executionToken: planned.executionToken });
+    expect(answer).toMatchObject({ code: "outcome_unknown", stepsDone: 1 });
+    expect(answer.message).toMatch(/does not show/);
+    expect(answer.message).not.toMatch(/changed elsewhere/);
   });
 
   it("twice where AWS added something of its own, for that may not be all of it", async () => {
