@@ -11,7 +11,6 @@ import {
   type ChangeStep,
   envelopesOf,
   type Owner,
-  parseRid,
   planDigest,
   type ResourceRef,
   ridOf,
@@ -20,7 +19,7 @@ import {
 import { OpsError } from "../core/errors.js";
 import { type Difference, diff, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
 import { volatileOf } from "../core/own-types.js";
-import type { ApplyReport, AwsReader, Progress } from "../core/ports.js";
+import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { withinBounds } from "../core/shown.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
@@ -28,7 +27,7 @@ import { type GateDeps, writerAt } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { withMade } from "./made.js";
 import { withIds } from "./planned.js";
-import { type StepOutcome, sendStep, sendTogether, type Work } from "./settle.js";
+import { followStep, type StepOutcome, sendStep, sendTogether, type Work } from "./settle.js";
 import { refuseStackOwned } from "./stack-owned.js";
 import { signedOutcome } from "./unrecorded.js";
 
@@ -256,7 +255,6 @@ function rebased(ref: ResourceRef, disjoint: readonly Difference[]): string {
 
 /** How long a step is waited for that others follow: to give up there would leave the resource halfway. */
 const BETWEEN_STEPS_MS = 10 * 60_000;
-const LOOK_EVERY_MS = 3_000;
 
 /** Once the intent is durable nothing abandons the work, also not a client that has gone: its outcome is recorded. */
 async function execute(
@@ -268,42 +266,42 @@ async function execute(
 ): Promise<ApplyReport> {
   const deadline = deps.clock.now().getTime() + deps.config.waitSeconds * 1_000;
   const done: string[] = [];
+  const so: SoFar = { live, done, notes };
   /** What the step before has just read back: that read is the one before this step too. */
   let justRead: ReadonlySet<string> = new Set();
   let batched = 0;
-  const under: ChangeStep[] = [];
+  /** Sent, and AWS is at work on them: followed when all are sent. */
+  const under: Work[] = [];
   for (const [index, step] of planned.steps.entries()) {
     if (index < batched) continue;
     const together = batchAt(deps, request, planned, index);
     if (together.length > 1) {
-      await applyTogether(deps, request, { planned, from: index, steps: together, live, deadline }, done, notes);
+      await applyTogether(deps, request, { planned, from: index, steps: together, deadline }, so);
       batched = index + together.length;
       justRead = new Set(together.map(({ ref }) => ridOf(ref)));
       continue;
     }
     const rid = ridOf(step.ref);
     const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
-    if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, planned, { ...step, before }, done);
-    const operation = await intend(deps, planned, index, request.token, deps.owner).catch((error: unknown) => {
-      throw index === 0 ? error : partly(planned, done, error);
-    });
+    const stops = async (error: unknown): Promise<never> => {
+      if (index === 0) throw error;
+      throw partly(planned, done, error, await allFollowed(deps, under, so));
+    };
+    if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, { ...step, before }).catch(stops);
+    const operation = await intend(deps, planned, index, request.token, deps.owner, under.length > 0).catch(stops);
     const called = index === 0 ? step : await named(deps, step, planned);
     const rest = planned.steps.slice(index + 1);
     const halfway = rest.some((one) => ridOf(one.ref) === rid);
-    // A request of Cloud Control is followed each: it may yet fail, and what it changes shows only when it ends.
-    const unfollowed =
-      rest.length > 0 &&
-      !halfway &&
-      rest.every((one) => sameCall(one, step)) &&
-      writerAt(deps, request.aws).follows(step);
-    if (unfollowed) under.push(step);
+    const alike = !halfway && rest.every((one) => sameCall(one, step)) && rest.length + under.length > 0;
+    // What Cloud Control does is followed at once: nothing of it shows by a read before its request ends.
+    const followedLater = alike && writerAt(deps, request.aws).follows(step);
     const patience = halfway ? Math.max(deadline, deps.clock.now().getTime() + BETWEEN_STEPS_MS) : deadline;
-    const work = {
-      ...{ change: planned, operation, step: { ...called, before }, aws: request.aws },
-      ...{ deadline: patience, unfollowed },
-    };
     const { progress, refusedBefore } = request;
-    const outcome = await sendStep(deps, { ...work, progress, refusedBefore }).catch(async (error: unknown) => {
+    const work: Work = {
+      ...{ change: planned, operation, step: { ...called, before }, aws: request.aws },
+      ...{ deadline: patience, followedLater, progress, refusedBefore },
+    };
+    const outcome = await sendStep(deps, work).catch(async (error: unknown) => {
       throw await unrecorded(deps, planned, operation.id, error);
     });
     // AWS is at work on it, and the handle by which it is followed could not be stored.
@@ -311,69 +309,87 @@ async function execute(
       const full = new OpsError("state_read_only", "The request token could not be stored.");
       throw await unrecorded(deps, planned, operation.id, deps.store.readOnly ?? full);
     }
-    if (outcome.status !== "succeeded") return ended(planned, outcome, notes, done);
-    for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
+    if (outcome.status === "running" && followedLater) {
+      under.push(work);
+      continue;
+    }
+    if (outcome.status !== "succeeded") {
+      if (under.length > 0 && outcome.status !== "running") await stops(outcome.error);
+      return ended(planned, outcome, notes, done);
+    }
     justRead = new Set(outcome.results.map(({ ref }) => ridOf(ref)));
+    const left = outcome.results.find(({ ref }) => ridOf(ref) === rid)?.after;
     const later = planned.steps.slice(index + 1).filter((one) => ridOf(one.ref) === rid);
     if (outcome.notShown && later.length > 0) throw partly(planned, [...done, step.operation], restsOnUnshown(step));
-    if (outcome.notShown) notes.push(notShown(step));
-    const strange = otherThanPlanned(deps, step, live.get(rid), later);
+    const strange = otherThanPlanned(deps, step, left, later);
     if (strange.length > 0) throw partly(planned, [...done, step.operation], elsewhere(step, namesOf(strange)));
-    deps.session.changed(
-      outcome.results.flatMap(({ ref, reader, before, after }) =>
-        after ? [withinBounds({ ref, reader, content: after }, changedPaths(before, after))] : [],
-      ),
-      outcome.state,
-      deps.clock.now().toISOString(),
-    );
-    done.push(`${step.service}.${step.operation} ${step.ref.id}`.trim());
+    succeeded(deps, step, outcome, so);
   }
+  const { failures, running } = await allFollowed(deps, under, so);
+  if (failures.length > 0) throw partly(planned, done, someFailed(failures, under.length), { failures: [], running });
   const state = await deps.store.state();
+  if (running.length > 0) {
+    const still = `AWS is still at work on ${running.map(({ step }) => step.ref.id).join(", ")}.`;
+    return ended(planned, { status: "running", state }, [...notes, still], done);
+  }
   const change = state.changes.get(planned.id) ?? planned;
-  const standing = await workStands(deps, request, under, deadline);
-  const kept = new Set(under.filter(({ kind }) => kind !== "delete").map(({ ref }) => ridOf(ref)));
-  const resources = resourcesOf(change, state).map((one) => {
-    const content = kept.has(ridOf(one.ref)) ? standing.get(ridOf(one.ref))?.content : undefined;
-    return content ? { ...one, content } : one;
-  });
-  const left = [...standing].flatMap(([rid, { progress }]) =>
-    progress?.status === "succeeded" ? [] : [`${parseRid(rid).id} is not as asked yet: read it before you rely on it.`],
-  );
-  const fresh = resources.filter(({ ref }) => kept.has(ridOf(ref)));
-  deps.session.changed(fresh, state, deps.clock.now().toISOString());
-  return { change, outcome: "applied", repeated: false, notes: [...notes, ...left], resources };
+  return { change, outcome: "applied", repeated: false, notes, resources: resourcesOf(change, state) };
 }
 
-/** How the resources stand on which AWS went on working while later steps were sent: at rest, or when the wait is over. */
-async function workStands(
+/** What a change has come to so far. */
+interface SoFar {
+  readonly live: Map<string, JsonObject | null>;
+  readonly done: string[];
+  readonly notes: string[];
+}
+
+interface Followed {
+  readonly failures: readonly Failure[];
+  readonly running: readonly Work[];
+}
+
+/** Follows what is under way to its end, each with an outcome of its own, or until the wait is over. */
+async function allFollowed(deps: GateDeps, works: readonly Work[], so: SoFar): Promise<Followed> {
+  const failures: Failure[] = [];
+  const running: Work[] = [];
+  for (const work of works) {
+    const { step, change, operation } = work;
+    const current = (await deps.store.state()).operations.get(operation.id);
+    const outcome = await followStep(deps, { ...work, operation: current ?? operation, followedLater: false }).catch(
+      async (error: unknown) => {
+        throw await unrecorded(deps, change, operation.id, error);
+      },
+    );
+    if (outcome.status === "running") running.push(work);
+    if (outcome.status === "failed" || outcome.status === "unknown")
+      failures.push({ id: step.ref.id, error: outcome.error });
+    if (outcome.status === "succeeded") succeeded(deps, step, outcome, so);
+  }
+  return { failures, running };
+}
+
+/** What a step came to, for later steps and for the session. */
+function succeeded(
   deps: GateDeps,
-  { aws, progress }: ApplyRequest,
-  steps: readonly ChangeStep[],
-  deadline: number,
-): Promise<ReadonlyMap<string, Stand>> {
-  const writer = writerAt(deps, aws);
-  const stands = new Map<string, Stand>();
-  let waiting = steps;
-  while (waiting.length > 0) {
-    const asked = await Promise.all(waiting.map((step) => writer.poll(step).catch(unlessFatal)));
-    for (const [index, answer] of asked.entries()) {
-      stands.set(ridOf(waiting[index]!.ref), { ...(answer && { progress: answer }) });
-    }
-    waiting = waiting.filter((_, index) => asked[index]?.status !== "succeeded");
-    if (waiting.length === 0 || deps.clock.now().getTime() + LOOK_EVERY_MS > deadline) break;
-    progress(`AWS is at work on ${waiting.length} of ${steps.length} resources`);
-    await deps.clock.sleep(LOOK_EVERY_MS);
-  }
-  for (const { ref, reader } of steps) {
-    const content = await aws.content(ref, reader).catch(unlessFatal);
-    stands.set(ridOf(ref), { ...stands.get(ridOf(ref)), ...(content && { content }) });
-  }
-  return stands;
+  step: ChangeStep,
+  { results, state, notShown: late }: Extract<StepOutcome, { status: "succeeded" }>,
+  { live, done, notes }: SoFar,
+): void {
+  if (late) notes.push(notShown(step));
+  for (const result of results) live.set(ridOf(result.ref), result.after);
+  deps.session.changed(
+    results.flatMap(({ ref, reader, before, after }) =>
+      after ? [withinBounds({ ref, reader, content: after }, changedPaths(before, after))] : [],
+    ),
+    state,
+    deps.clock.now().toISOString(),
+  );
+  done.push(`${step.service}.${step.operation} ${step.ref.id}`.trim());
 }
 
-interface Stand {
-  readonly progress?: Progress;
-  readonly content?: JsonObject;
+interface Failure {
+  readonly id: string;
+  readonly error: OpsError;
 }
 
 const sameCall = (a: ChangeStep, b: ChangeStep): boolean => a.service === b.service && a.operation === b.operation;
@@ -396,7 +412,6 @@ interface Batch {
   readonly planned: Change;
   readonly from: number;
   readonly steps: readonly ChangeStep[];
-  readonly live: Map<string, JsonObject | null>;
   readonly deadline: number;
 }
 
@@ -404,15 +419,19 @@ interface Batch {
 async function applyTogether(
   deps: GateDeps,
   request: ApplyRequest,
-  { planned, from, steps, live, deadline }: Batch,
-  done: string[],
-  notes: string[],
+  { planned, from, steps, deadline }: Batch,
+  so: SoFar,
 ): Promise<void> {
+  const { live, done } = so;
   const current = steps.map((step): ChangeStep => {
     const rid = ridOf(step.ref);
     return { ...step, before: live.has(rid) ? (live.get(rid) ?? null) : step.before };
   });
-  for (const step of from > 0 ? current : []) await stillThere(deps, request, planned, step, done);
+  for (const step of from > 0 ? current : []) {
+    await stillThere(deps, request, step).catch((error: unknown) => {
+      throw partly(planned, done, error);
+    });
+  }
   const works: Work[] = [];
   for (const [index, step] of current.entries()) {
     const operation = await intend(deps, planned, from + index, request.token, deps.owner, index > 0).catch(
@@ -428,21 +447,14 @@ async function applyTogether(
     const { operation } = works.find((one) => deps.unrecorded.has(one.operation.id)) ?? works[0]!;
     throw await unrecorded(deps, planned, operation.id, error);
   });
-  const failures: { readonly id: string; readonly error: OpsError }[] = [];
+  const failures: Failure[] = [];
   for (const [index, outcome] of outcomes.entries()) {
     const step = current[index]!;
     if (outcome.status === "failed" || outcome.status === "unknown")
       failures.push({ id: step.ref.id, error: outcome.error });
     if (outcome.status === "running") failures.push({ id: step.ref.id, error: notReadBack(step) });
     if (outcome.status !== "succeeded") continue;
-    if (outcome.notShown) notes.push(notShown(step));
-    for (const result of outcome.results) live.set(ridOf(result.ref), result.after);
-    deps.session.changed(
-      outcome.results.flatMap(({ ref, reader, after }) => (after ? [{ ref, reader, content: after }] : [])),
-      outcome.state,
-      deps.clock.now().toISOString(),
-    );
-    done.push(`${step.service}.${step.operation} ${step.ref.id}`);
+    succeeded(deps, step, outcome, so);
   }
   if (failures.length > 0) throw partly(planned, done, someFailed(failures, steps.length));
 }
@@ -456,30 +468,32 @@ const notReadBack = ({ ref }: ChangeStep): OpsError =>
     },
   );
 
-/** What AWS refused of one call: each resource with its own reason. */
-function someFailed(failures: readonly { readonly id: string; readonly error: OpsError }[], of: number): OpsError {
+/** What AWS refused, or gave up, of equal calls: each resource with its own reason. */
+function someFailed(failures: readonly Failure[], of: number): OpsError {
   const [first] = failures as [(typeof failures)[number], ...typeof failures];
   const doubtful = failures.find(({ error }) => error.code === "outcome_unknown")?.error;
   const { code } = doubtful ?? first.error;
   return new OpsError(
     code,
-    `${failures.length} of ${of} resources of one call were not changed, or it is not known; \`failures\` names each with its reason.`,
+    `${failures.length} of ${of} resources did not come to what was asked, or it is not known; \`failures\` names each with its reason.`,
     {
       details: {
-        failures: failures.map(({ id, error }) => {
-          const { awsCode, awsMessage, action } = error.details;
-          return {
-            id,
-            code: error.code,
-            ...(awsCode !== undefined && { awsCode }),
-            ...(awsMessage !== undefined && { awsMessage }),
-            ...(action !== undefined && { action }),
-          };
-        }),
+        failures: failures.map(failureView),
       },
       cause: first.error,
     },
   );
+}
+
+function failureView({ id, error }: Failure): JsonObject {
+  const { awsCode, awsMessage, action } = error.details;
+  return {
+    id,
+    code: error.code,
+    ...(awsCode !== undefined && { awsCode }),
+    ...(awsMessage !== undefined && { awsMessage }),
+    ...(action !== undefined && { action }),
+  } as JsonObject;
 }
 
 /** Intents that no call followed: nothing was sent for them, and the record says so. */
@@ -499,20 +513,11 @@ async function neverSent(deps: GateDeps, works: readonly Work[], cause: unknown)
  * Live once more, right before a later step on another resource than the step before: that took time. `step.before` is what was checked at the
  * start, or what our own last step on the resource left.
  */
-async function stillThere(
-  deps: GateDeps,
-  { aws }: ApplyRequest,
-  change: Change,
-  step: ChangeStep,
-  done: readonly string[],
-): Promise<void> {
+async function stillThere(deps: GateDeps, { aws }: ApplyRequest, step: ChangeStep): Promise<void> {
   if (step.ref.id === "") return;
-  const now = await aws.content(step.ref, step.reader).catch((error: unknown) => {
-    throw partly(change, done, error);
-  });
+  const now = await aws.content(step.ref, step.reader);
   const { overlapping } = moved(deps, step, now);
-  if (overlapping.length === 0) return;
-  throw partly(change, done, elsewhere(step, namesOf(overlapping)));
+  if (overlapping.length > 0) throw elsewhere(step, namesOf(overlapping));
 }
 
 const notShown = ({ ref, service, operation }: ChangeStep): string =>
@@ -553,12 +558,13 @@ function otherThanPlanned(
 }
 
 /** The change stops here: what was done stays and is recorded, the rest was never sent. */
-function partly(change: Change, done: readonly string[], cause: unknown): OpsError {
+function partly(change: Change, done: readonly string[], cause: unknown, beside?: Followed): OpsError {
+  const { failures = [], running = [] } = beside ?? {};
   const error =
     cause instanceof OpsError ? cause : new OpsError("internal", "The server failed by a fault of its own.");
   return new OpsError(
     error.code,
-    `${error.message} ${done.length} of ${change.steps.length} calls were done and stay; what comes after was not sent.`,
+    `${error.message} ${done.length} of ${change.steps.length} calls were done and stay; what comes after was not sent.${running.length > 0 ? ` AWS is still at work on ${running.length} (\`inProgress\`).` : ""}`,
     {
       field: "executionToken",
       details: {
@@ -566,6 +572,8 @@ function partly(change: Change, done: readonly string[], cause: unknown): OpsErr
         stepsDone: done.length,
         stepsPlanned: change.steps.length,
         done,
+        ...(failures.length > 0 && { failures: failures.map(failureView) }),
+        ...(running.length > 0 && { inProgress: running.map(({ step }) => step.ref.id) }),
         changeId: change.id,
       },
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
@@ -662,11 +670,13 @@ function ended(
 ): ApplyReport {
   const after = outcome.state.changes.get(change.id) ?? change;
   if (outcome.status === "running") {
+    const unsent = change.steps.length - after.operationIds.length;
+    const stops = `The ${unsent} calls that follow were not sent and will not be: plan what is left when this has ended.`;
     return {
       change: after,
       outcome: "in_progress",
       repeated: false,
-      notes,
+      notes: unsent > 0 ? [...notes, stops] : notes,
       resources: resourcesOf(after, outcome.state),
     };
   }

@@ -11,6 +11,7 @@ import {
   type Operation,
   type ReaderName,
   type ResourceRef,
+  ridOf,
   type State,
   sameOwner,
 } from "../core/change.js";
@@ -30,6 +31,8 @@ import { BESIDE_DRIFT, whoChanged } from "./who.js";
 const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
 /** An operation whose outcome stays unknown is looked for again on later calls, but not on every one of them. */
 const LOOK_AGAIN_AFTER_MS = 10_000;
+/** A call that asks about a change waits for AWS's work on it for so long. */
+const FOLLOWED_FOR_MS = 5_000;
 
 /** Refused because the world moved. */
 const MOVED: ReadonlySet<string> = new Set(["stale_revision", "live_guard_failed"]);
@@ -195,7 +198,7 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
     apply: (request) =>
       counting(async () => {
         const report = await applyChange(deps, { ...request, refusedBefore, executing });
-        refusals.clear();
+        if (!report.repeated) for (const { ref } of report.change.steps) refusals.delete(ridOf(ref));
         return report;
       }),
 
@@ -218,12 +221,12 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
     async follow(changeId, aws, progress) {
       const { change, state } = await known(changeId);
       const running = change.operationIds
-        .map((id) => state.operations.get(id))
-        .find((operation) => operation && (operation.state === "open" || operation.state === "unknown"));
-      const ours = running?.owner.session === deps.owner.session;
+        .map((id) => state.operations.get(id)!)
+        .filter(
+          ({ state, owner }) => (state === "open" || state === "unknown") && owner.session === deps.owner.session,
+        );
       if (
-        !running ||
-        !ours ||
+        running.length === 0 ||
         executing.has(changeId) ||
         deps.store.readOnly ||
         change.account !== aws.account ||
@@ -231,16 +234,21 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
       ) {
         return { change, state };
       }
-      if (!(await recordLate(running.id))) return { change, state };
-      const current = (await deps.store.state()).operations.get(running.id);
-      if (current && !current.settledAt) await finish(current, aws, await deps.store.state(), 5_000, progress);
+      const until = deps.clock.now().getTime() + FOLLOWED_FOR_MS;
+      for (const { id } of running) {
+        if (!(await recordLate(id))) return { change, state };
+        const left = Math.max(0, until - deps.clock.now().getTime());
+        const now = await deps.store.state();
+        const current = now.operations.get(id);
+        if (current && !current.settledAt) await finish(current, aws, now, left, progress);
+      }
       await nameInterrupted();
       return known(changeId);
     },
 
     async resolve(decision, aws, caller) {
       const resolved = await resolveOperation(deps, decision, aws, caller, recordLate);
-      refusals.clear();
+      refusals.delete(ridOf(resolved.step.ref));
       return resolved;
     },
 

@@ -39,8 +39,8 @@ export interface Work {
   readonly refusedBefore?: (rid: string) => boolean;
   /** Set where a process settles what was left open: what it may do, where the caller of the change no longer waits. */
   readonly afterwards?: Recovery;
-  /** Set where the same call on other resources follows: how AWS's work on this one ends is looked at when all are sent. */
-  readonly unfollowed?: boolean;
+  /** Set where the same call on other resources is sent first: AWS's work on this one is followed once all are sent. */
+  readonly followedLater?: boolean;
   progress(message: string): void;
 }
 
@@ -98,15 +98,15 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
       ...(sent.awsRequestId ? { awsRequestId: sent.awsRequestId } : {}),
     });
   }
-  if (sent.requestToken && !work.unfollowed)
+  if (sent.requestToken && !work.followedLater)
     return followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   return taken(deps, work, sent.identifiers);
 }
 
 /** AWS has taken the call: what it was to do is done, or has begun and is followed to its end. */
-function taken(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
-  const follows = !work.unfollowed && writerAt(deps, work.aws).follows(work.step);
-  return follows ? followStep(deps, work) : readBack(deps, work, identifiers);
+async function taken(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
+  if (!writerAt(deps, work.aws).follows(work.step)) return readBack(deps, work, identifiers);
+  return work.followedLater ? { status: "running", state: await deps.store.state() } : followStep(deps, work);
 }
 
 async function send(deps: GateDeps, work: Work): Promise<Sent> {
@@ -503,7 +503,7 @@ async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<
   await stillOurs(deps, operation.id);
   try {
     const sent = await send(deps, work);
-    if (!sent.requestToken) return await taken(deps, work, sent.identifiers);
+    if (!sent.requestToken || work.followedLater) return await taken(deps, work, sent.identifiers);
     await submitted(deps, { type: "op.submitted", operationId: operation.id, requestToken: sent.requestToken });
     return await followStep(deps, { ...work, operation: { ...operation, requestToken: sent.requestToken } });
   } catch (error) {

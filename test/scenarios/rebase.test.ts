@@ -50,6 +50,25 @@ describe("a rule that is added while others change the group", () => {
     expect(await ports()).toEqual([22, 8000]);
   });
 
+  it("that was refused once is refused for the second time, whatever succeeded elsewhere between", async () => {
+    session = await inMemory();
+    const [refused, other] = [await plan(), "sg-0bb00000000000002"];
+    await session.outsider.allow(GROUP, 8443, "10.0.0.0/8");
+    expect((await apply(refused)).message).not.toContain("second refusal");
+    const beside = await session.call("securityGroups_addRule", { groupId: other, rule, intent: "admin ports" });
+    expect(await apply(beside)).toMatchObject({ outcome: "applied" });
+    const again = await plan();
+    await session.outsider.allow(GROUP, 8444, "10.0.0.0/8");
+    expect((await apply(again)).message).toContain("second refusal");
+    expect(await apply(await plan())).toMatchObject({ outcome: "applied" });
+    const fresh = await session.call("securityGroups_addRule", {
+      ...{ groupId: GROUP, intent: "admin ports" },
+      rule: { ...rule, peer: "10.0.0.0/9" },
+    });
+    await session.outsider.allow(GROUP, 8445, "10.0.0.0/9");
+    expect((await apply(fresh)).message).not.toContain("second refusal");
+  });
+
   const refusals: [string, (s: InMemory) => Promise<void>][] = [
     ["of the same traffic was added", (s) => s.outsider.allow(GROUP, 8443, "10.0.0.0/8")],
     [
