@@ -242,7 +242,8 @@ function lean(schema: JsonSchema): JsonSchema {
   for (const [key, value] of Object.entries(rest)) {
     if ((key === "maximum" || key === "minimum") && Math.abs(value as number) >= Number.MAX_SAFE_INTEGER) continue;
     if (key === "minItems" && value === 1) continue;
-    if (key === "maxLength" || key === "minLength" || key === "pattern" || key === "propertyNames") continue;
+    if (key === "maxLength" || key === "minLength" || key === "pattern" || key === "format") continue;
+    if (key === "propertyNames") continue;
     if (key === "minItems" || key === "maxItems") continue;
     if (key === "properties") {
       out.properties = Object.fromEntries(
@@ -261,7 +262,11 @@ function outputSchema(tool: Tool): ListedTool["outputSchema"] {
   if (tool.kind === "plan") return { type: "object", properties: { change: { type: "object" } } };
   const full = z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }) as JsonSchema;
   const properties = Object.fromEntries(
-    Object.entries(full.properties ?? {}).map(([name, member]) => [name, member.type ? { type: member.type } : {}]),
+    Object.entries(full.properties ?? {}).map(([name, member]) => [
+      name,
+      // A list of types ("number or null") makes some clients reject every tool: such a member is left open.
+      typeof member.type === "string" ? { type: member.type } : {},
+    ]),
   );
   return { type: "object", properties };
 }

@@ -30,8 +30,16 @@ describe("tools/list", () => {
       const apply = tool.name === "changes_apply";
       expect(tool.annotations, tool.name).toMatchObject({ readOnlyHint: !apply, destructiveHint: apply });
       expect(tool.description, tool.name).toMatch(/ \[Cache-Control: (no-store|immutable)\]$/);
-      expect(JSON.stringify(tool.inputSchema)).not.toMatch(/"\$schema"|"format"|"pattern"|"type":\[/);
     }
+  });
+
+  it("has schemas no client rejects the whole list for, in every toolset", async () => {
+    const every = await startAssistant({ args: ["--allow-writes", "--toolsets", "all"] });
+    for (const { name, inputSchema, outputSchema } of await every.tools()) {
+      expect(JSON.stringify(inputSchema), name).not.toMatch(/"\$schema"|"format":"|"pattern":"|"type":\[/);
+      expect(JSON.stringify(outputSchema), name).not.toMatch(/"\$schema"|"type":\[|"additionalProperties":false/);
+    }
+    await every.close();
   });
 
   it("is in the same order for every connection and both generations", async () => {

@@ -150,7 +150,7 @@ const activities = read({
   input: z.object({
     groupName: GroupName.optional(),
     instanceId: InstanceId.optional(),
-    since: z.iso.datetime({ offset: true }).optional().describe("Only what began or ended after"),
+    since: z.iso.datetime({ offset: true }).optional().describe("Only what began or ended after; ISO 8601"),
     limit: z.number().int().min(1).max(50).default(10),
     cursor: z.string().optional(),
   }),

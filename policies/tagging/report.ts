@@ -4,7 +4,8 @@ import { csv } from "./csv.js";
 import { gradeOf, type Severity, shownPercent, type Violation } from "./evaluate.js";
 
 export interface ReportSummary {
-  readonly overall_compliance_score: number;
+  /** null: what could not be read leaves nothing to judge. */
+  readonly overall_compliance_score: number | null;
   readonly total_resources: number;
   readonly compliant_resources: number;
   readonly non_compliant_resources: number;
@@ -77,7 +78,7 @@ export function recommendationsFor(
     put("high", `Fix ${commonest.tag_name} across the account`, `It is violated ${commonest.violation_count} times.`);
   }
   const score = summary.overall_compliance_score;
-  if (score < 0.5)
+  if (score !== null && score < 0.5)
     put("high", "Make tags part of how resources are created", "Fewer than half of the resources comply.");
   const types = new Map<string, number>();
   for (const { resource_type } of violations) types.set(resource_type, (types.get(resource_type) ?? 0) + 1);
@@ -91,7 +92,7 @@ export function recommendationsFor(
       `$${gap.toFixed(2)} a month belong to nobody.`,
     );
   }
-  if (score >= 0.9 && summary.total_resources > 0)
+  if (score !== null && score >= 0.9 && summary.total_resources > 0)
     put("low", "Keep it so", "Nine of ten resources comply; watch for drift.");
   return found;
 }
@@ -155,10 +156,16 @@ interface ReportParts {
 
 const scoreText = (score: number, decimals: number): string => shownPercent(score * 100, decimals).toFixed(decimals);
 
+const UNKNOWN = "unknown";
+
+export const gradeIn = ({ overall_compliance_score: score }: ReportSummary): string =>
+  score === null ? UNKNOWN : gradeOf(score * 100);
+
 function summaryRows({ summary, warning }: ReportParts, decimals: number, costs: boolean): string[][] {
+  const score = summary.overall_compliance_score;
   return [
-    ["Compliance score", `${scoreText(summary.overall_compliance_score, decimals)}%`],
-    ["Grade", gradeOf(summary.overall_compliance_score * 100)],
+    ["Compliance score", score === null ? UNKNOWN : `${scoreText(score, decimals)}%`],
+    ["Grade", gradeIn(summary)],
     ["Total resources", String(summary.total_resources)],
     ["Compliant resources", String(summary.compliant_resources)],
     ["Non-compliant resources", String(summary.non_compliant_resources)],

@@ -1,6 +1,7 @@
 // Resources with their tags, as AWS shows them: what a scan asks for, what it finds, and what it could not read.
 
 import type { ResourceRef } from "./change.js";
+import type { ErrorCode } from "./errors.js";
 import type { Tags } from "./tags.js";
 
 /** A resource with its tags. */
@@ -30,7 +31,7 @@ export interface Unread {
   /** Absent: all of the type. */
   readonly arn?: string;
   /** The code of our error, and the action AWS names. */
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly action?: string;
 }
 

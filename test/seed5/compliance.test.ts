@@ -20,8 +20,10 @@ const POLICY = {
 };
 const ARN = "arn:aws:ec2:eu-west-1:123456789012:volume/vol-0123456789abcdef0";
 
+const NOW = "2026-03-01T12:00:00.000Z";
+
 /** One volume in one region, as somebody else keeps changing it. */
-function world() {
+function world({ readAt = NOW } = {}) {
   const live = { tags: {} as Readonly<Record<string, string>>, unread: [] as Unread[], listed: true };
   const volume = (): TaggedResource => ({
     arn: ARN,
@@ -49,7 +51,7 @@ function world() {
     },
     cached: async (_class: string, _question: object, load: () => Promise<{ value: unknown }>) => ({
       value: (await load()).value,
-      readAt: "2026-03-01T12:00:00.000Z",
+      readAt,
     }),
     tagging: {
       files: {
@@ -67,7 +69,7 @@ function world() {
     },
     state: { resources: new Map() },
     caller: { arn: "arn:aws:iam::123456789012:user/ada" },
-    now: new Date("2026-03-01T12:00:00.000Z"),
+    now: new Date(NOW),
     revision: () => "r0-00000000",
     progress: () => {},
   } as unknown as ReadPorts;
@@ -160,5 +162,61 @@ describe("a resource on its way through the published diagram", () => {
       total_resources: 0,
       data_quality: { status: "partial", unknown: [{ arn: ARN, code: "access_denied" }] },
     });
+  });
+});
+
+describe("what was not read", () => {
+  const partly = { type: "rds:db", region: "eu-west-1", code: "access_denied" } as const;
+
+  it("gives a report no score and no grade, and its region none either", async () => {
+    const { live, ask, check } = world();
+    live.listed = false;
+    live.unread = [{ ...partly, arn: "arn:aws:rds:eu-west-1:123456789012:db:hidden" }];
+    for (const format of ["json", "csv", "markdown"]) {
+      const report = await ask("report", { resource_types: ["ec2:volume", "rds:db"], format });
+      expect(report.summary.overall_compliance_score).toBeNull();
+      expect(report.formatted_output).not.toMatch(/100|excellent/);
+      expect(report.formatted_output).toMatch(/unknown/);
+    }
+    expect((await check()).regional_breakdown).toEqual([expect.objectContaining({ compliance_score: null })]);
+  });
+
+  it("is everything where no type is one that is scanned: a misspelt one is not compliant", async () => {
+    const { ask, check } = world();
+    const found = await check({ resource_types: ["ec2:instnce"] });
+    expect(found).toMatchObject({
+      compliance_score: null,
+      status: "unknown",
+      skipped_types: ["ec2:instnce"],
+      data_quality: { status: "partial", warning: expect.stringContaining("nothing was looked at") },
+    });
+    expect(await ask("untagged", { resource_types: ["ec2:instnce"] })).toMatchObject({
+      total_untagged: 0,
+      data_quality: { status: "partial" },
+    });
+    const some = await check({ resource_types: ["ec2:instnce", "ec2:volume"] });
+    expect(some.data_quality).toMatchObject({ status: "complete", note: expect.stringContaining("skipped_types") });
+  });
+
+  it("makes no baseline of drift, and the next whole scan does", async () => {
+    const { live, ask, history } = world();
+    live.unread = [partly];
+    expect(await ask("drift", { resource_types: ["ec2:volume", "rds:db"] })).toMatchObject({
+      baseline_stored: false,
+      not_stored_because: "the scan is not complete",
+      data_quality: { status: "partial" },
+    });
+    expect(await history.scans("123456789012", "2000")).toEqual([]);
+    live.unread = [];
+    expect(await ask("drift", { resource_types: ["ec2:volume"] })).toMatchObject({ baseline_stored: true });
+  });
+
+  it("stores a scan as of when AWS was asked, and hands one on with that time", async () => {
+    const { ask, check, history } = world({ readAt: "2026-03-01T11:15:00.000Z" });
+    await check({ store_snapshot: true });
+    const [stored] = await history.scans("123456789012", "2000");
+    expect(stored).toMatchObject({ timestamp: "2026-03-01T11:15:00.000Z" });
+    const csv = await ask("exportCsv", { resource_types: ["ec2:volume"] });
+    expect(csv).toMatchObject({ scan_timestamp: "2026-03-01T11:15:00.000Z", export_timestamp: NOW });
   });
 });

@@ -17,15 +17,11 @@ import type { ReadPorts } from "../../src/core/ports.js";
 import { read } from "../../src/core/tool.js";
 import { Arn, Filters, ForceRefresh, Limit, Regions, ResourceTypes, SeverityFilter } from "./inputs.js";
 import { heldExceptions, heldPolicy } from "./policy.js";
-import { compliance, Metadata, Quality, type Scanned, scan, taggedView } from "./scan.js";
+import { compliance, Metadata, Quality, type Scanned, scan, scoreOf, taggedView } from "./scan.js";
 import { seenOf } from "./seen.js";
 
 const Row = z.looseObject({});
 const plain = <T>(value: T): Json => value as unknown as Json;
-
-/** A score of what is known; none where nothing is, because what could not be read is not compliant. */
-const scoreOf = ({ total, score }: Compliance, scanned: Scanned): number | null =>
-  total === 0 && !scanned.complete ? null : score;
 
 function breakdown(scanned: Scanned, found: Compliance): JsonObject[] {
   const violated = new Map<string, number>();
@@ -40,6 +36,11 @@ function breakdown(scanned: Scanned, found: Compliance): JsonObject[] {
     if (status.status === "fully_compliant") row.compliant++;
     counted.set(region, row);
   }
+  const isBlind = new Set(
+    scanned.regions.flatMap(({ region, unread, taggedOnly }) =>
+      unread.length + taggedOnly.length > 0 ? [region] : [],
+    ),
+  );
   return scanned.regions
     .filter((one) => !one.failed)
     .map(({ region }) => {
@@ -48,24 +49,28 @@ function breakdown(scanned: Scanned, found: Compliance): JsonObject[] {
         region,
         total_resources: total,
         compliant_resources: compliant,
-        compliance_score: total === 0 ? 1 : compliant / total,
+        compliance_score: total > 0 ? compliant / total : isBlind.has(region) ? null : 1,
         violation_count: violated.get(region) ?? 0,
       };
     });
 }
 
-/** Kept for history and as the baseline of tag drift; that it could not be kept is said, not thrown. */
+/**
+ * Kept for history and as the baseline of tag drift, as of when AWS was asked. Only what was read whole: a hole in the record
+ * would later look like drift or progress. Returns why it was not kept; null: it was.
+ */
 export async function storeSnapshot(
-  { tagging, aws, now }: ReadPorts,
+  { tagging, aws }: ReadPorts,
   scanned: Scanned,
   found: Compliance,
   policyHash: string,
 ): Promise<string | null> {
-  const { types, scannedRegions: regions } = scanned;
+  const { types, scannedRegions: regions, at } = scanned;
+  if (!scanned.complete) return "the scan is not complete";
   try {
     await tagging.history.store(
       {
-        timestamp: now.toISOString(),
+        timestamp: at,
         compliance_score: found.score,
         total_resources: found.total,
         compliant_resources: found.compliant,
@@ -76,7 +81,7 @@ export async function storeSnapshot(
     );
     return null;
   } catch (error) {
-    return error instanceof Error ? error.name : "unknown";
+    return `the history could not be written (${error instanceof Error ? error.name : "unknown"})`;
   }
 }
 
@@ -121,9 +126,7 @@ export const check = read({
     const found = compliance(policy, exceptions, scanned, ports.now);
     const score = scoreOf(found, scanned);
     const violations = bySeverity(found.violations, severity);
-    // What was not read would be a hole in the record, and later look like drift or progress.
-    const kept = store_snapshot && scanned.complete;
-    const failure = kept ? await storeSnapshot(ports, scanned, found, hash) : null;
+    const notStored = store_snapshot ? await storeSnapshot(ports, scanned, found, hash) : null;
     const worst = [...found.statuses].sort((a, b) => a.score_percent - b.score_percent);
     return {
       data: {
@@ -143,10 +146,8 @@ export const check = read({
           resource_status: Math.max(0, worst.length - limit),
         },
         scan_timestamp: scanned.at,
-        stored_in_history: kept && failure === null,
-        ...(store_snapshot && !(kept && failure === null)
-          ? { not_stored_because: kept ? `the history could not be written (${failure})` : "the scan is not complete" }
-          : {}),
+        stored_in_history: store_snapshot && notStored === null,
+        ...(notStored !== null && { not_stored_because: notStored }),
         data_quality: scanned.quality,
         region_metadata: scanned.metadata,
         regional_breakdown: breakdown(scanned, found),
@@ -216,6 +217,9 @@ const untaggedRow = (one: Tagged, missing: readonly string[], now: Date): JsonOb
   }),
 });
 
+/** The permission that is missing, where AWS names it. */
+const actionOf = ({ details: { action } }: OpsError): JsonObject => (typeof action === "string" ? { action } : {});
+
 const bare = ({ cost_impact_monthly: _, ...violation }: Violation): Json => plain(violation);
 
 export const validate = read({
@@ -280,7 +284,9 @@ export const validate = read({
         results,
         not_found: looked.filter(({ found }) => found === null).map(({ arn }) => arn),
         unknown: looked.flatMap(({ arn, found }) =>
-          found instanceof OpsError ? [{ resource_arn: arn, code: found.code, message: found.message }] : [],
+          found instanceof OpsError
+            ? [{ resource_arn: arn, code: found.code, message: found.message, ...actionOf(found) }]
+            : [],
         ),
         validation_timestamp: ports.now.toISOString(),
       },

@@ -1,13 +1,13 @@
 // A scan to hand on: a report in three formats, and violations as CSV.
 
 import { z } from "zod";
-import { gradeOf } from "../../policies/tagging/evaluate.js";
 import {
   bySeverity,
   COLUMN_ALIASES,
   CSV_COLUMNS,
   type CsvColumn,
   DEFAULT_COLUMNS,
+  gradeIn,
   type ReportSummary,
   rankedTags,
   recommendationsFor,
@@ -19,7 +19,7 @@ import type { Json } from "../../src/core/json.js";
 import { read } from "../../src/core/tool.js";
 import { Filters, ForceRefresh, ResourceTypes, SeverityFilter } from "./inputs.js";
 import { heldExceptions, heldPolicy } from "./policy.js";
-import { compliance, Quality, scan } from "./scan.js";
+import { compliance, Quality, scan, scoreOf } from "./scan.js";
 
 const warningOf = (quality: { readonly [key: string]: Json }): { warning?: string } =>
   typeof quality.warning === "string" ? { warning: quality.warning } : {};
@@ -41,7 +41,7 @@ export const report = read({
     format: z.string(),
     formatted_output: z.string(),
     summary: z.object({
-      overall_compliance_score: z.number(),
+      overall_compliance_score: z.number().nullable(),
       total_resources: z.number(),
       compliant_resources: z.number(),
       non_compliant_resources: z.number(),
@@ -59,7 +59,7 @@ export const report = read({
     const found = compliance(policy, exceptions, scanned, ports.now);
     const violations = found.violations.filter(({ severity }) => severity === "error");
     const summary: ReportSummary = {
-      overall_compliance_score: found.score,
+      overall_compliance_score: scoreOf(found, scanned),
       total_resources: found.total,
       compliant_resources: found.compliant,
       non_compliant_resources: found.total - found.compliant,
@@ -77,7 +77,7 @@ export const report = read({
           ? reportMarkdown(parts)
           : JSON.stringify({
               summary: shown,
-              grade: gradeOf(found.score * 100),
+              grade: gradeIn(summary),
               top_violations_by_count: ranked,
               recommendations,
               ...warningOf(scanned.quality),
@@ -122,7 +122,9 @@ export const exportCsv = read({
     format: z.literal("csv"),
     filters_applied: z.looseObject({}),
     data_quality: Quality,
+    skipped_types: z.array(z.string()),
     export_timestamp: z.string(),
+    scan_timestamp: z.string(),
   }),
   async run({ severity, columns = [...DEFAULT_COLUMNS], ...question }, ports) {
     const [{ policy }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
@@ -137,7 +139,9 @@ export const exportCsv = read({
         format: "csv",
         filters_applied: { resource_types: question.resource_types, severity },
         data_quality: scanned.quality,
+        skipped_types: [...scanned.skippedTypes],
         export_timestamp: ports.now.toISOString(),
+        scan_timestamp: scanned.at,
       },
     };
   },

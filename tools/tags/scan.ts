@@ -148,7 +148,10 @@ function found(
   if (regions.length > 0 && resources.length === 0 && (succeeded.length === 0 || nothingRead(succeeded, blind))) {
     throw allFailed(failed, blind);
   }
-  const complete = failed.length === 0 && unread.length === 0 && taggedOnly.length === 0 && places.failure === null;
+  // Where every type was skipped nothing was looked at, and nothing may be said of it.
+  const nothing = types.length === 0;
+  const complete =
+    !nothing && failed.length === 0 && unread.length === 0 && taggedOnly.length === 0 && places.failure === null;
   const shown = unread.slice(0, MOST_UNREAD);
   return {
     resources,
@@ -170,11 +173,13 @@ function found(
     quality: complete
       ? {
           status: "complete",
-          note: resources.length === 0 ? "Nothing of these types was found." : "Everything was read.",
+          note: `${resources.length === 0 ? "Nothing of these types was found." : "Everything was read."}${skipped.length > 0 ? " The types in skipped_types were not looked at." : ""}`,
         }
       : {
           status: "partial",
-          warning: "Some of it could not be read. Do not present these figures as account-wide; say what is missing.",
+          warning: nothing
+            ? "None of these types is scanned, so nothing was looked at: nothing is known, neither compliant nor untagged. Give `all`, or types such as ec2:instance."
+            : "Some of it could not be read. Do not present these figures as account-wide; say what is missing.",
           failed_regions: failed.map(({ region, failed: because }) => ({ region, because: because ?? "" })),
           unknown: shown.map((one) => ({ ...one })),
           unknown_count: unread.length,
@@ -214,6 +219,10 @@ export const compliance = (
   scanned: Scanned,
   now: Date,
 ): Compliance => complianceOf(policy, scanned.resources, exceptions, now.toISOString());
+
+/** A score of what is known; none where nothing is, because what could not be read is not compliant. */
+export const scoreOf = ({ total, score }: Compliance, { complete }: Pick<Scanned, "complete">): number | null =>
+  total === 0 && !complete ? null : score;
 
 export const Quality = z.looseObject({ status: z.enum(["complete", "partial"]) });
 export const Metadata = z.looseObject({ total_regions: z.number() });

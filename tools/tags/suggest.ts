@@ -64,6 +64,7 @@ export const suggest = read({
       missing,
       scan(ports, { resource_types: [resource.type], ...regionsOf(resource) }),
     );
+    if (alike && !alike.complete) missing.push("similar resources: partly unread");
     const similar = (alike?.resources ?? []).filter(({ arn }) => arn !== resource.arn);
     const suggestions = suggestionsFor(policy, taggedView(resource), similar, clues);
     return {

@@ -116,7 +116,7 @@ export const drift = read({
     const baseline = new Map([...stored].map(([arn, { tags }]) => [arn, tags] as const));
     const found = tagDrift(baseline, scanned.resources, keys, isRequired);
     const first = stored.size === 0 && scanned.resources.length > 0;
-    const failure = first
+    const notStored = first
       ? await storeSnapshot(ports, scanned, compliance(policy, exceptions, scanned, ports.now), hash)
       : null;
     const count = (type: string): number => found.filter(({ drift_type }) => drift_type === type).length;
@@ -128,7 +128,8 @@ export const drift = read({
         resources_without_baseline: arns.length - stored.size,
         lookback_days,
         baseline_timestamp: [...stored.values()].map(({ timestamp }) => timestamp).sort()[0] ?? null,
-        baseline_stored: first && failure === null,
+        baseline_stored: first && notStored === null,
+        ...(notStored !== null && { not_stored_because: notStored }),
         summary: { added: count("added"), removed: count("removed"), changed: count("changed") },
         data_quality: scanned.quality,
         scan_timestamp: scanned.at,

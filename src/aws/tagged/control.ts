@@ -9,7 +9,7 @@ import type { Api } from "../api.js";
 import { getResource, listResources } from "../control.js";
 import { allPages } from "../pages.js";
 import { chunks, present, tagsOf } from "../readers/parts.js";
-import { inPool, type Lister, type Place, unreadBy, whole } from "./lister.js";
+import { hiddenTags, inPool, type Lister, type Place, unreadBy, whole } from "./lister.js";
 
 /** Cloud Control runs a handler behind every read. */
 const AT_ONCE = 8;
@@ -179,9 +179,7 @@ export function controlLister(type: string, { schema }: ControlDeps): Lister {
       const { resources, unread } = await tagged(place, [id]);
       const [failure] = unread;
       if (!failure) return resources[0] ?? null;
-      throw new OpsError("aws_unavailable", "AWS did not show this resource's tags, so they are not known.", {
-        details: { ...failure },
-      });
+      throw hiddenTags(failure);
     },
   };
 }

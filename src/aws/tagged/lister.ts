@@ -36,6 +36,12 @@ export function unreadBy(error: unknown, type: string, region: string, arn?: str
   };
 }
 
+/** That the tags of one resource could not be read, with the code of what hid them. */
+export const hiddenTags = (failure: Unread): OpsError =>
+  new OpsError(failure.code, "AWS did not show the tags of this resource, so they are not known.", {
+    details: { ...failure },
+  });
+
 /** The same calls, given up together. */
 export const withSignal = (api: Api, signal: AbortSignal): Api => ({
   call: (service, operation, input, options) => api.call(service, operation, input, { ...options, signal }),

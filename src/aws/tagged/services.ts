@@ -6,7 +6,7 @@ import type { TaggedResource, Unread } from "../../core/tagged.js";
 import type { Api } from "../api.js";
 import { allPages } from "../pages.js";
 import { chunks, present, tagsOf, unlessAbsent } from "../readers/parts.js";
-import { inPool, type Lister, type Place, unreadBy, whole } from "./lister.js";
+import { hiddenTags, inPool, type Lister, type Place, unreadBy, whole } from "./lister.js";
 
 /** AWS's most for one call. */
 const MOST = { clusters: 100, services: 10, loadBalancers: 20 };
@@ -75,6 +75,8 @@ const ecsTags = (tags: EcsTags): TaggedResource["tags"] | null =>
 
 const ecsToken = (nextToken: string | undefined) => (nextToken ? { nextToken } : {});
 
+type EcsFailures = readonly { readonly arn?: string | undefined; readonly reason?: string | undefined }[];
+
 interface EcsDescribed {
   readonly arn: string;
   readonly tags: EcsTags;
@@ -82,12 +84,7 @@ interface EcsDescribed {
 }
 
 /** What was described, and what ECS answered a failure for. */
-function ecsListing(
-  type: string,
-  place: Place,
-  described: readonly EcsDescribed[],
-  failures: readonly { readonly arn?: string | undefined; readonly reason?: string | undefined }[],
-) {
+function ecsListing(type: string, place: Place, described: readonly EcsDescribed[], failures: EcsFailures) {
   const resources: TaggedResource[] = [];
   const unread: Unread[] = [];
   for (const { arn, tags, createdAt } of described) {
@@ -100,6 +97,12 @@ function ecsListing(
     if (reason !== "MISSING") unread.push({ type, region: place.region, code: "aws_unavailable", ...(arn && { arn }) });
   }
   return whole(resources, unread);
+}
+
+/** Only MISSING means that there is none. @throws OpsError where ECS did not describe it for any other reason */
+function refuseUnread(type: string, { region }: Place, arn: string, failures: EcsFailures = []): void {
+  if (failures.some(({ reason }) => reason !== "MISSING"))
+    throw hiddenTags({ type, region, arn, code: "aws_unavailable" });
 }
 
 const clusterArns = (api: Api): Promise<string[]> =>
@@ -130,11 +133,12 @@ const clusters: Lister = {
     );
   },
   async one(place, id) {
-    const { clusters: found = [] } = await place.api.call("ecs", "DescribeClusters", {
+    const { clusters: found = [], failures } = await place.api.call("ecs", "DescribeClusters", {
       clusters: [id],
       include: ["TAGS"],
     });
     const one = found.find(({ status }) => status !== "INACTIVE");
+    if (!one) refuseUnread("ecs:cluster", place, id, failures);
     return one ? shownOr(of, "ecs:cluster", place, one.clusterArn ?? "", one.tags) : null;
   },
 };
@@ -178,12 +182,13 @@ const services: Lister = {
     unlessAbsent(ECS_ABSENT, async () => {
       // The cluster stands in the ARN; the oldest form leaves it out and means the default one.
       const parts = id.split(":").at(-1)!.split("/");
-      const { services: found = [] } = await place.api.call("ecs", "DescribeServices", {
+      const { services: found = [], failures } = await place.api.call("ecs", "DescribeServices", {
         ...(parts.length > 2 && { cluster: parts[1]! }),
         services: [id],
         include: ["TAGS"],
       });
       const one = found.find(({ status }) => status !== "INACTIVE");
+      if (!one) refuseUnread("ecs:service", place, id, failures);
       return one && shownOr(of, "ecs:service", place, one.serviceArn ?? "", one.tags, one.createdAt);
     }),
 };
@@ -257,9 +262,13 @@ async function withElbTags(type: string, place: Place, found: readonly ElbFound[
       for (const { arn } of some) unread.push(unreadBy(error, type, place.region, arn));
     }
   });
+  const said = new Set(unread.map(({ arn }) => arn));
   const resources = found.flatMap(({ arn, createdAt, vpcId }) => {
     const shown = tags.get(arn);
-    return shown ? [{ ...of(type, place, arn, shown, createdAt), ...(vpcId && { vpcId }) }] : [];
+    if (shown) return [{ ...of(type, place, arn, shown, createdAt), ...(vpcId && { vpcId }) }];
+    // Listed, and left out of the answer about tags: not known, and not gone.
+    if (!said.has(arn)) unread.push({ type, region: place.region, arn, code: "aws_unavailable" });
+    return [];
   });
   return whole(resources, unread);
 }
@@ -268,9 +277,7 @@ const elbOne = async (type: string, place: Place, found: readonly ElbFound[]): P
   const { resources, unread } = await withElbTags(type, place, found);
   const [failure] = unread;
   if (!failure) return resources[0];
-  throw new OpsError("access_denied", "The resource is there, and AWS did not show its tags.", {
-    details: { ...failure },
-  });
+  throw hiddenTags(failure);
 };
 
 const loadBalancers: Lister = {
