@@ -15,7 +15,7 @@ import { createCache, memoryCache } from "./cache.js";
 import { type Catalogue, createCatalogue, inWireNames, type ListedTool, wireName } from "./catalogue.js";
 import { type Config, cacheSeconds, guardrailLimits, tagsToAdd } from "./config.js";
 import { type ApprovalForm, type CallContext, plainName } from "./core/call.js";
-import type { Owner } from "./core/change.js";
+import { type Owner, type ResourceRef, ridOf } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
 import type { Audit, Aws, CacheStore, Clock, Ids, Log, Meters, Redis, Scan, SeenShelf } from "./core/ports.js";
@@ -28,7 +28,7 @@ import { pipeline } from "./pipeline/index.js";
 import type { PlaceOfChange } from "./pipeline/locate.js";
 import { doorsOf } from "./record.js";
 import { present, render, type ToolResult } from "./render.js";
-import { uriOf, uriOfRid } from "./resource-uri.js";
+import { readCallOf, uriOf, uriOfRid } from "./resource-uri.js";
 import { securityLog } from "./security.js";
 import { createSession } from "./session.js";
 import { taggingFiles } from "./tagging/files.js";
@@ -75,6 +75,8 @@ export interface App {
   malformed(name: string, message: string): Promise<void>;
   /** What was shown, as MCP resources. */
   shown(): readonly { readonly uri: string; readonly name: string }[];
+  /** The call that reads a resource of a uri, by the reader that showed it last. */
+  readCall(ref: ResourceRef): ReturnType<typeof readCallOf>;
   /** Hears the uri of whatever was shown and is known to be outdated. Answers how to stop. */
   onOutdated(listener: (uri: string) => void): () => void;
   /** Seals what a client carries between two rounds of one call; this process's alone. */
@@ -232,6 +234,10 @@ export function createApp(ports: AppPorts): App {
         .entries()
         .filter(({ gone }) => !gone)
         .map(({ record: { ref } }) => ({ uri: uriOf(ref), name: `${ref.type} ${ref.id}` })),
+    readCall(ref) {
+      const shown = session.entries().filter(({ record }) => ridOf(record.ref) === ridOf(ref));
+      return readCallOf(ref, shown.at(-1)?.record.reader);
+    },
     onOutdated(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

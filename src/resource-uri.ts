@@ -1,6 +1,6 @@
 // aws://{account}/{region}/{type}/{id}: a live resource as MCP names it, and the tool call that reads it.
 
-import { type ResourceRef, ridOf } from "./core/change.js";
+import { type ReaderName, type ResourceRef, ridOf } from "./core/change.js";
 import type { JsonObject } from "./core/json.js";
 import { isOwnType } from "./core/own-types.js";
 import { readerOf } from "./session.js";
@@ -23,8 +23,16 @@ export function refOf(uri: string): ResourceRef | null {
   }
 }
 
-export function readCallOf(ref: ResourceRef): { readonly tool: string; readonly arguments: JsonObject } {
-  const { tool, arguments: given } = readerOf({ ref, reader: isOwnType(ref.type) ? "service" : "cloudcontrol" });
+/** An id of several parts as Cloud Control writes it; no reader of ours has such ids. */
+const isCloudControlId = (id: string): boolean => id.includes("|");
+
+/** @param shownBy the reader that showed it; absent: nobody did in this session */
+export function readCallOf(
+  ref: ResourceRef,
+  shownBy?: ReaderName,
+): { readonly tool: string; readonly arguments: JsonObject } {
+  const likely = isOwnType(ref.type) && !isCloudControlId(ref.id) ? "service" : "cloudcontrol";
+  const { tool, arguments: given } = readerOf({ ref, reader: shownBy ?? likely });
   return { tool, arguments: { ...given, account: ref.account } };
 }
 

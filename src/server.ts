@@ -18,7 +18,7 @@ import { StdioServerTransport, serveStdio } from "@modelcontextprotocol/server/s
 import type { App } from "./app.js";
 import type { ApprovalForm, ApprovalReply } from "./core/call.js";
 import { digest, isObject } from "./core/json.js";
-import { readCallOf, refOf, TEMPLATE } from "./resource-uri.js";
+import { refOf, TEMPLATE } from "./resource-uri.js";
 
 const LIST_TTL_MS = 3_600_000;
 /** How long a human may think about a form. The token of the change may expire before that. */
@@ -209,7 +209,7 @@ function serveResources(server: Server, app: App): void {
     const ref = refOf(uri);
     if (!ref)
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `${uri} is not of the form ${TEMPLATE}`, { uri });
-    const { tool, arguments: given } = readCallOf(ref);
+    const { tool, arguments: given } = app.readCall(ref);
     const answer = await app.call(tool, given, { client: clientOf(server, ctx), progress() {} });
     const { account, code, message } = answer.structuredContent;
     if (answer.isError || account !== ref.account) {

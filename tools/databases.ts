@@ -13,6 +13,7 @@ import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
 import { joined, type Part } from "../src/core/joined.js";
 import type { Json, JsonObject } from "../src/core/json.js";
+import { asKnown, type Known, unknownOf } from "../src/core/known.js";
 import type { AwsReader, Mode } from "../src/core/ports.js";
 import { OPERATION_MARK } from "../src/core/tags.js";
 import { domain, plan, read } from "../src/core/tool.js";
@@ -72,16 +73,24 @@ const idOf = (one: Pick<Database, "kind" | "content">): string =>
 /** What somebody should know of a database although nobody asked: names only, the values come with `databases.get`. */
 function attentionOf({ kind, content }: Database, maintenance: readonly Maintenance[]): string[] {
   const waiting = Object.keys(content.pending).filter((key) => /^[\w.]+$/.test(key));
+  const actions = maintenance.map(({ action }) => (/^[\w-]{1,64}$/.test(action) ? action : "another"));
   const parameters =
     kind === "instance" ? [content.parameterStatus] : content.members.map(({ parameterStatus }) => parameterStatus);
   return [
     ...(waiting.length > 0 ? [`pending: ${waiting.join(", ")}`] : []),
-    ...(maintenance.length > 0 ? [`maintenance: ${maintenance.map(({ action }) => action).join(", ")}`] : []),
+    ...(actions.length > 0 ? [`maintenance: ${actions.join(", ")}`] : []),
     ...(parameters.includes("pending-reboot") ? ["parameters wait for a reboot"] : []),
     ...(kind === "instance" && content.publiclyAccessible ? ["publicly accessible"] : []),
     ...(content.deletionProtection || (kind === "instance" && content.clusterId) ? [] : ["no deletion protection"]),
   ];
 }
+
+/** Announced maintenance stands beside a database: where it could not be read, that is said, and the database is shown. */
+type Announced = Known<ReadonlyMap<string, readonly Maintenance[]>>;
+const announcedFor = (announced: Announced, { content }: Database): readonly Maintenance[] =>
+  announced.known ? (announced.value.get(content.arn) ?? []) : [];
+const unknownIn = (announced: Announced): JsonObject =>
+  announced.known ? {} : { unknown: [{ ...unknownOf("maintenance", announced) }] };
 
 /** What `fields` adds to a row: members of the contents. */
 const FIELDS = {
@@ -127,6 +136,7 @@ const list = read({
   }),
   output: z.object({
     count: z.number(),
+    unknown: z.array(z.object({})).optional(),
     databases: z.array(z.looseObject({ databaseId: z.string(), kind: Kind, status: z.string(), revision: z.string() })),
     nextCursor: z.string().optional(),
   }),
@@ -153,7 +163,10 @@ const list = read({
     };
     const parts = [...(query.kind === "instance" ? [] : [clusters]), ...(query.kind === "cluster" ? [] : [instances])];
     const from = cursor ? decodeCursor(cursor, scope, now) : undefined;
-    const [page, announced] = await Promise.all([joined(parts, limit, from), aws.databases.maintenance()]);
+    const [page, announced] = await Promise.all([
+      joined(parts, limit, from),
+      asKnown(() => aws.databases.maintenance()),
+    ]);
     const more = fields.flatMap((field) => FIELDS[field]);
     const shown = [...ALWAYS, ...more].map((member) => `/${member}`);
     const seen = page.items.map((one) =>
@@ -163,7 +176,7 @@ const list = read({
       data: {
         count: page.items.length,
         databases: page.items.map((one, index) => {
-          const maintenance = announced.get(one.content.arn) ?? [];
+          const maintenance = announcedFor(announced, one);
           const attention = attentionOf(one, maintenance);
           return {
             databaseId: idOf(one),
@@ -180,6 +193,7 @@ const list = read({
             revision: revision(seen[index]!),
           };
         }),
+        ...unknownIn(announced),
         ...(page.next ? { nextCursor: encodeCursor(page.next, scope, now) } : {}),
       },
       seen,
@@ -203,14 +217,15 @@ const get = read({
     revision: z.string(),
     instance: DatabaseInstance.optional(),
     cluster: DatabaseCluster.optional(),
-    maintenance: z.array(Maintenance),
+    maintenance: z.array(Maintenance).optional(),
+    unknown: z.array(z.object({})).optional(),
     attention: z.array(z.string()),
     maintenanceWindowOpensAt: z.string().optional(),
   }),
   async run({ databaseId, kind }, { aws, now, revision }) {
     const found = await existing(aws, databaseId, kind);
-    const announced = await aws.databases.maintenance(found.content.arn);
-    const maintenance = announced.get(found.content.arn) ?? [];
+    const announced = await asKnown(() => aws.databases.maintenance(found.content.arn));
+    const maintenance = announcedFor(announced, found);
     const seen = seenOf(aws, found);
     const opens = found.content.maintenanceWindow && nextOpening(found.content.maintenanceWindow, now);
     return {
@@ -218,7 +233,8 @@ const get = read({
         kind: found.kind,
         revision: revision(seen),
         [found.kind]: found.content as unknown as Json,
-        maintenance: maintenance as unknown as Json,
+        ...(announced.known && { maintenance: maintenance as unknown as Json }),
+        ...unknownIn(announced),
         attention: attentionOf(found, maintenance),
         ...(opens ? { maintenanceWindowOpensAt: opens } : {}),
       },

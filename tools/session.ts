@@ -25,6 +25,7 @@ const whoami = read({
     openChanges: z.array(z.object({ changeId: z.string(), summary: z.string(), expiresAt: z.string() })),
     openOperations: z.array(z.object({ operationId: z.string(), changeId: z.string(), state: z.string() })),
     leftThisHour: z.object({ creates: z.number(), deletes: z.number() }),
+    budget: z.looseObject({ sessionId: z.string() }).optional(),
     counters: z.record(z.string(), z.number()),
     version: z.string(),
   }),

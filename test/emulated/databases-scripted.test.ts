@@ -61,6 +61,23 @@ describe.skipIf(!product)("databases, scripted where moto is wrong", () => {
   afterEach(({ task }) => ledger.settle(task));
   afterAll(() => product!.close());
 
+  it("shows databases where announced maintenance is denied, and says that it is unknown", async () => {
+    proxy.clear();
+    proxy.rule({
+      service: "rds",
+      operation: "DescribePendingMaintenanceActions",
+      answer: { status: 403, code: "AccessDenied" },
+      times: always,
+    });
+    const unknown = [{ what: "maintenance", code: "access_denied", action: "rds:DescribePendingMaintenanceActions" }];
+    const listed = await assistant.call("databases_list", { databaseIds: [name], fields: ["maintenance"] });
+    expect(listed.data, JSON.stringify(listed.data)).toMatchObject({ count: 1, unknown });
+    expect(listed.data.databases[0]).not.toHaveProperty("maintenance");
+    const one = await get(name);
+    expect(one.data, JSON.stringify(one.data)).toMatchObject({ instance: { instanceId: name }, unknown });
+    expect(one.data).not.toHaveProperty("maintenance");
+  });
+
   it("says what waits until when, takes a queued value for what was asked, and sees no drift once the window has passed", async () => {
     const planned = await plan({ class: "db.r6g.large", deletionProtection: true, apply: "window" });
     expect(planned.isError, JSON.stringify(planned.data)).toBe(false);

@@ -169,6 +169,22 @@ describe.each(["v1", "v2", "v2-2026"] as const)("resources over MCP (%s client)"
     await first.close();
   });
 
+  it("are read by the reader that showed them, each that is named, in the next process too", async () => {
+    const first = await start(client);
+    const listed = await first.call("resources_list", { type: "AWS::ECS::Service", model: { Cluster: "prod" } });
+    for (const { identifier } of listed.data.resources) {
+      await first.call("resources_get", { type: "AWS::ECS::Service", identifier });
+    }
+    await first.call("instances_get", { instanceId: INSTANCE });
+    const uris = await first.resources();
+    expect(uris.some((uri) => uri.includes("AWS::ECS::Service"))).toBe(true);
+    for (const uri of uris) expect(await first.read(uri), uri).toMatchObject({ revision: expect.any(String) });
+    await first.close();
+    const second = await start(client);
+    for (const uri of uris) expect(await second.read(uri), uri).toMatchObject({ revision: expect.any(String) });
+    await second.close();
+  });
+
   it("refuse what is no resource, does not exist, or is in another account", async () => {
     const assistant = await start(client);
     for (const [uri, why] of [
