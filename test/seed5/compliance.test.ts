@@ -1,6 +1,6 @@
 // The published compliance diagram of a resource, story by story, on the tools themselves.
 
-import { describe, expect } from "vitest";
+import { describe, expect, it } from "vitest";
 import { costGap } from "../../policies/cost-gap.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { JsonObject } from "../../src/core/json.js";
