@@ -77,7 +77,7 @@ const report = (status: DriftReport["status"], because: string, more: Partial<Dr
 /** Compares what we left with what is there. Reads nothing and decides nothing about what to do. */
 export function driftOf({ resource, live, schema, volatile, now }: DriftInput): DriftReport {
   const { ref, properties } = resource;
-  const gone = isGone(ref.type, live);
+  const gone = isGone(ref.type, resource.reader, live);
   if (resource.deleted || properties === null) {
     if (gone) return report("IN_SYNC", "it was deleted and does not exist");
     const because = "it was deleted by a change of ours and exists again";

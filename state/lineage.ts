@@ -117,12 +117,12 @@ const lastOf = (entries: readonly LineageEntry[], { executionToken }: LineageEnt
 
 /** What our first change of a resource found, where that change did not make it. */
 function beforeOurs(
-  { ref }: ManagedResource,
+  resource: ManagedResource,
   lineage: readonly LineageEntry[],
   live: JsonObject | null,
 ): Previous | null {
   const first = lineage.find(({ executionToken, outcome }) => executionToken !== "" && outcome === "succeeded");
-  if (!first?.before || sameVersion(ref.type, first.before, live)) return null;
+  if (!first?.before || sameVersion(resource, first.before, live)) return null;
   const because = `Live is our first version, of ${first.timestamp}; before it the resource was as that change found it.`;
   return { entry: first, changedOutside: false, before: true, because };
 }
@@ -144,7 +144,7 @@ export function previous(
     .filter((entry) => entry.outcome === "succeeded" && entry.after !== null)
     .filter((entry, index, all) => entry.executionToken === "" || lastOf(all, entry) === index)
     .reverse();
-  const entry = versions.find(({ after }) => !sameVersion(resource.ref.type, after, live));
+  const entry = versions.find(({ after }) => !sameVersion(resource, after, live));
   if (!entry) return beforeOurs(resource, lineage, live);
   const changedOutside = entry === versions[0];
   return {
@@ -156,12 +156,12 @@ export function previous(
   };
 }
 
-const sameVersion = (type: string, a: JsonObject | null, b: JsonObject | null): boolean =>
+const sameVersion = ({ ref, reader }: ManagedResource, a: JsonObject | null, b: JsonObject | null): boolean =>
   a !== null &&
   b !== null &&
   diff(a, b).every(
     ({ path, before, after }) =>
-      (isEmpty(before) && isEmpty(after)) || volatileOf(type).some((pointer) => pathsTouch(pointer, path)),
+      (isEmpty(before) && isEmpty(after)) || volatileOf(ref.type, reader).some((pointer) => pathsTouch(pointer, path)),
   );
 
 /** Absent and empty are one version. */

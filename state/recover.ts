@@ -16,7 +16,7 @@ export const recoveryOf = (operation: Pick<Operation, "resendUntil">, now: Date)
 
 /** Whether live shows what the step was to bring about, so that a lost answer can be taken for a success. */
 export function reached(step: ChangeStep, live: JsonObject | null): boolean {
-  if (step.kind === "delete") return isGone(step.ref.type, live);
+  if (step.kind === "delete") return isGone(step.ref.type, step.reader, live);
   if (live === null) return false;
   const shows = SHOWS.find(([operation]) => step.operation.startsWith(operation));
   if (shows) return shows[1](step.input, live, step);

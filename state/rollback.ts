@@ -147,7 +147,7 @@ export function rollbackTo(input: RollbackInput): Rollback {
     .filter((one) => one.outcome !== "failed" && one.operation !== "accept" && one.operation !== "import");
   const ours = later.flatMap((one) => changedPaths(one, shape));
   const skip = (path: string): boolean =>
-    isUnder(readOnly, path) || volatileOf(ref.type).some((pointer) => pathsTouch(pointer, path));
+    isUnder(readOnly, path) || volatileOf(ref.type, resource.reader).some((pointer) => pathsTouch(pointer, path));
 
   let target = now;
   let desired: JsonObject = {};

@@ -10,16 +10,10 @@ import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport as StdioTransportV1 } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 
+import { UNHURRIED } from "./unhurried.js";
+
 const CLI = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 const GUARD = new URL("./emulated/egress-guard.mjs", import.meta.url).href;
-
-/** Stories ask as often as they like; what limits a session is tested where it is the subject. No log of theirs is kept either. */
-export const UNHURRIED: Readonly<Record<string, string>> = {
-  AWS_DEVOPS_MCP_CALLS_PER_HOUR: "0",
-  AWS_DEVOPS_MCP_IDENTICAL_CALLS: "0",
-  AWS_DEVOPS_MCP_UNKNOWN_TOOLS: "0",
-  AWS_DEVOPS_MCP_AUDIT_DB: "off",
-};
 
 export interface Answer {
   readonly isError: boolean;

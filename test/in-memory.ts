@@ -14,7 +14,7 @@ import { createServer } from "../src/server.js";
 import type { StateDriver } from "../state/driver.js";
 import { memoryDriver } from "../state/drivers/memory.js";
 import { openStore, type Store, type StoreOptions } from "../state/journal.js";
-import { UNHURRIED } from "./harness.js";
+import { UNHURRIED } from "./unhurried.js";
 
 export interface InMemory {
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as a client reads them

@@ -223,7 +223,7 @@ async function compare(
       resource,
       live,
       ...(schema ? { schema } : {}),
-      volatile: volatileOf(resource.ref.type),
+      volatile: volatileOf(resource.ref.type, resource.reader),
       now: ports.now,
     });
   } catch (error) {
@@ -270,7 +270,7 @@ const rollback = plan({
     const { ref, reader } = resource;
     const schema = await schemaOf(aws, resource);
     const read = await aws.content(ref, reader);
-    const live = isGone(ref.type, read) ? null : read;
+    const live = isGone(ref.type, reader, read) ? null : read;
     const found = to === "previous" ? previous(state, resource.rid, live, resource.lineage) : null;
     if (to === "previous" && !found) {
       throw new OpsError("no_history", `The lineage of ${ref.id} holds no earlier version that differs from live.`, {
@@ -308,7 +308,7 @@ const rollback = plan({
     const outside =
       live !== null && last?.after
         ? differences(last.after, live, schema?.unordered).filter(
-            ({ path }) => !volatileOf(ref.type).some((one) => path.startsWith(one)),
+            ({ path }) => !volatileOf(ref.type, reader).some((one) => path.startsWith(one)),
           )
         : [];
     return {

@@ -11,7 +11,7 @@ const search = meta({
   meta: "search",
   input: z.object({
     query: data(z.string().max(200)).default("").describe("Words; empty for all"),
-    limit: z.number().int().min(1).max(50).default(10),
+    limit: z.number().int().min(1).max(100).default(10),
   }),
   output: z.object({ tools: z.array(z.record(z.string(), z.unknown())), count: z.number() }),
 });

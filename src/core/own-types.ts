@@ -127,7 +127,9 @@ export const isOwnType = (type: string): type is keyof Contents => Object.hasOwn
 
 export const ownType = (type: keyof Contents): OwnType<JsonObject> => OWN_TYPES[type] as unknown as OwnType<JsonObject>;
 
-export const volatileOf = (type: string): readonly string[] => (isOwnType(type) ? ownType(type).volatile : []);
+/** Pointers of a content that AWS moves by itself: of what our own readers show, and of nothing else, for shapes differ. */
+export const volatileOf = (type: string, reader: ReaderName): readonly string[] =>
+  reader === "service" && isOwnType(type) ? ownType(type).volatile : [];
 
 /** A content as it will be once nothing waits any more. */
 export const acceptedOf = (type: string, reader: ReaderName, content: JsonObject): JsonObject =>
@@ -138,5 +140,5 @@ export const specifiedOf = (type: string, reader: ReaderName, content: JsonObjec
   (reader === "service" && isOwnType(type) && ownType(type).specified?.(content)) || content;
 
 /** Whether a resource does not exist any more, also where AWS still lists it. */
-export const isGone = (type: string, content: JsonObject | null): boolean =>
-  content === null || (isOwnType(type) && ownType(type).gone?.(content) === true);
+export const isGone = (type: string, reader: ReaderName, content: JsonObject | null): boolean =>
+  content === null || (reader === "service" && isOwnType(type) && ownType(type).gone?.(content) === true);

@@ -553,7 +553,7 @@ function otherThanPlanned(
   if (later.length === 0 || step.reader !== "service" || !step.after || !left) return [];
   const touches = later.flatMap((one) => one.touches);
   return moved(deps, { ...step, before: withIds(step.after, left), touches }, left).overlapping.filter(
-    ({ path }) => !volatileOf(step.ref.type).some((pointer) => pathsTouch(pointer, path)),
+    ({ path }) => !volatileOf(step.ref.type, step.reader).some((pointer) => pathsTouch(pointer, path)),
   );
 }
 

@@ -156,7 +156,7 @@ function effectsOf({ ref, reader, before, after }: ChangeStep): NonNullable<Risk
     return rest;
   };
   const resource = { ref, reader, properties: bare(before), desired: {}, deleted: false };
-  return driftOf({ resource, live: bare(after), volatile: volatileOf(ref.type) }).differences.flatMap(
+  return driftOf({ resource, live: bare(after), volatile: volatileOf(ref.type, reader) }).differences.flatMap(
     ({ severity, because }) => {
       const level = LEVEL_OF[severity];
       return level ? [{ level, because }] : [];

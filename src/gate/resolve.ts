@@ -155,7 +155,7 @@ async function imported(matter: Matter, { identifier, reason }: Decision): Promi
   const created = step.kind === "create";
   if (created) refuseKnown(state, rid, change);
   const live = await aws.content(ref, step.reader);
-  const gone = isGone(ref.type, live);
+  const gone = isGone(ref.type, step.reader, live);
   if (gone !== (step.kind === "delete")) {
     throw new OpsError(
       gone ? "not_found" : "validation_error",
@@ -260,7 +260,7 @@ async function recorded(deps: GateDeps, matter: Matter, record: OutcomeRecord, r
   for (const { id, after } of record.results) {
     const ref = { ...step.ref, id };
     const live = await aws.content(ref, step.reader);
-    const now = isGone(ref.type, live) ? null : live;
+    const now = isGone(ref.type, step.reader, live) ? null : live;
     if ((now && digest(now)) !== after) notes.push(`${id} was changed since the outcome was signed at ${record.at}.`);
     if (now === null) gone.add(id);
     // Deleted since, by whoever: not by this call, which left what was planned where that is what was signed.

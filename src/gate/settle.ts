@@ -510,7 +510,7 @@ async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<
     if (!(error instanceof OpsError)) throw error;
     if (!natural || error.code === "outcome_unknown" || error.retriable) return null;
     if (step.kind === "create") {
-      const made = await deps.aws.writer(work.aws.region).find(step, operation).catch(unlessFatal);
+      const made = await writerAt(deps, work.aws).find(step, operation).catch(unlessFatal);
       return made && made.length > 0 ? taken(deps, work, made) : null;
     }
     const live = await readOrNull(work.aws, step.ref, step);
@@ -589,11 +589,11 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
   for (let attempt = 0; attempt < READ_BACKS; attempt++) {
     const live = await readOrNull(work.aws, ref, step);
     if (live !== undefined) {
-      const gone = isGone(ref.type, live);
+      const gone = isGone(ref.type, step.reader, live);
       if (step.kind === "delete" && gone) return null;
       const seen = { ref, reader: step.reader, before: last ?? null, touches: [""] };
       const agreed =
-        last !== undefined && moved(deps, seen, live).overlapping.every(({ path }) => isVolatile(ref, path));
+        last !== undefined && moved(deps, seen, live).overlapping.every(({ path }) => isVolatile(step, path));
       if (step.kind !== "delete" && live !== null) {
         if (isAsPlanned(deps, step, live)) return live;
         // Reads that agree on what was there before the call say nothing of it, as long as somebody waits.
@@ -610,8 +610,8 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
   return last;
 }
 
-const isVolatile = ({ type }: ResourceRef, path: string): boolean =>
-  volatileOf(type).some((pointer) => pathsTouch(pointer, path));
+const isVolatile = ({ ref, reader }: ChangeStep, path: string): boolean =>
+  volatileOf(ref.type, reader).some((pointer) => pathsTouch(pointer, path));
 
 /** `undefined` where AWS cannot say. */
 async function readOrNull(aws: AwsReader, ref: ResourceRef, step: ChangeStep): Promise<JsonObject | null | undefined> {

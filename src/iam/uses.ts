@@ -82,7 +82,14 @@ export const USES: Readonly<Record<string, Uses>> = {
     ],
   },
   resources: {
-    reads: CONTROL,
+    // A database is deleted only where what it holds is kept.
+    reads: [
+      ...CONTROL,
+      "rds:DescribeDBInstances",
+      "rds:DescribeDBClusters",
+      "rds:DescribeDBSnapshots",
+      "rds:DescribeDBClusterSnapshots",
+    ],
     writes: [
       "cloudcontrol:CreateResource",
       "cloudcontrol:UpdateResource",

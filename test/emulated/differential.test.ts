@@ -138,6 +138,7 @@ const ENVIRONMENT = new Set([
   "description",
   "tags",
   "usedBy",
+  "usedByCount",
   "securityGroups",
   "imageId",
   "instanceType",

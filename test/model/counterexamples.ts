@@ -70,4 +70,11 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "drift", by: "a" },
     ],
   },
+  {
+    because: "what AWS's own answer calls inactive was looked for in the shape of another reader, and drift said gone",
+    steps: [
+      { do: "register", by: "b", version: 0, now: true },
+      { do: "drift", by: "b" },
+    ],
+  },
 ];

@@ -14,6 +14,7 @@ import { openStore, type Store } from "../../state/journal.js";
 import { Disk } from "../crash/disk.js";
 import { ROOT, seededIds } from "../crash/scenario.js";
 import { START } from "../state/helpers.js";
+import { UNHURRIED } from "../unhurried.js";
 
 export type Slot = "a" | "b" | "mallory";
 
@@ -143,7 +144,7 @@ const CONFIG = loadConfig(
     "--deletes-per-hour",
     "1000",
   ],
-  {},
+  UNHURRIED,
 ).config;
 export const TOKEN_MINUTES = CONFIG.tokenMinutes;
 const OPEN = { liveness: (): "dead" => "dead" };

@@ -313,6 +313,12 @@ export class Model {
     );
   }
 
+  /** What our first change found, where nothing of ours differs from live. */
+  beforeOurs({ lineage }: Managed, live: Fields | null): Entry | undefined {
+    const first = lineage.find(({ token, outcome }) => token !== "" && outcome === "succeeded");
+    return first?.before && !(live && sameButEmpty(first.before, live)) ? first : undefined;
+  }
+
   rollback(resource: Managed, token: string | "previous", live: Fields | null, undoOthers: boolean): Rollback {
     const refused = (...refusals: string[]): Rollback => ({
       refusals,
@@ -321,11 +327,14 @@ export class Model {
       declared: {},
       to: "",
     });
-    const found = token === "previous" ? this.previous(resource, live) : undefined;
+    const earlier = token === "previous" ? this.previous(resource, live) : undefined;
+    const first = token === "previous" && !earlier ? this.beforeOurs(resource, live) : undefined;
+    const found = earlier ?? first;
     if (token === "previous" && !found) return refused("no_history");
     const to = found?.token ?? token;
-    const at = to === "" ? -1 : resource.lineage.findLastIndex((entry) => entry.token === to);
-    const entry = resource.lineage[at];
+    const named = to === "" ? -1 : resource.lineage.findLastIndex((entry) => entry.token === to);
+    const at = first ? named - 1 : named;
+    const entry = first ? { ...first, outcome: "succeeded" as const, after: first.before } : resource.lineage[at];
     if (!entry) return refused("no_history");
     if (entry.outcome !== "succeeded" || entry.after === null) return refused("unsupported");
     const until = resource.lineage.slice(0, at + 1);

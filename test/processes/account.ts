@@ -39,6 +39,8 @@ export async function startAccount({ held = false } = {}): Promise<ScriptedAccou
       AWS_ENDPOINT_URL_CLOUDCONTROL: held ? proxy.endpoint : cloudControl.endpoint,
       AWS_ENDPOINT_URL_CLOUDFORMATION: registry.endpoint,
       AWS_ENDPOINT_URL_STS: identity.endpoint,
+      // Nobody answers for any other service.
+      AWS_ENDPOINT_URL: "http://127.0.0.1:1",
       AWS_ACCESS_KEY_ID: "AKIASCRIPTED",
       AWS_SECRET_ACCESS_KEY: "scripted",
       AWS_REGION: REGION,

@@ -13,8 +13,8 @@ import type { Event } from "../../state/events.js";
 import { openStore } from "../../state/journal.js";
 import type { Lease } from "../../state/leases.js";
 import { operationId } from "../../state/tokens.js";
-import { UNHURRIED } from "../harness.js";
 import { intent, plan, ref, result, step } from "../state/helpers.js";
+import { UNHURRIED } from "../unhurried.js";
 import type { Order, WorkerOptions } from "./worker-process.js";
 
 const options = JSON.parse(process.argv[2] ?? "{}") as WorkerOptions;
@@ -94,14 +94,17 @@ async function served(): Promise<App> {
   return createApp({ config, version: "0.0.0", aws, store, clock, ids, log, owner, scan: async () => [] });
 }
 
+/** Good for ten minutes by this process's clock. */
+const soon = () => ({
+  plannedAt: clock.now().toISOString(),
+  expiresAt: new Date(clock.now().getTime() + 600_000).toISOString(),
+});
+
 async function change(id: string): Promise<{ seq: number; changeId: string; token: string }> {
   const of = ref(id);
   let made = plan(1);
   await store.commit((_, seq) => {
-    made = plan(seq, [step({ ref: of, input: { InstanceIds: [id] } })], {
-      plannedAt: clock.now().toISOString(),
-      expiresAt: new Date(clock.now().getTime() + 600_000).toISOString(),
-    });
+    made = plan(seq, [step({ ref: of, input: { InstanceIds: [id] } })], soon());
     return [made.event];
   });
   const begun = await store.commit((_, seq) => [intent(seq, made.id, made.token, 0, owner)]);
@@ -134,7 +137,7 @@ async function obey(order: Order): Promise<unknown> {
       let made = plan(1);
       const { seq } = await store.commit(
         (_, at) => {
-          made = plan(at);
+          made = plan(at, [step()], soon());
           return [made.event];
         },
         { epoch: order.epoch ?? 0 },
@@ -142,7 +145,9 @@ async function obey(order: Order): Promise<unknown> {
       return { seq, changeId: made.id, token: made.token };
     }
     case "intend": {
-      const { seq } = await store.commit((_, at) => [intent(at, order.changeId, order.token, 0, order.owner ?? owner)]);
+      const { seq } = await store.commit((_, at) => [
+        { ...intent(at, order.changeId, order.token, 0, order.owner ?? owner), resendUntil: soon().expiresAt },
+      ]);
       return { operationId: operationId(seq) };
     }
     case "succeed": {

@@ -179,7 +179,7 @@ describe("state_export", () => {
 });
 
 it("no tool breaks a lock, recovers or adopts", async () => {
-  const { data } = await assistant.call("tools_search", { query: "", limit: 50 });
+  const { data } = await assistant.call("tools_search", { query: "", limit: 100 });
   const names = data.tools.map(({ name }: { name: string }) => name);
   expect(names).toContain("state_export");
   expect(names.join()).not.toMatch(/lock|recover|adopt|repair|import/i);

@@ -169,7 +169,7 @@ describe("what is a difference", () => {
       tags: {},
     };
     const resource = thing(before, { ref: ref("i-1"), reader: "service" });
-    const volatile = volatileOf("AWS::EC2::Instance");
+    const volatile = volatileOf("AWS::EC2::Instance", "service");
     expect(driftOf({ resource, live: { ...before, state: "stopped", publicIp: "5.6.7.8" }, volatile }).status).toBe(
       "IN_SYNC",
     );

@@ -68,6 +68,7 @@ export const list = read({
   output: z.object({
     count: z.number().optional(),
     inService: z.number().optional(),
+    byState: z.record(z.string(), z.number()).optional(),
     groups: z.array(z.object({})).optional(),
     instances: z.array(z.object({})),
     nextCursor: z.string().optional(),
