@@ -133,7 +133,11 @@ export const ConfigSchema = z.strictObject({
     .refine((tags) => !tags.some((tag) => /^aws:/i.test(tag)), "keys that begin with aws: belong to AWS")
     .default(["ManagedBy=aws-devops-mcp"])
     .describe("TAGS that resources.create adds: KEY=VALUE,…, or off"),
-  allowStackOwned: flag.default(false).describe("let resources be changed that a CloudFormation stack owns"),
+  allowStackOwned: flag
+    .default(false)
+    .describe(
+      "let resources be changed that a CloudFormation stack owns (start, stop, reboot and capacity always may)",
+    ),
   cacheTtlSeconds: z
     .number()
     .int()

@@ -214,7 +214,7 @@ async function recheck(
         },
       );
     }
-    refuseStackOwned(first, now, deps.config.allowStackOwned);
+    for (const step of steps) refuseStackOwned(step, now, deps.config.allowStackOwned);
     const touches = [...new Set(steps.flatMap((step) => touchedBy(step, now, approved)))];
     const { overlapping, disjoint } = moved(deps, { ...first, touches }, now);
     if (overlapping.length > 0 || now === null) {

@@ -102,15 +102,21 @@ export function checkProtection(
 }
 
 /** What stopping an instance takes away, whatever it is stopped for. */
-export function stopWarnings({ instanceId, publicIp }: Instance, dependants: InstanceDependants): string[] {
+export function stopWarnings(
+  { instanceId, publicIp, autoScalingGroup }: Instance,
+  dependants: InstanceDependants,
+): string[] {
   const { instanceStore, elasticIps, autoScaling } = dependants;
   const keepsAddress = elasticIps.known && elasticIps.value.includes(publicIp ?? "");
-  const group = autoScaling.known ? autoScaling.value : null;
+  // Where the group itself cannot be read, the tag that it gives its members tells.
+  const member = autoScaling.known
+    ? autoScaling.value !== null && autoScaling.value.lifecycleState !== "Standby"
+    : autoScalingGroup !== undefined;
   return [
     ...(instanceStore.known && instanceStore.value
       ? [`${instanceId} has instance-store disks of its type: what they hold is lost when it stops.`]
       : []),
-    ...(group && group.lifecycleState !== "Standby"
+    ...(member
       ? [
           `${instanceId} is a member of an Auto Scaling group, which takes a stopped member for unhealthy, terminates it and launches another one. Put it in standby first, or change the group's capacity (autoscaling.setCapacity).`,
         ]
