@@ -1,4 +1,4 @@
-// Twenty operations on one store and one AWS, two processes after one another, and what was acknowledged of them when.
+// Some twenty operations on one store and one AWS, two processes after one another, and what was acknowledged of them when.
 
 import type { ChangeStep, Owner, State } from "../../src/core/change.js";
 import { type JsonObject, sha256 } from "../../src/core/json.js";
@@ -213,7 +213,7 @@ export async function start(
   };
 }
 
-/** Runs the twenty operations to their end and answers every moment in between. */
+/** Runs the operations to their end and answers every moment in between. */
 export async function scenario(seed: number, variant: Variant = {}): Promise<Recorder> {
   const ids = seededIds(seed);
   const clock = machineClock();
@@ -272,6 +272,20 @@ export async function scenario(seed: number, variant: Variant = {}): Promise<Rec
   });
 
   const apply = async (step: ChangeStep) => (await run(await planned([step]), step)).resource;
+  /** Steps that go out together, as the gate does it: every intent before the first call, every outcome after the last. */
+  async function together(steps: readonly ChangeStep[]): Promise<void> {
+    const { token, id } = await planned(steps);
+    const held: string[] = [];
+    for (const index of steps.keys()) {
+      const alongside = index > 0 ? { alongside: true as const } : {};
+      held.push(
+        operationId(await process.commit((at) => [{ ...intent(at, id, token, index, process.owner), ...alongside }])),
+      );
+    }
+    for (const [index, step] of steps.entries()) aws.send(step, intent(0, id, token, index, process.owner).clientToken);
+    for (const [index, step] of steps.entries()) await process.commit(() => [outcome(held[index]!, step, step.ref.id)]);
+  }
+
   const rid = (id: string): string => `${ACCOUNT}/${REGION}/${TYPE}/${id}`;
   const content = (id: string): JsonObject => aws.content(TYPE, id)!;
 
@@ -315,7 +329,7 @@ export async function scenario(seed: number, variant: Variant = {}): Promise<Rec
   ]);
   await apply(change(second, "delete", content(second), null));
   await compact(process.store);
-  // 16–20: what was lost is found, two steps in one change, a plan that is cancelled, one that is forgotten, compaction
+  // 16–20: what was lost is found, two steps in one change, a plan that is cancelled, one that is forgotten, compaction, two steps that go out together
   await process.commit(() => [outcome(doubtful.operation, lost, doubtful.resource)]);
   const both = [bucket("fifth"), change(first, "update", content(first), { ...content(first), Versioning: "off" })];
   const twice = await planned(both);
@@ -325,7 +339,10 @@ export async function scenario(seed: number, variant: Variant = {}): Promise<Rec
   await process.commit(() => [{ type: "change.cancelled", changeId: unwanted.id, by: "alice" }]);
   await process.commit(() => [{ type: "resource.forgotten", rid: rid("old"), by: "alice", because: "not ours" }]);
   await compact(process.store);
-  await apply(bucket("seventh"));
+  const seventh = await apply(bucket("seventh"));
+  await together(
+    [first, seventh].map((id) => change(id, "action", content(id), { ...content(id), Versioning: "both" }, "s3")),
+  );
   await process.store.close();
   recorder.end();
   return recorder;
