@@ -323,6 +323,9 @@ async function execute(
     if (outcome.notShown && later.length > 0) throw partly(planned, [...done, step.operation], restsOnUnshown(step));
     const strange = otherThanPlanned(deps, step, left, later);
     if (strange.length > 0) throw partly(planned, [...done, step.operation], elsewhere(step, namesOf(strange)));
+    const earlier = planned.steps.slice(0, index).filter((one) => ridOf(one.ref) === rid);
+    const undone = later.length > 0 ? [] : otherThanPlanned(deps, step, left, earlier);
+    if (undone.length > 0) notes.push(meanwhile(step, namesOf(undone)));
     succeeded(deps, step, outcome, so);
   }
   const { failures, running } = await allFollowed(deps, under, so);
@@ -522,6 +525,9 @@ async function stillThere(deps: GateDeps, { aws }: ApplyRequest, step: ChangeSte
 
 const notShown = ({ ref, service, operation }: ChangeStep): string =>
   `AWS took ${service}.${operation}, and ${ref.id} does not show it yet: read it again before you rely on it.`;
+
+const meanwhile = ({ ref }: ChangeStep, names: string): string =>
+  `Every call was carried out, and ${ref.id} now differs from the plan (${names}): somebody changed it between two of the calls. Read it again.`;
 
 const restsOnUnshown = (step: ChangeStep): OpsError =>
   new OpsError("outcome_unknown", `${notShown(step)} The next call rests on it.`, {
