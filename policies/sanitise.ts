@@ -7,7 +7,7 @@ const SECRETS: readonly (readonly [RegExp, string | ((...parts: string[]) => str
   [/\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z2-7]{16}\b/g, MARK],
   [/\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/]*:[^\s@/]+@[^\s"'<>]*/gi, MARK],
   [
-    /\b(?:Server|Data Source|Host|Endpoint)\s*=[^;\s]+;[^\s"']*(?:Password|Pwd|SharedAccessKey|AccountKey)\s*=[^;\s"']+[^\s"']*/gi,
+    /\b(?:Server|Data Source|Host|Endpoint)\s*=[^;\s]+;(?:[\w ]{1,40}=[^;\s"']*;)*\s*(?:Password|Pwd|SharedAccessKey|AccountKey)\s*=[^;\s"']+[^\s"']*/gi,
     MARK,
   ],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, MARK],

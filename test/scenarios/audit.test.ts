@@ -59,7 +59,15 @@ it("writes one row for every path, and the command shows them newest first", asy
   ]);
   const id = good.meta["aws-devops-mcp/correlationId"];
   expect(rows.at(-1)).toMatchObject({ correlation_id: id, status: "success" });
-  const [attack] = shown("paths.db", "--correlation", String(wrapped.data.correlationId));
+  const attacked = wrapped.data.correlationId;
+  const [attack] = shown("paths.db", "--correlation", String(attacked));
+  const lines = one
+    .stderr()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const event = { correlationId: attacked, type: "injection_attempt", severity: "high" };
+  expect(lines).toContainEqual(expect.objectContaining(event));
   expect(attack.parameters).toEqual({ _security_violation: "injection_attempt" });
   expect(JSON.stringify(rows)).not.toMatch(/rm -rf|AAAAAAAAAAAA/);
   expect(shown("paths.db", "--status", "failure", "--tool", "session_seen", "--limit", "1")).toHaveLength(1);
@@ -91,4 +99,32 @@ it("a log that cannot be written warns once and stops nothing, or stops everythi
     nothingWasChanged: true,
   });
   await strict.close();
+});
+
+it("two servers write one log, each row under the id that its answer names", async () => {
+  const many = ["--calls-per-hour", "0"];
+  const servers = await Promise.all([server("shared.db", ...many), server("shared.db", ...many)]);
+  const answers = await Promise.all(
+    servers.flatMap((one) => Array.from({ length: 40 }, (_, n) => one.call("session_seen", { limit: n + 1 }))),
+  );
+  await Promise.all(servers.map((one) => one.close()));
+  const rows: Array<Record<string, string>> = shown("shared.db", "--limit", "1000");
+  const idOf = ({ meta }: (typeof answers)[number]) => meta["aws-devops-mcp/correlationId"];
+  expect(rows.map((row) => row.correlation_id).sort()).toEqual(answers.map(idOf).sort());
+  expect(new Set(rows.map((row) => row.session_id)).size).toBe(2);
+});
+
+it("purge ends the rows that are older than so many days, and no other", async () => {
+  const one = await server("purged.db");
+  await one.call("session_whoami");
+  await one.close();
+  const purge = (...args: string[]) =>
+    execFileSync(process.execPath, [CLI, "audit", "purge", ...args, "--audit-db", join(folder.path, "purged.db")], {
+      encoding: "utf8",
+      stdio: "pipe",
+    });
+  expect(purge("1")).toBe("0 rows are gone.\n");
+  expect(() => purge()).toThrow(/takes a number of days/);
+  expect(JSON.parse(purge("0", "--json"))).toMatchObject({ purged: 1 });
+  expect(shown("purged.db")).toEqual([]);
 });
