@@ -1,7 +1,8 @@
 // What a session has used: calls in its window, identical calls lately. In this process, or in a Redis that several servers share.
 
 import { type BudgetLimits, budgetDecision, type LoopLimits, type Standing } from "../policies/guardrails.js";
-import type { Clock, Ids, Meters, Redis } from "./core/ports.js";
+import type { Clock, Ids, Log, Meters, Redis } from "./core/ports.js";
+import { RedisAway } from "./redis.js";
 
 export interface MeterOptions {
   readonly budget: BudgetLimits;
@@ -99,12 +100,17 @@ const PREFIX = "aws-devops-mcp:";
  * The meters of a session that several servers share. While Redis is away each server goes on from what it last saw, in the
  * same window; the gate never opens for it.
  *
- * @example const meters = redisMeters({ budget, loops, clock, redis, session: "team-a", ids })
+ * @example const meters = redisMeters({ budget, loops, clock, redis, session: "team-a", ids, log })
  */
 export function redisMeters(
-  options: MeterOptions & { readonly redis: Redis; readonly session: string; readonly ids: Pick<Ids, "uuid"> },
+  options: MeterOptions & {
+    readonly redis: Redis;
+    readonly session: string;
+    readonly ids: Pick<Ids, "uuid">;
+    readonly log: Log;
+  },
 ): Meters {
-  const { budget, loops, redis, session, ids } = options;
+  const { budget, loops, redis, session, ids, log } = options;
   const local = memoryMeters(options);
   const budgetKey = `${PREFIX}budget:{${session}}`;
   const loopKey = (tool: string) => `${PREFIX}loop:{${session}}:${tool}`;
@@ -123,8 +129,29 @@ export function redisMeters(
     return { allowed: allowed === 1, warn: decision.allow && decision.warn, used, msLeft };
   }
 
+  let refused = false;
+
+  /** A Redis that is there and will not run our scripts: nobody else would say so, and servers would count apart unnoticed. */
+  function told(error: unknown): void {
+    if (refused || error instanceof RedisAway) return;
+    refused = true;
+    log("warn", "Redis refuses to count: the budget and loop counters are this process's own until it does", {
+      why: error instanceof Error ? error.message : String(error),
+    });
+  }
+
   /** What cannot be asked of Redis is answered by this process alone. That it is away is its connection's to say. */
-  const orAlone = <T>(shared: () => Promise<T>, alone: () => Promise<T>): Promise<T> => shared().catch(alone);
+  async function orAlone<T>(shared: () => Promise<T>, alone: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await shared();
+      if (refused) log("info", "Redis counts again");
+      refused = false;
+      return answer;
+    } catch (error) {
+      told(error);
+      return alone();
+    }
+  }
 
   // Two at once would both add what was counted here.
   let last: Promise<unknown> = Promise.resolve();

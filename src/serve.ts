@@ -92,7 +92,7 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
       redis,
       cacheStore: redisCache(redis),
       meters: redisMeters({
-        ...{ ...guardrailLimits(config), clock, ids, redis },
+        ...{ ...guardrailLimits(config), clock, ids, redis, log },
         session: config.session ?? owner.session,
       }),
     }),

@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { budgetDecision, budgetStatus, isLoop, mostIdentical } from "../../policies/guardrails.js";
 import { memoryMeters, redisMeters } from "../../src/meters.js";
+import { RedisAway } from "../../src/redis.js";
 
 const budget = { calls: 10, windowSeconds: 3_600 };
 const loops = { identical: 3, windowSeconds: 300 };
@@ -122,7 +123,8 @@ describe("a shared budget whose Redis fails", () => {
   const two = () => {
     const clock = clockOf();
     const redis = fakeRedis(clock);
-    const one = () => redisMeters({ budget, loops, clock, redis, session: "team", ids: { uuid: () => "id" } });
+    const one = () =>
+      redisMeters({ budget, loops, clock, redis, session: "team", ids: { uuid: () => "id" }, log: () => {} });
     return { clock, redis, a: one(), b: one() };
   };
 
@@ -174,4 +176,28 @@ describe("a shared budget whose Redis fails", () => {
     await Promise.all(Array.from({ length: 5 }, () => a.spend()));
     expect(await a.standing()).toMatchObject({ used: 6 });
   });
+});
+
+it("a Redis that refuses the script alone is told of once, and again when it stops and starts anew", async () => {
+  const lines: string[] = [];
+  let answer: () => Promise<unknown> = async () => [1, 1, 1_000];
+  const meters = redisMeters({
+    ...{ budget, loops, clock: clockOf(), session: "team", ids: { uuid: () => "id" } },
+    redis: { send: () => answer(), close() {} },
+    log: (level, message, facts) => void lines.push(`${level} ${message.split(":")[0]} ${facts?.why ?? ""}`.trim()),
+  });
+  await meters.spend();
+  answer = () => Promise.reject(new Error("ERR unknown command 'EVAL'"));
+  for (let n = 0; n < 3; n++) expect(await meters.spend()).toMatchObject({ allowed: true, used: n + 2 });
+  await meters.attempt("instances.list", "a");
+  await meters.standing();
+  expect(lines).toEqual(["warn Redis refuses to count ERR unknown command 'EVAL'"]);
+  answer = async () => [1, 5, 1_000];
+  await meters.spend();
+  // Its connection has said that it is away; the meters add nothing.
+  answer = () => Promise.reject(new RedisAway("away"));
+  await meters.spend();
+  answer = () => Promise.reject(new Error("BUSY"));
+  await meters.spend();
+  expect(lines.slice(1)).toEqual(["info Redis counts again", "warn Redis refuses to count BUSY"]);
 });

@@ -54,7 +54,7 @@ describe("the budget diagram", () => {
 
   tell("without Redis this process counts on", async () => {
     const redis = { send: () => Promise.reject(new Error("away")), close() {} };
-    const meters = redisMeters({ budget, loops, clock, redis, session: "s", ids: { uuid: () => "" } });
+    const meters = redisMeters({ budget, loops, clock, redis, session: "s", ids: { uuid: () => "" }, log: () => {} });
     for (let n = 0; n < 5; n++) expect(await meters.spend()).toMatchObject({ allowed: true, used: n + 1 });
     expect(await meters.spend()).toMatchObject({ allowed: false });
   });
@@ -68,7 +68,7 @@ describe("the budget diagram", () => {
       },
       close() {},
     };
-    const meters = redisMeters({ budget, loops, clock, redis, session: "s", ids: { uuid: () => "" } });
+    const meters = redisMeters({ budget, loops, clock, redis, session: "s", ids: { uuid: () => "" }, log: () => {} });
     await meters.spend();
     expect(await meters.spend()).toMatchObject({ allowed: true, used: 5 });
     expect(await meters.spend()).toMatchObject({ allowed: false, used: 5 });
