@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { CallEntry } from "./core/call.js";
 import { OpsError } from "./core/errors.js";
 import type { JsonObject } from "./core/json.js";
+import { found } from "./core/search.js";
 import { type Domain, data, type Tool } from "./core/tool.js";
 
 /** A tool with its names; `input` is the tool's own input and the common ones. */
@@ -139,16 +140,14 @@ export function createCatalogue(
     list: ({ toolsets, dotted }) =>
       entries.filter((entry) => shown(entry, toolsets)).map((entry) => listing(entry, dotted)),
     search(query, limit, { toolsets, dotted }) {
-      const words = query
-        .toLowerCase()
-        .split(/[^a-z0-9]+/)
-        .filter(Boolean);
-      return entries
-        .map((entry) => ({ entry, score: scoreOf(entry, words) }))
-        .filter(({ score }) => words.length === 0 || score > 0)
-        .sort((a, b) => b.score - a.score)
+      return found(entries, query, ({ name, listed, tool: { title, description } }) => ({
+        name,
+        title,
+        description,
+        usual: listed,
+      }))
         .slice(0, limit)
-        .map(({ entry }) => ({ ...listing(entry, dotted), listed: shown(entry, toolsets) }));
+        .map((entry) => ({ ...listing(entry, dotted), listed: shown(entry, toolsets) }));
     },
     nearest: (name) =>
       [...byName.values()]
@@ -269,12 +268,6 @@ function outputSchema(tool: Tool): ListedTool["outputSchema"] {
     ]),
   );
   return { type: "object", properties };
-}
-
-function scoreOf(entry: Entry, words: readonly string[]): number {
-  const name = entry.name.toLowerCase();
-  const text = `${entry.tool.title} ${entry.tool.description}`.toLowerCase();
-  return words.reduce((score, word) => score + (name.includes(word) ? 3 : 0) + (text.includes(word) ? 1 : 0), 0);
 }
 
 /** @throws OpsError validation_error for the first thing wrong, with every other one in its details. */

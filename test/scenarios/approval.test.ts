@@ -93,7 +93,7 @@ describe("a change of high risk", () => {
       const answer = await assistant.call("changes_apply", { executionToken, ...extra });
       expect(answer.data.code).toBe("validation_error");
     }
-    const found = await assistant.call("tools_search", { query: "approve", limit: 50 });
+    const found = await assistant.call("tools_search", { query: "approve", limit: 100 });
     expect(found.data.tools.map(({ name }: { name: string }) => name).join()).not.toMatch(/approve/);
     expect((await assistant.call("changes_apply", { executionToken })).data.code).toBe("approval_required");
   });
