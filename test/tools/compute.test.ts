@@ -32,7 +32,7 @@ const GROUP: AutoScalingGroup = {
 /** What differs from the sandbox. */
 interface Bent {
   hanging?: Partial<InstanceDependants>;
-  instance?: Partial<Instance>;
+  instance?: { [K in keyof Instance]?: Instance[K] | undefined };
   group: AutoScalingGroup;
   types?: Awaited<ReturnType<AwsReader["instances"]["types"]>>;
 }
@@ -40,6 +40,10 @@ interface Bent {
 let bent: Bent;
 let session: InMemory;
 afterEach(() => session.close());
+
+/** As the test says; what it says is undefined is not there. */
+const otherwise = <T extends object>(found: T): T =>
+  Object.fromEntries(Object.entries({ ...found, ...bent.instance }).filter(([, value]) => value !== undefined)) as T;
 
 const reader = (real: AwsReader): AwsReader => ({
   ...real,
@@ -54,12 +58,12 @@ const reader = (real: AwsReader): AwsReader => ({
   get: (async (type: string, id: string) => {
     if (type === "AWS::AutoScaling::AutoScalingGroup") return id === bent.group.groupName ? bent.group : null;
     const found = await real.get(type as "AWS::EC2::Instance", id);
-    return type === "AWS::EC2::Instance" && found ? { ...found, ...bent.instance } : found;
+    return type === "AWS::EC2::Instance" && found ? otherwise(found) : found;
   }) as AwsReader["get"],
   content: async (ref, by) => {
     if (ref.type === "AWS::AutoScaling::AutoScalingGroup") return bent.group as never;
     const found = await real.content(ref, by);
-    return ref.type === "AWS::EC2::Instance" && found ? ({ ...found, ...bent.instance } as never) : found;
+    return ref.type === "AWS::EC2::Instance" && found ? otherwise(found) : found;
   },
   scaling: { ...real.scaling, recent: async () => known([]) },
 });
@@ -82,12 +86,13 @@ async function start(what: Partial<Bent> = {}): Promise<void> {
 
 const ID = "i-0aa00000000000001";
 const revisionOf = async (instanceId = ID) => (await session.call("instances_get", { instanceId })).revision as string;
-const plan = async (verb: string, more: Record<string, unknown> = {}) =>
-  session.call(`instances_${verb}`, {
-    ...(verb === "resize" ? { instanceId: ID, instanceType: "t3.large" } : { instanceIds: [ID] }),
-    ...{ basedOn: verb === "resize" ? await revisionOf() : [await revisionOf()], intent },
-    ...more,
-  });
+const plan = async (verb: string, more: Record<string, unknown> = {}) => {
+  const one = verb === "resize";
+  // Whoever gives a revision was shown that and nothing more.
+  const basedOn = more.basedOn ?? (one ? await revisionOf() : [await revisionOf()]);
+  const which = one ? { instanceId: ID, instanceType: "t3.large" } : { instanceIds: [ID] };
+  return session.call(`instances_${verb}`, { ...which, intent, ...more, basedOn });
+};
 const warningsOf = async (verb: string, what: Partial<Bent>): Promise<string> => {
   await start(what);
   const planned = await plan(verb);
@@ -166,6 +171,26 @@ describe("an instance", () => {
       expect(await warningsOf(verb, { hanging })).toContain(words);
     },
   );
+
+  it("belongs to a group by AWS's word or by the tag of its members, whichever can be read", async () => {
+    const words = "which will launch another one in its place";
+    const byWord = { hanging: { autoScaling: membership("InService") }, instance: { autoScalingGroup: undefined } };
+    expect(await warningsOf("terminate", byWord)).toContain(words);
+    await session.close();
+    expect(await warningsOf("terminate", { hanging: { autoScaling: denied } })).toContain(words);
+    await session.close();
+    expect(await warningsOf("terminate", { instance: { autoScalingGroup: undefined } })).not.toContain(words);
+  });
+
+  it("that a stack has taken in between plan and apply is not resized, and may be stopped", async () => {
+    await start();
+    const [resize, stop] = [await plan("resize"), await plan("stop")];
+    bent.instance = { tags: { Name: "api-1", "aws:cloudformation:stack-name": "web" } };
+    const apply = ({ executionToken }: { executionToken: string }) => session.call("changes_apply", { executionToken });
+    expect(await apply(resize)).toMatchObject({ code: "stack_owned", nothingWasChanged: true });
+    bent.instance = { ...bent.instance };
+    expect(await apply(stop)).toMatchObject({ outcome: "applied" });
+  });
 
   it("that is a spot instance is said to come back", async () => {
     expect(await warningsOf("terminate", { instance: { lifecycle: "spot" } })).toContain("spot instance");
