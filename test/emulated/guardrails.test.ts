@@ -10,10 +10,10 @@ afterAll(() => server?.close());
 
 const CALLS = 100;
 const started: Assistant[] = [];
-async function start(args: readonly string[] = []): Promise<Assistant> {
+async function start(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Assistant> {
   const assistant = await startAssistant({
     args: ["--sandbox", "--session", "team-a", "--calls-per-hour", String(CALLS), "--log-level", "info", ...args],
-    env: { REDIS_URL: server!.url },
+    env: { REDIS_URL: server!.url, ...env },
   });
   started.push(assistant);
   return assistant;
@@ -94,6 +94,32 @@ describe.skipIf(!server)("guardrails on Redis", () => {
     const [a, b] = await Promise.all([start(), start()]);
     await ask(a, 3);
     expect(await budgetOf(b)).toMatchObject({ sessionId: "team-a", used: 4, max: 100, remaining: 96, percent: 4 });
+  });
+
+  it("that refuses to count is told of once; the server counts alone until it does again", async () => {
+    const one = await start();
+    server!.cli("LPUSH", KEY, "somebody else's");
+    expect(allowed(await ask(one, 3))).toBe(3);
+    expect(one.stderr().match(/Redis refuses to count/g)).toHaveLength(1);
+    expect(one.stderr()).not.toContain("Redis is away");
+    server!.cli("DEL", KEY);
+    expect(await budgetOf(one)).toMatchObject({ used: 4 });
+    expect(one.stderr()).toContain("Redis counts again");
+    expect(server!.cli("GET", KEY)).toBe("4");
+  });
+
+  it("takes its password from a variable, where it stands in no url that a list of processes shows", async () => {
+    const word = "a word of ours";
+    server!.cli("CONFIG", "SET", "requirepass", word);
+    try {
+      const [without, given] = await Promise.all([start(), start([], { REDIS_PASSWORD: word })]);
+      await Promise.all([ask(without, 2), ask(given, 3)]);
+      expect(server!.cli("-a", word, "--no-auth-warning", "GET", KEY)).toBe("3");
+      expect(without.stderr()).toContain("NOAUTH");
+      expect(given.stderr()).not.toMatch(/Redis is away|a word of ours/);
+    } finally {
+      server!.cli("-a", word, "--no-auth-warning", "CONFIG", "SET", "requirepass", "");
+    }
   });
 
   it("a cache's keys go by their prefix, letter for letter, and nothing else goes with them", async () => {
