@@ -276,7 +276,9 @@ export function parseInput(entry: CallEntry, given: Readonly<Record<string, unkn
   if (result.success) return result.data as JsonObject;
   const problems = result.error.issues.map((issue) => problemOf(issue, Object.keys(entry.input.shape)));
   const first = problems[0]!;
-  throw new OpsError("validation_error", `${first.field}: ${first.problem}.`, {
+  // A sentence where it can be: "token: word" would be taken for a secret, and made unreadable.
+  const between = first.problem.startsWith("is ") ? " " : ": ";
+  throw new OpsError("validation_error", `${first.field}${between}${first.problem}.`, {
     field: first.field,
     details: { problems: problems.slice(0, 10), accepts: Object.keys(entry.input.shape) },
   });

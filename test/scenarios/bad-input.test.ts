@@ -25,6 +25,7 @@ describe("arguments", () => {
 
   it.each([
     ["missing", "securityGroups_get", {}, "groupId", /required/],
+    ["missing, and a token by its name,", "changes_apply", {}, "executionToken", /executionToken is required/],
     ["malformed", "securityGroups_get", { groupId: "prod" }, "groupId", /sg-/],
     ["unknown", "instances_list", { limits: 5 }, "limits", /did you mean limit/],
     ["wrong type", "instances_list", { limit: "five" }, "limit", /number/],
