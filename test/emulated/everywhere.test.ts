@@ -8,6 +8,7 @@ import {
   RunInstancesCommand,
   TerminateInstancesCommand,
 } from "@aws-sdk/client-ec2";
+import { CreateClusterCommand, CreateServiceCommand, RegisterTaskDefinitionCommand } from "@aws-sdk/client-ecs";
 import { encode } from "gpt-tokenizer/encoding/o200k_base";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Answer, Assistant } from "../harness.js";
@@ -201,5 +202,37 @@ describe.skipIf(!product)("every region on moto", () => {
     expect(plan.data).toMatchObject({ code: "validation_error", field: "region" });
     expect(plan.data.message).toContain("planned in one region");
     expect(proxy.calls({ service: "ec2" })).toEqual([]);
+  });
+
+  it("lists deployments of all regions; one that denies is named, and never empty", async () => {
+    for (const region of ["us-east-1", "us-west-2"]) {
+      const { ecs } = abroad.get(region)!;
+      await ecs.send(new CreateClusterCommand({ clusterName: "web" }));
+      const containerDefinitions = [{ name: "api", image: "nginx:1", memory: 64 }];
+      await ecs.send(new RegisterTaskDefinitionCommand({ family: "api", containerDefinitions }));
+      await ecs.send(
+        new CreateServiceCommand({ cluster: "web", serviceName: "api", taskDefinition: "api:1", desiredCount: 0 }),
+      );
+    }
+    const all = await assistant.call("deployments_list", { region: "*" });
+    expect(all.isError, JSON.stringify(all.data)).toBe(false);
+    const rows = all.data.services.map((row: { region: string; service: string }) => [row.region, row.service]);
+    expect(rows).toEqual([
+      ["us-east-1", "web/api"],
+      ["us-west-2", "web/api"],
+    ]);
+    proxy.rule({
+      service: "ecs",
+      operation: "ListClusters",
+      where: (request) => JSON.stringify(request).includes("us-west-2"),
+      answer: { status: 400, code: "AccessDeniedException" },
+      times: 9,
+    });
+    const { data } = await assistant.call("deployments_list", { region: "*" });
+    expect(data.services.map(({ region }: { region: string }) => region)).toEqual(["us-east-1"]);
+    expect(data.emptyRegions).not.toContain("us-west-2");
+    expect(JSON.stringify([data.failedRegions ?? [], data.regions])).toMatch(
+      /us-west-2[^}]*access_denied|access_denied[^}]*us-west-2/,
+    );
   });
 });
