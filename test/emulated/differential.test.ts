@@ -139,6 +139,7 @@ const ENVIRONMENT = new Set([
   "tags",
   "usedBy",
   "usedByCount",
+  "correlationId",
   "securityGroups",
   "imageId",
   "instanceType",
