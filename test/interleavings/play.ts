@@ -416,7 +416,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
     const reached = afterEffect ?? { before: now, after: now };
     const between = moves.some(({ thing, at }) => thing === plan.thing && at > lastRead(plan.thing));
     const said =
-      between && (answer.notes as readonly string[]).some((note) => note.includes("between two of the calls"));
+      between && ((answer.notes ?? []) as readonly string[]).some((note) => note.includes("between two of the calls"));
     if (!said && !plan.goal(reached.after, reached.before))
       fail(`${plan.what} is said to be applied and is not in AWS`);
     plan.done = true;
