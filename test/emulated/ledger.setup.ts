@@ -10,19 +10,28 @@ import { renderLedger } from "./ledger-page.js";
 const ROOT = join(import.meta.dirname, "..", "..");
 const DIR = join(ROOT, ".cache", "ledger");
 
-/** Tools that answer from the state or the catalogue alone. */
+/** Tools that answer from the state, the catalogue, a file or a log alone. */
 const NOT_AWS = new Set([
+  "audit.query",
   "changes.cancel",
   "changes.list",
+  "services.list",
   "session.seen",
   "state.export",
   "state.history",
   "state.load",
   "state.save",
   "state.verify",
+  "tags.custodianPolicy",
+  "tags.exceptions",
+  "tags.history",
+  "tags.policy",
   "tools.run",
   "tools.search",
 ]);
+
+/** Told by real processes on a scripted account, which no proxy of this ledger sees (`test/processes`): the page says "none". */
+const ELSEWHERE = new Set(["changes.resolve"]);
 
 export function setup(): () => void {
   const whole = process.argv.slice(2).every((argument) => argument === "run");
@@ -33,8 +42,9 @@ export function setup(): () => void {
     const tools = createCatalogue(domains, { allowWrites: true }).entries.map(({ name }) => name);
     const fragments = readFragments(DIR);
     const shown = new Set(fragments.flatMap(({ rows }) => rows.map(({ tool }) => tool)));
-    const bare = tools.filter((tool) => !NOT_AWS.has(tool) && !shown.has(tool));
+    const bare = tools.filter((tool) => !NOT_AWS.has(tool) && !ELSEWHERE.has(tool) && !shown.has(tool));
     if (process.env.REQUIRE_EMULATORS === "1" && bare.length > 0) {
+      process.exitCode = 1;
       throw new Error(`Tools that reach AWS and have no evidence: ${bare.join(", ")}`);
     }
     const told = settleLedger(join(ROOT, "COVERAGE.md"), renderLedger(fragments, tools, knownWrong, NOT_AWS));
