@@ -1,8 +1,9 @@
 // How a database instance is changed: what RDS calls each setting, what waits for the maintenance window, and what
 // interrupts. One table for plans, for proof that a change was accepted, and for going back. Pure.
 
+import { accepted } from "../src/core/accepted.js";
 import type { ChangeStep, ResourceRef } from "../src/core/change.js";
-import { accepted, type DatabaseInstance } from "../src/core/content/databases.js";
+import type { DatabaseInstance } from "../src/core/content/databases.js";
 import { escapePointer, isObject, type Json, type JsonObject, sameJson, valueAt } from "../src/core/json.js";
 import type { Converged } from "./converge.js";
 

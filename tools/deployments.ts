@@ -7,15 +7,12 @@ import {
   DeploymentGroup,
   type DeployTarget,
   EcsService,
-  isRunning,
   type NotLookedAt,
-  PROVIDERS,
-  type Provider,
   RefreshedGroup,
-  STRATEGIES,
   TaskDefinition,
 } from "../src/core/content/deployments.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
+import { isRunning, PROVIDERS, type Provider, STRATEGIES } from "../src/core/deploying.js";
 import { OpsError } from "../src/core/errors.js";
 import { type Json, type JsonObject, pathsTouch } from "../src/core/json.js";
 import type { AwsReader, ReadPorts } from "../src/core/ports.js";

@@ -1,7 +1,7 @@
 // What the machine must know of the types that are read through their own service: one row a type.
 
+import { accepted } from "./accepted.js";
 import type { ReaderName } from "./change.js";
-import { accepted } from "./content/databases.js";
 import type { Contents } from "./content.js";
 import type { JsonObject } from "./json.js";
 

@@ -233,7 +233,6 @@ describe("regions", () => {
 });
 
 describe("laziness", () => {
-  // zod is there from the start: the configuration is read with it.
   it("building AWS, a writer and the default region loads no SDK client and no schema table", () => {
     const code = `
       import { build } from "esbuild";
@@ -254,7 +253,7 @@ describe("laziness", () => {
       };
       walk(entry);
       const inputs = [entry, ...[...reached].map((path) => bundle.metafile.outputs[path])].flatMap((one) => Object.keys(one.inputs));
-      console.log(JSON.stringify(inputs.filter((path) => /node_modules(?!.zod.)|schema-data/.test(path))));
+      console.log(JSON.stringify(inputs.filter((path) => /node_modules|schema-data/.test(path))));
     `;
     const run = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
     expect(run.stderr).toBe("");

@@ -1,7 +1,8 @@
 // A version of a service as the steps that bring it out, by whoever deploys to it, and which ways of doing so there are.
 
 import { type ChangeStep, madeBy, type Proposal } from "../../src/core/change.js";
-import type { DeploymentGroup, DeployTarget, EcsService, Strategy } from "../../src/core/content/deployments.js";
+import type { DeploymentGroup, DeployTarget, EcsService } from "../../src/core/content/deployments.js";
+import type { Strategy } from "../../src/core/deploying.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { JsonObject } from "../../src/core/json.js";
 import type { AwsReader, ReadPorts } from "../../src/core/ports.js";

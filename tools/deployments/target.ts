@@ -1,7 +1,8 @@
 // What a caller means by a service: exactly one thing that is deployed to, or an answer that names the candidates.
 
 import type { ResourceRef, Seen } from "../../src/core/change.js";
-import type { DeployTarget, NotLookedAt, Provider } from "../../src/core/content/deployments.js";
+import type { DeployTarget, NotLookedAt } from "../../src/core/content/deployments.js";
+import type { Provider } from "../../src/core/deploying.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { JsonObject } from "../../src/core/json.js";
 import type { AwsReader } from "../../src/core/ports.js";

@@ -2,12 +2,13 @@
 
 import { z } from "zod";
 import type { Seen } from "../../src/core/change.js";
-import { type AutoScalingGroup, type ScalingActivity, takesWork } from "../../src/core/content/auto-scaling.js";
+import type { AutoScalingGroup, ScalingActivity } from "../../src/core/content/auto-scaling.js";
 import type { Instance, InstanceHealth } from "../../src/core/content/instances.js";
 import { decodeCursor, encodeCursor } from "../../src/core/cursor.js";
 import type { JsonObject } from "../../src/core/json.js";
 import { type Unknown, unknownOf } from "../../src/core/known.js";
 import type { AwsReader, Ledger, ReadPorts } from "../../src/core/ports.js";
+import { takesWork } from "../../src/core/takes-work.js";
 import { read } from "../../src/core/tool.js";
 import { InstanceId, refOf, Tags } from "./parts.js";
 

@@ -1,15 +1,10 @@
 // Auto Scaling's reads: groups by their own word on each member, and the activities that changed them.
 
 import type { Activity, AutoScalingGroup as AwsGroup, Filter } from "@aws-sdk/client-auto-scaling";
-import {
-  type AutoScalingGroup,
-  type Member,
-  type ScalingActivity,
-  type ScalingReads,
-  takesWork,
-} from "../../core/content/auto-scaling.js";
+import type { AutoScalingGroup, Member, ScalingActivity, ScalingReads } from "../../core/content/auto-scaling.js";
 import { asKnown } from "../../core/known.js";
 import type { ListQuery } from "../../core/ports.js";
+import { takesWork } from "../../core/takes-work.js";
 import type { Api } from "../api.js";
 import { byName, capitalised, chunks, page, present, type TypeReader, tagsOf } from "./parts.js";
 

@@ -1,12 +1,8 @@
 // CodeDeploy's reads: deployment groups by what runs on them, and every deployment to them.
 
 import type { DeploymentGroupInfo, DeploymentInfo, RevisionLocation } from "@aws-sdk/client-codedeploy";
-import {
-  type Deployment,
-  type DeploymentGroup,
-  type DeploymentStatus,
-  isRunning,
-} from "../../core/content/deployments.js";
+import type { Deployment, DeploymentGroup } from "../../core/content/deployments.js";
+import { type DeploymentStatus, isRunning } from "../../core/deploying.js";
 import type { JsonObject } from "../../core/json.js";
 import { sha256 } from "../../core/json.js";
 import type { Page } from "../../core/ports.js";

@@ -1,18 +1,17 @@
 // Deployments over all providers: what bears a name, what there is, and what was deployed when.
 
-import {
-  type Deployment,
-  type DeploymentGroup,
-  type DeploymentReads,
-  type DeployTarget,
-  type EcsService,
-  type Looked,
-  type NotLookedAt,
-  PROVIDERS,
-  type Provider,
-  type RefreshedGroup,
-  type StartedBy,
+import type {
+  Deployment,
+  DeploymentGroup,
+  DeploymentReads,
+  DeployTarget,
+  EcsService,
+  Looked,
+  NotLookedAt,
+  RefreshedGroup,
+  StartedBy,
 } from "../../core/content/deployments.js";
+import { PROVIDERS, type Provider } from "../../core/deploying.js";
 import { OpsError } from "../../core/errors.js";
 import type { Page } from "../../core/ports.js";
 import type { TrailPage, TrailQuery } from "../../core/trail.js";

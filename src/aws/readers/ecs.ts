@@ -7,13 +7,8 @@ import type {
   ServiceDeployment,
   ServiceRevision,
 } from "@aws-sdk/client-ecs";
-import {
-  type Deployment,
-  type DeploymentStatus,
-  type EcsService,
-  isRunning,
-  type TaskDefinition,
-} from "../../core/content/deployments.js";
+import type { Deployment, EcsService, TaskDefinition } from "../../core/content/deployments.js";
+import { type DeploymentStatus, isRunning } from "../../core/deploying.js";
 import { OpsError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
 import type { Page } from "../../core/ports.js";

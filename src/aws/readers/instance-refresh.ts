@@ -1,7 +1,8 @@
 // Instance refreshes: which version of its launch template an Auto Scaling group was brought to, and when.
 
 import type { AutoScalingGroup, InstanceRefresh } from "@aws-sdk/client-auto-scaling";
-import { type Deployment, type DeploymentStatus, isRunning, type TemplateUse } from "../../core/content/deployments.js";
+import type { Deployment, TemplateUse } from "../../core/content/deployments.js";
+import { type DeploymentStatus, isRunning } from "../../core/deploying.js";
 import type { Page } from "../../core/ports.js";
 import type { Api } from "../api.js";
 import { foreign } from "../foreign.js";

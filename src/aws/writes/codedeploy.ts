@@ -8,7 +8,8 @@ import type {
   StopDeploymentOutput,
 } from "@aws-sdk/client-codedeploy";
 import type { ChangeStep } from "../../core/change.js";
-import { type DeploymentGroup, isRunning } from "../../core/content/deployments.js";
+import type { DeploymentGroup } from "../../core/content/deployments.js";
+import { isRunning } from "../../core/deploying.js";
 import { OpsError } from "../../core/errors.js";
 import { isObject, type JsonObject } from "../../core/json.js";
 import type { Progress } from "../../core/ports.js";

@@ -9,7 +9,8 @@ import type {
   UpdateServiceResponse,
 } from "@aws-sdk/client-ecs";
 import type { ChangeStep } from "../../core/change.js";
-import { type Deployment, type EcsService, isRunning } from "../../core/content/deployments.js";
+import type { Deployment, EcsService } from "../../core/content/deployments.js";
+import { isRunning } from "../../core/deploying.js";
 import { OpsError } from "../../core/errors.js";
 import { isObject, type JsonObject } from "../../core/json.js";
 import type { Progress } from "../../core/ports.js";

@@ -7,7 +7,8 @@ import type {
   StartInstanceRefreshType,
 } from "@aws-sdk/client-auto-scaling";
 import type { ChangeStep } from "../../core/change.js";
-import { type Deployment, isRunning } from "../../core/content/deployments.js";
+import type { Deployment } from "../../core/content/deployments.js";
+import { isRunning } from "../../core/deploying.js";
 import { isObject } from "../../core/json.js";
 import type { Progress } from "../../core/ports.js";
 import { foreign } from "../foreign.js";

@@ -49,10 +49,6 @@ export const ScalingActivity = z.object({
 });
 export type ScalingActivity = z.infer<typeof ScalingActivity>;
 
-/** Whether a member takes work: `lifecycleState` alone does not say so. */
-export const takesWork = ({ lifecycleState, healthStatus }: Pick<Member, "lifecycleState" | "healthStatus">): boolean =>
-  lifecycleState === "InService" && healthStatus === "Healthy";
-
 /** What is read of Auto Scaling beside the groups' content. */
 export interface ScalingReads {
   /** The groups of these names, or all of them up to a number; those left out are counted where that is known. */

@@ -1,27 +1,10 @@
 // What is deployed where, in one shape over ECS, CodeDeploy and instance refreshes: what runs, and what was deployed when.
 
 import { z } from "zod";
+import { type Provider, STATUSES } from "../deploying.js";
 import { isObject, type JsonObject } from "../json.js";
 import type { Page } from "../ports.js";
 import { Tags } from "./tags.js";
-
-export const PROVIDERS = ["ecs", "codedeploy", "instance-refresh"] as const;
-export type Provider = (typeof PROVIDERS)[number];
-
-export const STRATEGIES = ["rolling", "blue-green", "canary", "linear"] as const;
-export type Strategy = (typeof STRATEGIES)[number];
-
-export const STATUSES = [
-  "pending",
-  "in_progress",
-  "rolling_back",
-  "succeeded",
-  "failed",
-  "rolled_back",
-  "stopped",
-  "unknown",
-] as const;
-export type DeploymentStatus = (typeof STATUSES)[number];
 
 const Images = z.record(z.string(), z.string()).describe("container → image");
 
@@ -111,9 +94,6 @@ export type Deployment = z.infer<typeof Deployment> & {
   /** What a deployment of the same version has to say to the provider, where the version's name is not enough. */
   readonly again?: JsonObject;
 };
-
-export const isRunning = ({ status }: Pick<Deployment, "status">): boolean =>
-  status === "pending" || status === "in_progress" || status === "rolling_back";
 
 /** Something that is deployed to, of one provider. */
 export type DeployTarget =
