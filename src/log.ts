@@ -13,12 +13,15 @@ const calls = new AsyncLocalStorage<string>();
 /** Every line logged in the course of `work`, also by what it starts, names this id. */
 export const underId = <T>(id: string, work: () => T): T => calls.run(id, work);
 
+/** The id of the call in whose course this runs; undefined outside of one. */
+export const currentId = (): string | undefined => calls.getStore();
+
 /** @example const log = jsonLog((line) => process.stderr.write(line), "warn", clock) */
 export function jsonLog(write: (line: string) => void, from: Level, clock: Pick<Clock, "now">): Log {
   return (level, message, facts = {}) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(from)) return;
     const safe = redact(JSON.parse(JSON.stringify(facts, plain)));
-    const id = calls.getStore();
+    const id = currentId();
     const call = id === undefined ? {} : { correlationId: id };
     write(`${JSON.stringify({ time: clock.now().toISOString(), level, message, ...call, ...(safe as object) })}\n`);
   };

@@ -14,7 +14,7 @@ import { fileStore } from "./aws/sandbox/world-file.js";
 import { type Config, ConfigError, dataFile, guardrailLimits, parseAccount, statePassphrases } from "./config.js";
 import type { Liveness, Owner } from "./core/change.js";
 import type { Audit, Aws, Clock, Ids, Log, Scan, Sqlite } from "./core/ports.js";
-import { jsonLog } from "./log.js";
+import { currentId, jsonLog } from "./log.js";
 import { redisMeters } from "./meters.js";
 import { createRedis, redisCache } from "./redis.js";
 import { installedScanners } from "./scan.js";
@@ -215,6 +215,7 @@ const awsOptions = (config: Config, { env, user, clock, writeLog }: Host): AwsOp
   version: VERSION,
   clock,
   log: jsonLog(writeLog, config.logLevel, clock),
+  callId: currentId,
 });
 
 const sandboxAws = (config: Config, { clock, writeLog }: Host): Aws =>

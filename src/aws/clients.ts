@@ -24,6 +24,8 @@ export interface ClientOptions {
   readonly sessionName: string;
   readonly version: string;
   readonly clock: Clock;
+  /** The tool call in whose course a request is made. AWS sees it in the user agent, and CloudTrail records that. */
+  readonly callId?: () => string | undefined;
   /** The region for assuming the role; the SDK's own answer otherwise. */
   readonly homeRegion: () => Promise<string | undefined>;
 }
@@ -44,7 +46,7 @@ type ClientClass = new (config: object) => Client;
 type CommandClass = new (input: object) => { readonly middlewareStack: MiddlewareStack };
 type Handler = (args: object) => Promise<object>;
 interface MiddlewareStack {
-  add(middleware: (next: Handler) => Handler, options: object): void;
+  add(middleware: (next: Handler, context: { userAgent?: [string, string][] }) => Handler, options: object): void;
 }
 
 interface Module {
@@ -178,6 +180,14 @@ export function awsClients(options: ClientOptions): Clients {
         throw mayHaveActed(cause) ? new LostAttempt(cause) : cause;
       }
     };
+    const id = options.callId?.();
+    const named = { step: "initialize", name: "nameTheCall" };
+    if (id !== undefined) {
+      command.middlewareStack.add((next, context) => {
+        context.userAgent = [["call", id]];
+        return next;
+      }, named);
+    }
     // Below the SDK's retries, so that it sees every single attempt.
     const everyAttempt = { step: "finalizeRequest", priority: "low", name: "stopWhenLost" };
     if (writes) command.middlewareStack.add(stopWhenLost, everyAttempt);

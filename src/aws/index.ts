@@ -38,6 +38,8 @@ export interface AwsOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** The tool call in whose course a request is made; AWS is told. */
+  readonly callId?: () => string | undefined;
   /** Where AWS's registry's words are kept for the next process. */
   readonly schemas?: SchemaShelf;
 }
@@ -136,7 +138,7 @@ export function createKms(options: AwsOptions): Kms {
 
 /** @param under whose credentials assume the role, and whose region stands in for one; absent: nobody's */
 function placeOf(options: AwsOptions, under?: Place): Place {
-  const { env, region, roleArn, version, clock, log } = options;
+  const { env, region, roleArn, version, clock, log, callId } = options;
   const profile = profileName(options.profile, env);
   const home = under
     ? async () => (roleArn === undefined ? await profileRegion(profile) : undefined) ?? under.region()
@@ -146,6 +148,7 @@ function placeOf(options: AwsOptions, under?: Place): Place {
     version,
     clock,
     homeRegion: home,
+    ...(callId && { callId }),
     ...(profile !== undefined && { profile }),
     ...(roleArn !== undefined && { roleArn }),
     ...(under && roleArn !== undefined && { base: under.credentials }),

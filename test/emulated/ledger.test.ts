@@ -18,8 +18,8 @@ afterEach(() => {
 /** A proxy as the ledger sees it. */
 function witness() {
   const seen: Seen[] = [];
-  const see = (call: string, fate: Fate = "answered", backend = "moto") => {
-    const [service = "", operation = ""] = call.split(":");
+  const see = (asked: string, call?: string, fate: Fate = "answered", backend = "moto") => {
+    const [service = "", operation = ""] = asked.split(":");
     const wire = {
       region: "eu-west-1",
       accessKeyId: "",
@@ -27,71 +27,68 @@ function witness() {
       params: {},
       invocation: undefined,
       attempt: 1,
+      call,
     } as const;
     seen.push({ ...wire, service, operation, fate, backend, status: 200, number: seen.length + 1 });
   };
   return { seen, see };
 }
 
-test("attributes what the proxy saw to the tool under call", async () => {
-  const ledger = createLedger(dir, "file:///somewhere/test/scenarios/a.test.ts");
+const told = () => readFragments(dir)[0]?.rows.map(({ tool, operation, backend }) => `${tool} ${operation} ${backend}`);
+
+test("books what the proxy saw of a call on its tool, and what comes late or beside another call too", () => {
+  const all: string[] = [];
+  const ledger = createLedger(dir, "file:///somewhere/test/scenarios/a.test.ts", (tool, { operation }) => {
+    all.push(`${tool} ${operation}`);
+  });
   const proxy = witness();
   proxy.see("sts:GetCallerIdentity");
-  await ledger.during("instances.list", proxy, async () => proxy.see("ec2:DescribeInstances"));
-  await ledger.during("instances.list", proxy, async () => proxy.see("ec2:DescribeInstances"));
-  proxy.see("ec2:DescribeVpcs");
-  ledger.commit();
-  ledger.flush();
-  expect(readFragments(dir)).toEqual([
-    {
-      testFile: "test/scenarios/a.test.ts",
-      rows: [{ tool: "instances.list", service: "ec2", operation: "DescribeInstances", backend: "moto" }],
-    },
-  ]);
-});
-
-test("a failed test proves nothing, a passed one does; the tool's own error does not matter", async () => {
-  const ledger = createLedger(dir, "test/b.test.ts");
-  const proxy = witness();
-  await ledger.during("a.b", proxy, async () => proxy.see("ec2:RunInstances"));
-  ledger.settle({ result: { state: "fail" } });
-  const failing = ledger.during("a.b", proxy, async () => {
-    proxy.see("ec2:StopInstances");
-    throw new Error("refused");
-  });
-  await expect(failing).rejects.toThrow("refused");
+  proxy.see("ec2:DescribeInstances", "1");
+  proxy.see("ec2:DescribeInstances", "2");
+  proxy.see("ec2:DescribeVpcs", "nobody's");
+  ledger.book("instances.list", "1", proxy);
+  ledger.book("instances.list", "2", proxy);
+  proxy.see("ec2:DescribeImages", "2");
+  proxy.see("rds:DescribeDBInstances", "3");
+  ledger.book("databases.list", "3", proxy);
+  proxy.see("ec2:DescribeInstanceStatus", "1");
   ledger.settle({ result: { state: "pass" } });
   ledger.flush();
-  expect(readFragments(dir)[0]?.rows.map(({ operation }) => operation)).toEqual(["StopInstances"]);
+  expect(readFragments(dir)[0]?.testFile).toBe("test/scenarios/a.test.ts");
+  expect(told()).toEqual([
+    "databases.list DescribeDBInstances moto",
+    "instances.list DescribeImages moto",
+    "instances.list DescribeInstanceStatus moto",
+    "instances.list DescribeInstances moto",
+  ]);
+  expect(all).toHaveLength(5);
 });
 
-test("dropped requests and gaps are no evidence; an injected answer is scripted", async () => {
+test("a failed test proves nothing, a passed one does", () => {
+  const ledger = createLedger(dir, "test/b.test.ts");
+  const proxy = witness();
+  proxy.see("ec2:RunInstances", "1");
+  ledger.book("a.b", "1", proxy);
+  ledger.settle({ result: { state: "fail" } });
+  proxy.see("ec2:StopInstances", "2");
+  ledger.book("a.b", "2", proxy);
+  ledger.settle({ result: { state: "pass" } });
+  ledger.flush();
+  expect(told()).toEqual(["a.b StopInstances moto"]);
+});
+
+test("dropped requests and gaps are no evidence; an injected answer is scripted", () => {
   const ledger = createLedger(dir, "test/c.test.ts");
   const proxy = witness();
-  await ledger.during("a.b", proxy, async () => {
-    proxy.see("ec2:A", "requestDropped");
-    proxy.see("ec2:B", "gap");
-    proxy.see("ec2:C", "injected");
-    proxy.see("ec2:D", "replyDropped");
-    proxy.see("cloudcontrolapi:E", "answered", "scripted");
-  });
+  proxy.see("ec2:A", "1", "requestDropped");
+  proxy.see("ec2:B", "1", "gap");
+  proxy.see("ec2:C", "1", "injected");
+  proxy.see("ec2:D", "1", "replyDropped");
+  proxy.see("cloudcontrolapi:E", "1", "answered", "scripted");
+  ledger.book("a.b", "1", proxy);
   ledger.commit();
   ledger.flush();
-  expect(readFragments(dir)[0]?.rows.map(({ operation, backend }) => `${operation} ${backend}`)).toEqual([
-    "E scripted",
-    "C scripted",
-    "D moto",
-  ]);
-});
-
-test("two tools at once on one proxy are attributed to neither", async () => {
-  const ledger = createLedger(dir, "test/d.test.ts");
-  const proxy = witness();
-  await ledger.during("a.b", proxy, () => ledger.during("c.d", proxy, async () => proxy.see("ec2:A")));
-  await ledger.during("a.b", proxy, async () => proxy.see("ec2:B"));
-  ledger.commit();
-  ledger.flush();
-  expect(readFragments(dir)[0]?.rows.map(({ tool, operation }) => `${tool} ${operation}`)).toEqual(["a.b B"]);
+  expect(told()).toEqual(["a.b E scripted", "a.b C scripted", "a.b D moto"]);
 });
 
 test("the page says who has no evidence, whatever the order of the fragments", () => {

@@ -19,8 +19,8 @@ export interface Fragment {
 }
 
 export interface Ledger {
-  /** Attributes what the proxy sees during `fn` to the tool. Overlapping calls on one proxy are attributed to nobody. */
-  during<T>(tool: string, proxy: Witness, fn: () => Promise<T>): Promise<T>;
+  /** What the proxy saw under this call's id is the tool's, and so is what it will see: an answer may come before its last read. */
+  book(tool: string, call: string, proxy: Witness): void;
   /** The test passed: what it recorded counts. */
   commit(): void;
   /** The test failed: it does not. */
@@ -35,28 +35,37 @@ export interface Witness {
   readonly seen: readonly Seen[];
 }
 
-/** One per test file; `testFile` names the fragment, so a second run replaces the first. */
-export function createLedger(dir: string, testFile: string): Ledger {
+/**
+ * One per test file; `testFile` names the fragment, so a second run replaces the first.
+ * @param note told of every request that is booked on a tool, also in tests that fail
+ */
+export function createLedger(
+  dir: string,
+  testFile: string,
+  note: (tool: string, seen: Seen) => void = () => {},
+): Ledger {
   const name = testFile.replace(/^file:\/\//, "").replace(/^.*?\/(?=test\/)/, "");
   const kept = new Map<string, Row>();
   let pending: Row[] = [];
-  const open = new Map<Witness, Set<{ overlaps: boolean }>>();
+  const tools = new Map<string, string>();
+  const witnesses = new Set<Witness>();
+  const booked = new WeakSet<Seen>();
+
+  function sweep(): void {
+    for (const each of [...witnesses].flatMap(({ seen }) => seen)) {
+      const tool = tools.get(each.call ?? "");
+      if (tool === undefined || booked.has(each)) continue;
+      booked.add(each);
+      note(tool, each);
+      pending.push(...rowsOf(tool, each));
+    }
+  }
 
   const ledger: Ledger = {
-    async during(tool, proxy, fn) {
-      const windows = open.get(proxy) ?? new Set();
-      open.set(proxy, windows);
-      const mine = { overlaps: false };
-      windows.add(mine);
-      if (windows.size > 1) for (const window of windows) window.overlaps = true;
-      const last = proxy.seen.reduce((highest, { number }) => Math.max(highest, number), 0);
-      try {
-        return await fn();
-      } finally {
-        windows.delete(mine);
-        if (!mine.overlaps)
-          pending.push(...proxy.seen.filter(({ number }) => number > last).flatMap((each) => rowsOf(tool, each)));
-      }
+    book(tool, call, proxy) {
+      tools.set(call, tool);
+      witnesses.add(proxy);
+      sweep();
     },
     commit() {
       for (const row of pending) kept.set(keyOf(row), row);
@@ -66,6 +75,7 @@ export function createLedger(dir: string, testFile: string): Ledger {
       pending = [];
     },
     settle({ result }) {
+      sweep();
       if (result?.state === "pass") ledger.commit();
       else ledger.discard();
     },

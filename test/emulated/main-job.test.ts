@@ -10,6 +10,7 @@ import {
   TerminateInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { CORRELATION } from "../../src/render.js";
 import type { Assistant } from "../harness.js";
 import { type Product, startProduct } from "./product.js";
 
@@ -66,6 +67,17 @@ describe.skipIf(!product)("the main job on moto", () => {
     expect(Date.parse(who.data.asOf)).not.toBeNaN();
     const regions = await assistant.call("regions_list");
     expect(regions.data.regions.map((row: { region: string }) => row.region)).toContain("eu-west-1");
+  });
+
+  it("tells AWS which call each request belongs to, also of calls at the same time", async () => {
+    const [groups, instances] = await Promise.all([
+      assistant.call("securityGroups_list"),
+      assistant.call("instances_list"),
+    ]);
+    const idsOf = (operation: string) => new Set(calls("ec2", operation).map(({ call }) => call));
+    expect(idsOf("DescribeSecurityGroups")).toEqual(new Set([groups.meta[CORRELATION]]));
+    expect(idsOf("DescribeInstances")).toEqual(new Set([instances.meta[CORRELATION]]));
+    expect(groups.meta[CORRELATION]).not.toBe(instances.meta[CORRELATION]);
   });
 
   it("launches by plan and token, with one ClientToken and the intent on disk before the call", async () => {

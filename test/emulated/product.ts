@@ -1,6 +1,7 @@
 // The product under test: the built server as a child, its AWS = fault proxy → moto, with Cloud Control and CloudTrail scripted.
 
 import { createCatalogue } from "../../src/catalogue.js";
+import { CORRELATION } from "../../src/render.js";
 import { domains } from "../../tools/index.js";
 import { type CloudControl, startCloudControl } from "../cloud-control/server.js";
 import { type Answer, type Assistant, type ServerOptions, startAssistant, temporaryFolder } from "../harness.js";
@@ -56,11 +57,12 @@ export async function startProduct(
     },
   });
   const outsider = clientsFor(moto.endpoint);
-  const ledger = createLedger(LEDGER_DIR, testFile);
+  const strays = new Set<string>();
+  const ledger = createLedger(LEDGER_DIR, testFile, (tool, seen) => {
+    for (const one of undeclared(tool, [seen])) strays.add(one);
+  });
   const folder = temporaryFolder();
   const open = new Set<Assistant>();
-  const strays = new Set<string>();
-  let calling = 0;
 
   return {
     moto,
@@ -87,21 +89,10 @@ export async function startProduct(
         async call(tool, given, onProgress): Promise<Answer> {
           const asked = tool === "tools_run" ? String(given?.tool) : tool;
           const name = catalogue.find(asked)?.name;
-          const call = () => assistant.call(tool, given, onProgress);
-          if (name === undefined) return call();
-          const last = proxy.seen.at(-1)?.number ?? 0;
-          calling++;
-          const alone = calling === 1;
-          try {
-            return await ledger.during(name, proxy, call);
-          } finally {
-            calling--;
-            // Calls at the same time cannot be told apart here.
-            if (alone && calling === 0) {
-              const since = proxy.seen.filter(({ number }) => number > last);
-              for (const one of undeclared(name, since)) strays.add(one);
-            }
-          }
+          const answer = await assistant.call(tool, given, onProgress);
+          const id = answer.meta[CORRELATION];
+          if (name !== undefined && typeof id === "string") ledger.book(name, id, proxy);
+          return answer;
         },
         async close() {
           open.delete(assistant);

@@ -214,7 +214,16 @@ describe("the ledger", () => {
     const backend = await startScriptedHttp(() => ({ status: 200, body: "{}" }));
     const proxy = await startProxy(backend.endpoint);
     const clients = clientsFor(proxy.endpoint);
-    await ledger.during("clusters.list", proxy, () => clients.ecs.send(new ListClustersCommand({})));
+    const command = new ListClustersCommand({});
+    command.middlewareStack.add(
+      (next, context) => {
+        context.userAgent = [["call", "one"]];
+        return next;
+      },
+      { step: "initialize" },
+    );
+    await clients.ecs.send(command);
+    ledger.book("clusters.list", "one", proxy);
     clients.close();
     await proxy.stop();
     await backend.stop();

@@ -15,6 +15,8 @@ export interface AwsRequest {
   /** The SDK's own numbering: equal ids are attempts of one call. */
   readonly invocation: string | undefined;
   readonly attempt: number;
+  /** The tool call in whose course the product asks, as its user agent says. */
+  readonly call: string | undefined;
 }
 
 export interface WireRequest {
@@ -34,6 +36,7 @@ export function readAws(request: WireRequest): AwsRequest {
     ...readOperation(request, scope.service),
     invocation: typeof invocation === "string" ? invocation : undefined,
     attempt: Number(tries ?? 1),
+    call: /(?:^| )call\/(\S+)/.exec(headers["user-agent"] ?? "")?.[1],
   };
 }
 
