@@ -101,6 +101,17 @@ describe("Cloud Control in it", () => {
     await player.deploy("api-service", 99);
     expect((await (await box.reader()).resource("AWS::ECS::Service", SERVICE))?.TaskDefinition).toMatch(/api:24$/);
   });
+  it("gives no revision twice, whatever became of the one before", async () => {
+    const { writer } = sandbox();
+    const type = "AWS::ECS::TaskDefinition";
+    const made = create(type, { Family: "api" });
+    const first = await writer.send(made, op("op-1"));
+    const { identifier } = await writer.poll(made, first.requestToken!);
+    const input = { TypeName: type, Identifier: identifier! };
+    await writer.send(step("cloudcontrol", "DeleteResource", input, { type, kind: "delete" }), op("op-2"));
+    const second = await writer.send(made, op("op-3"));
+    expect((await writer.poll(made, second.requestToken!)).identifier).toMatch(/:26$/);
+  });
   it("makes, refuses to make twice, and deletes a bucket", async () => {
     const { writer, reader } = sandbox();
     const bucket = create("AWS::S3::Bucket", { BucketName: "mine", AccessControl: "Private" });

@@ -77,4 +77,16 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "drift", by: "b" },
     ],
   },
+  {
+    because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
+    steps: [
+      { do: "register", by: "a", version: 0, now: true },
+      { do: "delete", by: "b", target: 0, basedOn: "fresh", now: false },
+      { do: "crash", during: { do: "apply", by: "b", token: 0 }, at: 18, any: false },
+      { do: "apply", by: "b", token: 0, fault: "poll denied" },
+      { do: "register", by: "b", version: 0, now: true },
+      { do: "crash", during: { do: "apply", by: "b", token: 0 }, at: 0, any: false },
+      { do: "delete", by: "b", target: 0, basedOn: "none", now: false },
+    ],
+  },
 ];

@@ -65,9 +65,13 @@ const TYPES: Readonly<Record<string, SandboxType>> = {
     createOnly: [],
     complete(draft, desired) {
       const family = name(desired, "Family");
-      const taken = Object.values(held(draft, "AWS::ECS::TaskDefinition"))
-        .filter(({ Family }) => Family === family)
-        .map(({ TaskDefinitionArn }) => Number(String(TaskDefinitionArn).split(":").at(-1)));
+      const type = "AWS::ECS::TaskDefinition";
+      // ECS gives no revision twice, whatever became of those that were registered.
+      const once = Object.values(draft.here.requests).flatMap((one) => (one.type === type && one.id ? [one.id] : []));
+      const taken = [...Object.keys(held(draft, type)), ...once].flatMap((arn) => {
+        const [, of, revision] = /task-definition\/(.+):(\d+)$/.exec(arn) ?? [];
+        return of === family ? [Number(revision)] : [];
+      });
       return { ...desired, TaskDefinitionArn: taskDefinitionArn(family, Math.max(0, ...taken) + 1) };
     },
   },
