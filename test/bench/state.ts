@@ -216,7 +216,8 @@ function inOwnProcess(phase: string, job: Job): Figures {
   const run = spawnSync(process.execPath, args, { encoding: "utf8", maxBuffer: MiB });
   const answer = run.stdout.trim().split("\n").at(-1) ?? "";
   if (run.status === 0 && answer.startsWith("{")) return JSON.parse(answer) as Figures;
-  const because = /\bError: (.*)/.exec(run.stderr)?.[1] ?? run.stderr.slice(-300);
+  const said = /Error: (.*)/.exec(run.stderr)?.[1] ?? run.stderr.slice(-300);
+  const because = said === "Invalid string length" ? "the document is longer than a JavaScript string may be" : said;
   return { [`${phase}Failed`]: because };
 }
 
