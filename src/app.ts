@@ -5,6 +5,7 @@ import { matchGlob } from "../policies/glob.js";
 import { budgetStatus } from "../policies/guardrails.js";
 import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
+import { nextRun } from "../policies/tagging/schedule.js";
 import type { Store } from "../state/journal.js";
 import { openOperations } from "../state/lineage.js";
 import { changeOfToken } from "../state/tokens.js";
@@ -19,20 +20,22 @@ import { type Owner, type ResourceRef, ridOf } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
 import type { Audit, Aws, CacheStore, Clock, Ids, Log, Meters, Redis, Scan, SeenShelf } from "./core/ports.js";
-import type { TaggingPorts } from "./core/tagging.js";
+import type { AuditSchedule, TaggingPorts } from "./core/tagging.js";
 import { createGate } from "./gate/index.js";
 import { contentOrder } from "./gate/order.js";
 import { secretKeeper } from "./gate/secrets.js";
 import { memoryMeters } from "./meters.js";
-import { pipeline } from "./pipeline/index.js";
+import { type PipelineDeps, pipeline, unattended } from "./pipeline/index.js";
 import type { PlaceOfChange } from "./pipeline/locate.js";
 import { doorsOf } from "./record.js";
 import { present, render, type ToolResult } from "./render.js";
 import { readCallOf, uriOf, uriOfRid } from "./resource-uri.js";
+import { scheduler } from "./scheduler.js";
 import { securityLog } from "./security.js";
 import { createSession } from "./session.js";
 import { taggingFiles } from "./tagging/files.js";
 import { memoryHistory } from "./tagging/history.js";
+import { memorySchedules } from "./tagging/schedules.js";
 import { watchSeen } from "./watch.js";
 
 const STALE_WRITES: ReadonlySet<string> = new Set(["stale_revision", "live_guard_failed"]);
@@ -59,7 +62,7 @@ export interface AppPorts {
   /** Where cached answers are kept; this process's memory otherwise. */
   readonly cacheStore?: CacheStore;
   /** The operator's tagging files and stored scans; absent: they live as long as this process. */
-  readonly tagging?: Pick<TaggingPorts, "files" | "history">;
+  readonly tagging?: Pick<TaggingPorts, "files" | "history" | "schedules">;
 }
 
 export interface App {
@@ -83,6 +86,10 @@ export interface App {
   readonly sealKey: Uint8Array;
   /** To be called every 10 s: shows other processes that this one is alive while it has an operation open. */
   heartbeat(): Promise<void>;
+  /** From now on scheduled audits are run, until it is closed. Calls AWS only where one is due. */
+  runSchedules(): void;
+  /** One look at them now. */
+  lookAtSchedules(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -160,7 +167,8 @@ export function createApp(ports: AppPorts): App {
   const audit = ports.audit ?? null;
   const reads = catalogue.entries.map(({ name }) => name);
   const absent = absentTools(config, ports.store.readOnly);
-  const call = pipeline({
+  const { schedules, ...tagging } = ports.tagging ?? memoryTagging(config, clock);
+  const deps: PipelineDeps = {
     log: ports.log,
     ids: ports.ids,
     audit,
@@ -189,7 +197,15 @@ export function createApp(ports: AppPorts): App {
     gate,
     cache,
     tagging: {
-      ...(ports.tagging ?? memoryTagging(config, clock)),
+      ...tagging,
+      schedules: {
+        ...schedules,
+        async put(schedule) {
+          await schedules.put(schedule);
+          audits.changed();
+        },
+      },
+      dailySnapshot: config.dailySnapshot ? snapshotId(config) : null,
       allowedRegions: config.allowedRegions,
       regionsAtOnce: config.maxConcurrentRegions,
       regionTimeoutMs: config.regionScanTimeoutSeconds * 1_000,
@@ -219,6 +235,29 @@ export function createApp(ports: AppPorts): App {
       accounts: ports.aws.accounts.allowed,
       ...(config.region ? { defaultRegion: config.region } : {}),
     },
+  };
+  const call = pipeline(deps);
+  const audits = scheduler({
+    schedules,
+    daily: config.dailySnapshot ? dailySnapshotOf(config, clock.now()) : null,
+    clock,
+    log: ports.log,
+    by: ports.owner.session,
+    run: ({ id, account, ...schedule }) =>
+      unattended(
+        { ...deps, sessionId: id },
+        account,
+      )({
+        name: "tags.check",
+        arguments: {
+          resource_types: schedule.resourceTypes,
+          ...{ store_snapshot: true, force_refresh: true, limit: 1 },
+          ...(schedule.region && { region: schedule.region }),
+          ...(schedule.via && { account: schedule.via }),
+        },
+        context: { client: "schedule", progress: () => {} },
+        at: clock.now(),
+      }),
   });
 
   return {
@@ -277,7 +316,10 @@ export function createApp(ports: AppPorts): App {
       });
     },
     heartbeat: () => ports.store.owners.heartbeat(),
+    runSchedules: audits.start,
+    lookAtSchedules: audits.tick,
     async close() {
+      await audits.stop();
       // A client that has gone abandons nothing: what was begun gets its outcome recorded, within the wait it was given.
       const late = new AbortController();
       const patience = clock.sleep(config.waitSeconds * 1_000, late.signal).catch(() => {});
@@ -297,7 +339,26 @@ export function createApp(ports: AppPorts): App {
 const memoryTagging = ({ policyPath, fallbackToDefaultPolicy }: Config, clock: Clock) => ({
   files: taggingFiles({ policyPath, folder: null, fallbackToDefault: fallbackToDefaultPolicy, clock }),
   history: memoryHistory(),
+  schedules: memorySchedules(),
 });
+
+/** Servers of other credentials on the same store have snapshots of their own. */
+const snapshotId = ({ profile, roleArn }: Config): string => {
+  const of = profile ?? roleArn;
+  return of === undefined ? "daily-snapshot" : `daily-snapshot-${of}`;
+};
+
+const dailySnapshotOf = (config: Config, at: Date): AuditSchedule => {
+  const clockTime = [config.snapshotHour, config.snapshotMinute].map((part) => String(part).padStart(2, "0"));
+  const when = { rhythm: "daily" as const, time: clockTime.join(":"), timezone: config.snapshotTimezone };
+  const now = at.toISOString();
+  return {
+    ...{ id: snapshotId(config), origin: "operator" as const, ...when, resourceTypes: ["all"] },
+    ...{ recipients: [], notificationFormat: "email" as const, createdBy: "operator", createdAt: now },
+    ...{ nextRun: nextRun(when, now), runCount: 0, attempts: 0 },
+    ...(config.region && { region: config.region }),
+  };
+};
 
 /** The read that shows what a change of this domain touches, with the arguments the two have in common. */
 function readOf(catalogue: Catalogue, domain: string, input: JsonObject): { tool: string; arguments: JsonObject } {

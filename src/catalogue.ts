@@ -54,6 +54,7 @@ export const ALIASES: Readonly<Record<string, string>> = {
   detect_tag_drift: "tags.drift",
   export_violations_csv: "tags.exportCsv",
   generate_custodian_policy: "tags.custodianPolicy",
+  schedule_compliance_audit: "tags.scheduleAudit",
   save_state: "state.save",
   load_state: "state.load",
 };

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { CHANNELS } from "../policies/approval.js";
 import { parseRiskRule, THRESHOLDS } from "../policies/risk.js";
 import { isStepPattern, PATTERN_HELP } from "../policies/steps.js";
+import { isTimezone } from "../policies/tagging/schedule.js";
 import type { DataClass, ListedAccount } from "./core/ports.js";
 import { LEVELS } from "./log.js";
 
@@ -162,6 +163,14 @@ export const ConfigSchema = z.strictObject({
     .min(1)
     .default("compliance_history.db")
     .describe("FILE of the stored compliance scans (SQLite)"),
+  dailySnapshot: flag.default(false).describe("store a compliance scan of everything every day, in the background"),
+  snapshotHour: z.number().int().min(0).max(23).default(2).describe("HOUR of that scan"),
+  snapshotMinute: z.number().int().min(0).max(59).default(0).describe("MINUTE of that scan"),
+  snapshotTimezone: z
+    .string()
+    .refine(isTimezone, "must be the name of a time zone, such as Europe/Berlin")
+    .default("UTC")
+    .describe("ZONE in which that is meant"),
   allowedRegions: z
     .array(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, "must look like us-east-1"))
     .default([])
@@ -286,6 +295,10 @@ const OLD_VARIABLES: Readonly<Record<string, Key>> = {
   FALLBACK_TO_DEFAULT_POLICY: "fallbackToDefaultPolicy",
   HISTORY_DB_PATH: "historyDbPath",
   DATABASE_PATH: "historyDbPath",
+  SCHEDULER_ENABLED: "dailySnapshot",
+  SNAPSHOT_SCHEDULE_HOUR: "snapshotHour",
+  SNAPSHOT_SCHEDULE_MINUTE: "snapshotMinute",
+  SNAPSHOT_SCHEDULE_TIMEZONE: "snapshotTimezone",
   ALLOWED_REGIONS: "allowedRegions",
   MAX_CONCURRENT_REGIONS: "maxConcurrentRegions",
   REGION_SCAN_TIMEOUT_SECONDS: "regionScanTimeoutSeconds",

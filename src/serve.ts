@@ -22,6 +22,7 @@ import { serveApp } from "./server.js";
 import { sqlite } from "./sqlite.js";
 import { taggingFiles } from "./tagging/files.js";
 import { HISTORY_SCHEMA, scanHistory } from "./tagging/history.js";
+import { auditSchedules } from "./tagging/schedules.js";
 import { VERSION } from "./version.js";
 
 export interface Host {
@@ -51,6 +52,7 @@ export async function serve(config: Config, host: Host & Streams): Promise<numbe
     onError: (error) => log("warn", "transport", { error }),
   });
   const ended = new AbortController();
+  app.runSchedules();
   const beating = heartbeats(app, host.clock, ended.signal, log);
   await Promise.race([closed, new Promise<void>((resolve) => host.onSignal(resolve))]);
   await close();
@@ -153,10 +155,12 @@ function taggingOf(config: Config, store: Store, owner: Owner, liveness: Livenes
   const folder = join(store.location, "tagging");
   const path = isAbsolute(config.historyDbPath) ? config.historyDbPath : join(folder, config.historyDbPath);
   const { policyPath, fallbackToDefaultPolicy: fallbackToDefault } = config;
+  const db = sqlite({ path, schema: HISTORY_SCHEMA, clock, owner, liveness });
   return {
     tagging: {
       files: taggingFiles({ policyPath, folder, fallbackToDefault, clock }),
-      history: scanHistory(sqlite({ path, schema: HISTORY_SCHEMA, clock, owner, liveness })),
+      history: scanHistory(db),
+      schedules: auditSchedules(db),
     },
   };
 }

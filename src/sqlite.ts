@@ -106,6 +106,7 @@ export function sqlite(options: SqliteOptions): Sqlite {
 
   const transaction: Sqlite["transaction"] = (work) => queued(() => alone(work));
   return {
+    present: () => inodeOf(path) !== -1,
     transaction,
     run: (sql, ...values) => transaction((db) => db.run(sql, ...values)),
     all: (sql, ...values) => transaction((db) => db.all(sql, ...values)),

@@ -62,7 +62,7 @@ const target = ({ file, from }: Import): string | null =>
 /** Floor of a file; the higher may import the lower. */
 function floorOf(file: string): number {
   if (
-    /^src\/(cli|serve|server|app|approve|audit-command|state-command|watch|resource-uri|index|version)\.ts$/.test(
+    /^src\/(cli|serve|server|app|approve|audit-command|state-command|watch|scheduler|resource-uri|index|version)\.ts$/.test(
       file,
     ) ||
     /^src\/(demo|iam)\//.test(file)

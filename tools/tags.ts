@@ -8,6 +8,7 @@ import { custodianPolicy } from "./tags/custodian.js";
 import { exceptions } from "./tags/exceptions.js";
 import { policy } from "./tags/policy.js";
 import { exportCsv, report } from "./tags/report.js";
+import { scheduleAudit } from "./tags/schedule.js";
 import { suggest } from "./tags/suggest.js";
 import { drift, history } from "./tags/time.js";
 
@@ -25,6 +26,7 @@ export const tags = domain(
     drift,
     exportCsv,
     custodianPolicy,
+    scheduleAudit,
     exceptions,
     apply,
   },

@@ -496,6 +496,8 @@ export interface SqlTransaction {
 
 /** A database file of this machine, shared by its processes. Nothing is opened or created before the first call. */
 export interface Sqlite {
+  /** Whether the file is there; opens and creates nothing. */
+  present(): boolean;
   /** Alone among all processes; all of it is kept, or nothing where the work throws. */
   transaction<T>(work: (db: SqlTransaction) => T): Promise<T>;
   run(sql: string, ...values: readonly SqlValue[]): Promise<number>;

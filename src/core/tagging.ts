@@ -56,9 +56,68 @@ export interface ScanHistory {
   lastTags(account: string, arns: readonly string[], since: string): Promise<ReadonlyMap<string, StoredTags>>;
 }
 
+/** What became of a scheduled audit. */
+export interface AuditRun {
+  readonly at: string;
+  /** `partial`: not everything could be read, so nothing was stored. */
+  readonly status: "completed" | "partial" | "failed";
+  /** How late it was begun: the server was not there when it was due. */
+  readonly late_seconds: number;
+  readonly account?: string;
+  readonly compliance_score?: number;
+  readonly total_resources?: number;
+  readonly violation_count?: number;
+  /** Of a failure its code, of a partial scan why it was not stored. */
+  readonly error?: string;
+}
+
+/** An audit that is to be run by itself. Everything of it is the user's, who asked for it, or the operator's. */
+export interface AuditSchedule {
+  readonly id: string;
+  /** `operator`: the daily snapshot of the configuration, which only servers so configured run. */
+  readonly origin: "caller" | "operator";
+  readonly rhythm: "daily" | "weekly" | "monthly";
+  readonly time: string;
+  readonly timezone: string;
+  readonly resourceTypes: readonly string[];
+  readonly recipients: readonly string[];
+  readonly notificationFormat: "email" | "slack" | "both";
+  /** What is scanned; absent: the account of whoever runs it. */
+  readonly account?: string;
+  /** The listed account whose credentials are used; absent: the server's own. */
+  readonly via?: string;
+  readonly region?: string;
+  readonly createdBy: string;
+  readonly createdAt: string;
+  readonly nextRun: string;
+  readonly runCount: number;
+  /** How often it was tried since it was due. */
+  readonly attempts: number;
+  readonly lastRun?: AuditRun;
+  /** Until when a process is taken to be at it. */
+  readonly runningUntil?: string;
+}
+
+/** Schedules of audits, in the database that several servers share: each run is one server's. */
+export interface AuditSchedules {
+  /** False: there are none, and nothing was opened to see it. */
+  present(): boolean;
+  all(): Promise<readonly AuditSchedule[]>;
+  put(schedule: AuditSchedule): Promise<void>;
+  /** False: there was none of this id. */
+  remove(id: string): Promise<boolean>;
+  /** Takes a due run for one process. False: it was taken, done or moved meanwhile. */
+  claim(id: string, dueAt: string, by: string, now: string, until: string): Promise<boolean>;
+  /** Ends a claimed run, or gives it back where nothing is said to have become of it. What somebody else took over stays theirs. */
+  finish(id: string, by: string, change: Partial<AuditSchedule>): Promise<void>;
+}
+
 export interface TaggingPorts {
   readonly files: TaggingFiles;
   readonly history: ScanHistory;
+  readonly schedules: AuditSchedules;
+  /** The id of the operator's daily snapshot; null: none was asked for. */
+  readonly dailySnapshot: string | null;
   /** Empty: all that are enabled. */
   readonly allowedRegions: readonly string[];
   readonly regionsAtOnce: number;

@@ -10,6 +10,7 @@ import { type HygieneDeps, hygiene } from "./hygiene.js";
 import { type LocateDeps, locate } from "./locate.js";
 import { type LookupDeps, lookup } from "./lookup.js";
 import { type LoopDeps, loops } from "./loops.js";
+import { onlyIn } from "./only-in.js";
 import { type ParkedDeps, parked } from "./parked.js";
 import { type RecoverDeps, recover } from "./recover.js";
 import { type ResumeDeps, resume } from "./resume.js";
@@ -55,4 +56,20 @@ export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>)
       resume(deps), //    what a crash left open         state_unreadable
     ],
     run(deps), //         read · plan · gate             every other code
+  );
+
+/** A call that nobody waits for: audited like any, and no session's, so that it spends, shows and tells nothing of one. */
+export const unattended = (deps: PipelineDeps, account: string | undefined): ((call: Call) => Promise<Outcome>) =>
+  compose<Call, Outcome>(
+    [
+      correlate(deps),
+      audited(deps),
+      recover(deps),
+      lookup(deps),
+      validate(),
+      locate(deps),
+      recover(deps), //      so that a refusal too says where
+      onlyIn(account), //    identity_mismatch
+    ],
+    run(deps),
   );

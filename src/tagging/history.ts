@@ -28,6 +28,13 @@ export const HISTORY_SCHEMA: readonly string[] = [
      tags TEXT NOT NULL
    );
    CREATE INDEX idx_scan_tags ON scan_tags (account, arn, timestamp);`,
+  `CREATE TABLE audit_schedules (
+     id TEXT PRIMARY KEY,
+     next_run TEXT NOT NULL,
+     claimed_by TEXT,
+     claimed_until TEXT,
+     schedule TEXT NOT NULL
+   );`,
 ];
 
 const ARNS_AT_ONCE = 500;

@@ -51,6 +51,7 @@ export const READS: Readonly<Record<string, (world: World) => Arguments>> = {
   "tags.drift": () => ({ resource_types: ["ec2:volume"] }),
   "tags.exportCsv": () => ({ resource_types: ["ec2:volume"] }),
   "tags.custodianPolicy": () => ({}),
+  "tags.scheduleAudit": () => ({ action: "list" }),
   "tags.exceptions": () => ({}),
   "tags.costGap": () => ({ resource_types: ["ec2:volume"] }),
   "tags.validate": ({ bucketArn }) => ({ resource_arns: [bucketArn] }),

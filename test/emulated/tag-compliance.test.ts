@@ -9,7 +9,9 @@ import {
   EC2Client,
 } from "@aws-sdk/client-ec2";
 import { CreateBucketCommand, PutBucketTaggingCommand, S3Client } from "@aws-sdk/client-s3";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { sqlite } from "../../src/sqlite.js";
+import { HISTORY_SCHEMA } from "../../src/tagging/history.js";
 import { type Assistant, temporaryFolder } from "../harness.js";
 import { type Product, startProduct } from "./product.js";
 import { gate } from "./rules.js";
@@ -30,6 +32,11 @@ const HALF = { Environment: "production", Owner: "WEB 1" };
 describe.skipIf(!product)("tag compliance on moto", () => {
   const { proxy, ledger, calls, moto } = (product ?? {}) as Product;
   const folder = temporaryFolder();
+  const settings = {
+    POLICY_PATH: `${folder.path}/policy.json`,
+    ALLOWED_REGIONS: REGIONS.join(", "),
+    REGION_SCAN_TIMEOUT_SECONDS: "10",
+  };
   let assistant: Assistant;
   const clients = new Map<string, EC2Client>();
   const credentials = { accessKeyId: "AKIAEMULATED", secretAccessKey: "emulated" };
@@ -69,13 +76,7 @@ describe.skipIf(!product)("tag compliance on moto", () => {
     await s3.send(new PutBucketTaggingCommand({ Bucket: "hidden-bucket", Tagging: { TagSet: listOf(GOOD) } }));
     s3.destroy();
     writeFileSync(`${folder.path}/policy.json`, JSON.stringify(POLICY));
-    assistant = await product!.start({
-      env: {
-        POLICY_PATH: `${folder.path}/policy.json`,
-        ALLOWED_REGIONS: REGIONS.join(", "),
-        REGION_SCAN_TIMEOUT_SECONDS: "10",
-      },
-    });
+    assistant = await product!.start({ env: settings });
   }, 60_000);
   beforeEach(() => proxy.clear());
   afterEach(({ task }) => ledger.settle(task));
@@ -388,4 +389,38 @@ describe.skipIf(!product)("tag compliance on moto", () => {
     const refused = await assistant.call("tags_custodianPolicy", { target_tags: ["Nope"] });
     expect(refused.data).toMatchObject({ code: "validation_error", field: "target_tags" });
   });
+
+  it("runs a scheduled audit by itself once the server is back, where it was due meanwhile", async () => {
+    const ask = { resource_types: ["ec2:volume"], schedule: "weekly", time: "03:00" };
+    const made = await assistant.call("schedule_compliance_audit", ask);
+    expect(made.data, JSON.stringify(made.data)).toMatchObject({ status: "created", cron_expression: "0 3 * * MON" });
+    await assistant.close();
+    // A week passes while nobody is there.
+    const path = `${product!.stateDir}/tagging/compliance_history.db`;
+    const owner = { host: "test", bootId: "b", pid: 1, pidStart: "1", session: "time" };
+    const clock = { monotonic: () => 0, sleep: async () => {} };
+    const db = sqlite({ path, schema: HISTORY_SCHEMA, clock, owner, liveness: () => "unknown" });
+    expect(await db.run("UPDATE audit_schedules SET next_run = '2026-01-05T03:00:00.000Z'")).toBe(1);
+    await db.close();
+    assistant = await product!.start({ env: settings });
+    const before = (await assistant.call("tags_history")).data.history.at(-1);
+    const ran = await vi.waitFor(
+      async () => {
+        const { data } = await assistant.call("tags_scheduleAudit", { action: "list" });
+        expect(data.schedules).toMatchObject([{ schedule_id: made.data.schedule_id, run_count: 1 }]);
+        return data.schedules[0];
+      },
+      { timeout: 15_000, interval: 200 },
+    );
+    expect(ran).toMatchObject({
+      ...{ last_status: "completed", running: false, cron_expression: "0 3 * * MON" },
+      last_run: { account: "123456789012", total_resources: 500, late_seconds: expect.any(Number) },
+    });
+    expect(Date.parse(ran.next_run)).toBeGreaterThan(Date.parse(ran.last_run.at));
+    const after = (await assistant.call("tags_history")).data.history.at(-1);
+    expect(after).toMatchObject({ total_resources: 500, scan_count: before.scan_count + 1 });
+    expect(calls("ec2", "DescribeVolumes").length).toBeGreaterThanOrEqual(3);
+    const { schedule_id } = ran;
+    expect((await assistant.call("tags_scheduleAudit", { action: "remove", schedule_id })).data.status).toBe("removed");
+  }, 30_000);
 });

@@ -14,6 +14,7 @@ import { serveApp } from "../../src/server.js";
 import { sqlite } from "../../src/sqlite.js";
 import { taggingFiles } from "../../src/tagging/files.js";
 import { memoryHistory } from "../../src/tagging/history.js";
+import { memorySchedules } from "../../src/tagging/schedules.js";
 import { emulatedEnvironment } from "../emulated/clients.js";
 import { type ScriptedAnswer, type ScriptedHttp, startScriptedHttp } from "../emulated/scripted-http.js";
 import { temporaryFolder } from "../harness.js";
@@ -135,6 +136,7 @@ async function stage({ args = [] as readonly string[], fail = "" as "" | "cache"
       },
       tagging: {
         files: taggingFiles({ policyPath: "none.json", folder: null, fallbackToDefault: true, clock }),
+        schedules: memorySchedules(),
         history: {
           ...history,
           store: noted((..._of) => "HistoryStorage", fail === "history" ? broken : history.store),
