@@ -9,6 +9,12 @@ const PREFIX: Readonly<Record<string, string>> = {
   tagging: "tag",
 };
 
+/**
+ * A master password that RDS is to keep is put into Secrets Manager in the caller's name, under the key AWS itself has for it.
+ * A key of the account's own would need kms:Decrypt, GenerateDataKey and CreateGrant as well: no tool here names one.
+ */
+const MASTER_PASSWORD = ["kms:DescribeKey", "secretsmanager:CreateSecret", "secretsmanager:TagResource"] as const;
+
 /** All that an operation needs, where it is not just its own name. */
 const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   // Any identity may ask who it is.
@@ -22,7 +28,13 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   "ec2:CreateSecurityGroup": ["ec2:CreateSecurityGroup", "ec2:CreateTags"],
   "rds:CreateDBSnapshot": ["rds:CreateDBSnapshot", "rds:AddTagsToResource"],
   "rds:CreateDBClusterSnapshot": ["rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"],
-  "rds:RestoreDBInstanceFromDBSnapshot": ["rds:RestoreDBInstanceFromDBSnapshot", "rds:AddTagsToResource"],
+  "rds:RestoreDBInstanceFromDBSnapshot": [
+    "rds:RestoreDBInstanceFromDBSnapshot",
+    "rds:AddTagsToResource",
+    ...MASTER_PASSWORD,
+  ],
+  "rds:ModifyDBInstance": ["rds:ModifyDBInstance", ...MASTER_PASSWORD],
+  "ecs:RegisterTaskDefinition": ["ecs:RegisterTaskDefinition", "ecs:TagResource"],
   // A group with a launch template is checked for what its instances will need.
   "autoscaling:UpdateAutoScalingGroup": ["autoscaling:UpdateAutoScalingGroup", "ec2:RunInstances", "ec2:CreateTags"],
   "autoscaling:StartInstanceRefresh": ["autoscaling:StartInstanceRefresh", "ec2:RunInstances", "ec2:CreateTags"],

@@ -52,7 +52,7 @@ const passedTo = (toolsets: readonly string[]): string[] =>
  * The policies for these toolsets: one, or as many as fit into what IAM takes.
  * @example policiesFor(["instances"], { write: true })
  */
-export function policiesFor(toolsets: readonly string[], { write = false } = {}): Policy[] {
+export function policiesFor(toolsets: readonly string[], { write = false, most = MOST_CHARACTERS } = {}): Policy[] {
   const services = write ? passedTo(toolsets) : [];
   const statements: Statement[] = [
     { Sid: "Read", Effect: "Allow", Action: readActions(toolsets), Resource: "*" },
@@ -71,7 +71,7 @@ export function policiesFor(toolsets: readonly string[], { write = false } = {})
         ]
       : []),
   ];
-  return split(statements);
+  return split(statements, most);
 }
 
 const policyOf = (statements: readonly Statement[]): Policy => ({ Version: "2012-10-17", Statement: statements });
@@ -79,7 +79,7 @@ const policyOf = (statements: readonly Statement[]): Policy => ({ Version: "2012
 export const charactersOf = (policy: Policy): number => JSON.stringify(policy).replace(/\s/g, "").length;
 
 /** Statements in their order; one that is too long for a policy is cut into several. */
-function split(statements: readonly Statement[], most = MOST_CHARACTERS): Policy[] {
+function split(statements: readonly Statement[], most: number): Policy[] {
   const policies: Statement[][] = [[]];
   for (const statement of statements) {
     let rest = [...statement.Action];

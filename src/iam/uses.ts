@@ -120,6 +120,8 @@ export const USES: Readonly<Record<string, Uses>> = {
       "ecs:ListServices",
       "ecs:DescribeServices",
       "ecs:DescribeTaskDefinition",
+      // Where the answer to a registration was lost, it is looked for by its mark.
+      "ecs:ListTaskDefinitions",
       "ecs:ListServiceDeployments",
       "ecs:DescribeServiceDeployments",
       "ecs:DescribeServiceRevisions",

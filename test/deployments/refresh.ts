@@ -32,12 +32,14 @@ export class ScriptedRefreshes {
 
   constructor(private readonly script: Script) {}
 
-  group(name: string, version: string, versions = 5): Group {
-    const template = { id: `lt-0${String(this.groups.size + 1).padStart(16, "0")}`, name: `${name}-template` };
-    const made: Group = { name, template, version, refreshes: [] };
+  /** @param id the launch template's, where another service knows it already */
+  group(name: string, version: string, versions = 5, id?: string): Group {
+    const made = String(this.groups.size + 1).padStart(16, "0");
+    const template = { id: id ?? `lt-0${made}`, name: `${name}-template` };
+    const group: Group = { name, template, version, refreshes: [] };
     this.versions.set(template.id, versions);
-    this.groups.set(name, made);
-    return made;
+    this.groups.set(name, group);
+    return group;
   }
 
   begin(group: Group, Version: string, by: Party): Refresh {

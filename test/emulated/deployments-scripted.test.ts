@@ -2,31 +2,15 @@
 // follows neither to its end; Auto Scaling groups are moto's.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ScriptedCodeDeploy } from "../deployments/codedeploy.js";
-import { ScriptedEcs } from "../deployments/ecs.js";
-import { overHttp } from "../deployments/http.js";
+import { deploymentsOverHttp } from "../deployments/http.js";
 import { PIPELINE } from "../deployments/party.js";
-import { Script } from "../deployments/script.js";
 import type { Assistant } from "../harness.js";
 import { type Product, startProduct } from "./product.js";
-import { startScriptedHttp } from "./scripted-http.js";
 
-/** The server is a process of its own, with this machine's time; AWS's is never behind it. */
-function script(): Script {
-  const made = new Script(new Date("2026-01-05T08:00:00Z"));
-  made.clock = () => new Date();
-  return made;
-}
-const ecs = new ScriptedEcs(script());
-const codedeploy = new ScriptedCodeDeploy(script());
-const [ecsHttp, codedeployHttp] = await Promise.all([
-  startScriptedHttp(overHttp(ecs.handlers)),
-  startScriptedHttp(overHttp(codedeploy.handlers)),
-]);
-const product = await startProduct("deployments, scripted", import.meta.url, {
-  ecs: ecsHttp.endpoint,
-  codedeploy: codedeployHttp.endpoint,
-});
+const deployed = await deploymentsOverHttp();
+const { ecs, codedeploy } = deployed;
+const { autoscaling: _, ...routes } = deployed.routes;
+const product = await startProduct("deployments, scripted", import.meta.url, routes);
 const s3 = (version: string) => ({
   revisionType: "S3",
   s3Location: { bucket: "releases", key: "web.zip", bundleType: "zip", version },
@@ -52,7 +36,7 @@ describe.skipIf(!product)("deployments, scripted", () => {
   afterEach(({ task }) => ledger.settle(task));
   afterAll(async () => {
     await product!.close();
-    await Promise.all([ecsHttp.stop(), codedeployHttp.stop()]);
+    await deployed.stop();
   });
 
   it("lists what everything runs, over every provider", async () => {

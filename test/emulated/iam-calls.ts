@@ -124,23 +124,74 @@ export const PLANS: Readonly<Record<string, (world: World, call: Call) => Promis
   }),
 };
 
-/** Tools that are not run here, and why nothing is claimed of them. */
+/** Names of what the scripted services hold. */
+export interface ScriptedWorld {
+  readonly bucket: string;
+  readonly databaseId: string;
+}
+
+type Row = readonly [tool: string, about: string, args: (world: ScriptedWorld, call: Call) => Promise<Arguments>];
+const BUCKET = "AWS::S3::Bucket";
+const REVISION = "s3://releases/web.zip?versionId=three";
+
+/** Reads of services that the emulator lacks: they are scripted, and what they ask is held to the policies by an evaluator. */
+export const SCRIPTED_READS: readonly Row[] = [
+  ["resources.list", "a type", async () => ({ type: BUCKET })],
+  ["resources.get", "a bucket", async ({ bucket }) => ({ type: BUCKET, identifier: bucket })],
+  ["resources.schema", "the registry's", async () => ({ type: "AWS::SNS::Topic" })],
+  ["deployments.list", "all there is", async () => ({})],
+  ["deployments.get", "ECS", async () => ({ service: "prod/api" })],
+  ["deployments.get", "a task definition", async () => ({ taskDefinition: "api:1" })],
+  ["deployments.get", "CodeDeploy", async () => ({ service: "web/production" })],
+  ["deployments.get", "instance refresh", async () => ({ service: "workers" })],
+  ["costs.forecast", "this month", async () => ({})],
+  ["costs.anomalies", "of the last months", async () => ({})],
+  ["costs.estimate", "of an instance", async () => ({ items: [{ kind: "instance", instanceType: "t3.micro" }] })],
+];
+
+const rollback = (service: string) => async (_: ScriptedWorld, call: Call) => ({
+  service,
+  basedOn: (await call("deployments.get", { service })).data.revision,
+});
+const ofBucket =
+  (more: object) =>
+  async ({ bucket }: ScriptedWorld, call: Call) => ({
+    type: BUCKET,
+    identifier: bucket,
+    ...more,
+    basedOn: (await call("resources.get", { type: BUCKET, identifier: bucket })).data.revision,
+  });
+
+/** Plans of such services. */
+export const SCRIPTED_PLANS: readonly Row[] = [
+  ["resources.create", "a bucket", async () => ({ type: BUCKET, properties: { BucketName: "made" } })],
+  ["resources.update", "a bucket", ofBucket({ properties: { VersioningConfiguration: { Status: "Enabled" } } })],
+  ["resources.delete", "a bucket", ofBucket({})],
+  ["deployments.create", "an image to ECS", async () => ({ service: "prod/api", version: "3" })],
+  ["deployments.create", "a revision to CodeDeploy", async () => ({ service: "web/production", version: REVISION })],
+  ["deployments.create", "an image to ECS by CodeDeploy", async () => ({ service: "prod/shop", version: "2" })],
+  ["deployments.create", "a version to instances", async () => ({ service: "workers", version: "5" })],
+  ["deployments.rollback", "ECS", rollback("prod/api")],
+  ["deployments.rollback", "CodeDeploy", rollback("web/production")],
+  ["deployments.rollback", "instance refresh", rollback("workers")],
+  [
+    "databases.modifyInstance",
+    "a password that RDS is to keep",
+    async ({ databaseId }, call) => ({
+      databaseId,
+      manageMasterUser: true,
+      apply: "immediate",
+      basedOn: (await call("databases.get", { databaseId })).data.revision,
+    }),
+  ],
+];
+
+/** Tools that are not run by themselves, and why. */
 export const NOT_RUN: Readonly<Record<string, string>> = {
-  "resources.list": "Cloud Control is scripted, and a script enforces no IAM",
-  "resources.get": "Cloud Control is scripted, and a script enforces no IAM",
-  "resources.schema": "the registry is scripted, and a script enforces no IAM",
-  "resources.create": "Cloud Control is scripted, and a script enforces no IAM",
-  "resources.update": "Cloud Control is scripted, and a script enforces no IAM",
-  "resources.delete": "Cloud Control is scripted, and a script enforces no IAM",
-  "deployments.get": "the emulator lacks service deployments and instance refreshes, and a script enforces no IAM",
-  "deployments.create": "the emulator lacks service deployments and instance refreshes, and a script enforces no IAM",
-  "deployments.rollback": "the emulator lacks service deployments and instance refreshes, and a script enforces no IAM",
-  "costs.forecast": "the emulator lacks it, and a script enforces no IAM",
-  "costs.anomalies": "the emulator lacks it, and a script enforces no IAM",
-  "costs.estimate": "the emulator lacks the price list, and a script enforces no IAM",
   "changes.apply": "runs with every plan",
   "changes.get": "runs with every plan",
-  "changes.cancel": "asks AWS only where Cloud Control is at work, which is scripted",
-  "changes.resolve": "asks AWS only about an operation that is parked",
-  "state.rollback": "its steps are those of the toolset whose resource it rolls back",
+  "changes.cancel": "stops what others began: run by name on the scripted services",
+  "changes.resolve": "asks AWS only about an operation that is parked, which takes longer than a test",
+  "state.rollback":
+    "its steps are those of the toolset whose resource it rolls back: run by name on the scripted services",
 };

@@ -93,7 +93,8 @@ export async function startProxy(target: string, options: ProxyOptions = {}): Pr
       return;
     }
     if (effects.answer) {
-      const { status, code, message = "Injected by the proxy." } = effects.answer;
+      const refusal = typeof effects.answer === "function" ? effects.answer(request) : effects.answer;
+      const { status, code, message = "Injected by the proxy." } = refusal;
       note("injected", status);
       await send(response, errorReply(request, status, code, message), effects);
       return;

@@ -7,6 +7,12 @@ export interface Match {
   readonly where?: (request: AwsRequest) => boolean;
 }
 
+export interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message?: string;
+}
+
 /** What happens to a matching request. Exactly one field is given. */
 export interface Effects {
   /** The write is applied, the answer is lost: the caller sees a reset connection. */
@@ -14,7 +20,7 @@ export interface Effects {
   /** The connection is reset before anything is applied. */
   readonly dropRequest?: true;
   /** An error in AWS's own shape; nothing is applied. */
-  readonly answer?: { readonly status: number; readonly code: string; readonly message?: string };
+  readonly answer?: Refusal | ((request: AwsRequest) => Refusal);
   /** What a test says AWS answers; nothing is applied. */
   readonly reply?: { readonly status?: number; readonly body: string };
   /** The backend's answer, as a test says AWS would have written it. */
