@@ -87,6 +87,25 @@ describe("tokens", () => {
   });
 
   it.each([
+    ["SQL", "xt_1_AAAAAAAAAAAAAAAAAAAAAA OR NOT 0"],
+    ["a pattern of SQL", "xt_1_%"],
+    ["a path", "/state/state.json"],
+    ["a path upwards without a slash", "xt_1_..AAAAAAAAAAAAAAAAAAAA"],
+    ["a template", "{executionToken}"],
+    ["another template", "%executionToken%"],
+    ["a wildcard", "xt_1_*"],
+    ["as long as a text may be", `xt_1_${"A".repeat(1_019)}`],
+    ["a null byte, written out", "xt_1_AAAAAAAAAAAAAAAAAAAAA\\u0000"],
+    ["a null byte, encoded", "xt_1_AAAAAAAAAAAAAAAAAAAAA%00"],
+    ["a letter in the place of a null byte", "xt_1_AAAAAAAAAAAAAAAAAAAAA\ufffd"],
+    ["of a prototype", "xt_constructor_AAAAAAAAAAAAAAAAAAAAAA"],
+  ])("%s, written so that it is looked for: refused by the gate itself", async (_what, token) => {
+    const { executionToken } = await planRule();
+    refused(await apply(token), "unknown_token");
+    expect(await apply(executionToken), "the plan's own token is whole").toMatchObject({ outcome: "applied" });
+  });
+
+  it.each([
     ["a number", 42],
     ["null", null],
     ["a list of tokens", ["xt_1_AAAAAAAAAAAAAAAAAAAAAA"]],

@@ -481,8 +481,7 @@ describe.skipIf(!product)("every write tool", () => {
     });
 
     it("are in no sentence about what is recorded", async () => {
-      for (const tool of ["changes_list", "session_whoami", "session_seen"])
-        await ask(tool, {}, assistant);
+      for (const tool of ["changes_list", "session_whoami", "session_seen"]) await ask(tool, {}, assistant);
     });
   });
 

@@ -1,7 +1,7 @@
 // What was shown outlives its process, and what is outdated is said without being asked: to subscribers, and for whole answers.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { seenFolder } from "../../state/drivers/seen-folder.js";
 import { type Generation, startAssistant, temporaryFolder } from "../harness.js";
@@ -84,6 +84,25 @@ describe("a revision and the process that handed it out", () => {
       writeFileSync(file, text);
       const refused = await removeFirst(second, seen.revision, seen.securityGroup.rules);
       expect(refused.data, what).toMatchObject({ code: "stale_revision", field: "basedOn" });
+    }
+    writeFileSync(file, whole);
+    const beside = join(dirname(file), "..", seen.revision);
+    writeFileSync(`${beside}.json`, whole);
+    for (const [invented, code] of [
+      // Past what looks like an attack: names of files that are there and hold what they say.
+      [file, "stale_revision"],
+      [file.replace(/\.json$/, ""), "stale_revision"],
+      [`${seen.revision}.json`, "stale_revision"],
+      [`${day}/${seen.revision}`, "stale_revision"],
+      [`${seen.revision}\ufffd`, "stale_revision"],
+      ["..", "stale_revision"],
+      [".", "stale_revision"],
+      [`..%00${seen.revision}`, "stale_revision"],
+      [`..\u2215${seen.revision}`, "stale_revision"],
+      ["constructor", "stale_revision"],
+    ] as const) {
+      const refused = await removeFirst(second, invented, seen.securityGroup.rules);
+      expect(refused.data.code, invented).toBe(code);
     }
     rmSync(file);
     for (const [invented, code] of [
