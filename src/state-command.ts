@@ -3,6 +3,7 @@
 
 import { resolve } from "node:path";
 import { createDocument, readDocument } from "../state/drivers/document.js";
+import { HEAD } from "../state/head.js";
 import { importSeed, type RecoveryChoice, type Store } from "../state/index.js";
 import { openOperations } from "../state/lineage.js";
 import { admissible, type SeedImport } from "../state/seed.js";
@@ -386,6 +387,7 @@ const recover: Verb = {
   what: "end damage: move what does not hold to quarantine/; needs a terminal and a typed phrase",
   more:
     "Shows what is wrong first. `last_commit`: the damaged last commit goes, and what it recorded has to be looked up in AWS.\n" +
+    "`missing_commits`: commits that are gone from the end are given up, and what they recorded has to be looked up in AWS.\n" +
     "`checkpoint`: state.json goes and is written anew from the journal. Everything else is restored from a backup, by hand.",
   async run({ store, say, confirmed }) {
     const damage = store.readOnly;
@@ -401,11 +403,7 @@ const recover: Verb = {
         data: { damage: found, choice: null },
       };
     }
-    say(
-      choice === "checkpoint"
-        ? "\nChoice `checkpoint`: state.json is moved to quarantine/ and written anew from the journal. Nothing of the journal changes."
-        : "\nChoice `last_commit`: the damaged commit is moved to quarantine/ and its number given out again. What it recorded may have happened in AWS.",
-    );
+    say(`\nChoice \`${choice}\`: ${CHOICES[choice]}`);
     if (!(await confirmed(`recover ${choice}`))) return notConfirmed({ damage: found, choice });
     const { quarantined, operations } = await store.recover(choice);
     const after = store.readOnly;
@@ -421,10 +419,19 @@ const recover: Verb = {
   },
 };
 
+const CHOICES: Readonly<Record<RecoveryChoice, string>> = {
+  checkpoint: "state.json is moved to quarantine/ and written anew from the journal. Nothing of the journal changes.",
+  last_commit:
+    "the damaged commit is moved to quarantine/ and its number given out again. What it recorded may have happened in AWS.",
+  missing_commits:
+    "the missing commits are given up and their numbers given out again. What they recorded may have happened in AWS.",
+};
+
 /** The one choice that is about this damage; what neither is about has to be restored. */
 function choiceFor({ code, details }: OpsError): RecoveryChoice | null {
   if (code !== "state_unreadable" || details.seed === true || details.later === true) return null;
   if (details.file === "state.json") return "checkpoint";
+  if (details.file === HEAD) return "missing_commits";
   return details.last === true ? "last_commit" : null;
 }
 

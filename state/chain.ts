@@ -12,6 +12,7 @@ import { type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { decodeCommit, isLater, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
+import { HEAD, type Head, readHead } from "./head.js";
 
 export const STORE_ID = "store.id";
 export const CHECKPOINT = "state.json";
@@ -62,6 +63,8 @@ export interface ChainReader {
   segmentOf(seq: number): Promise<Segment | null>;
   /** A segment that is whole and is what its key says, or why it is not. */
   readSegment(key: string): Promise<Segment | string>;
+  /** How far the chain went at least, as said beside it; null where nobody says. Read before the chain, never after. */
+  knownHead(): Promise<Head | null>;
   /** The state before the first commit, or why `store.id` gives none. */
   readStoreId(bytes: Uint8Array): State | string;
   damaged(message: string, details?: Record<string, unknown>): OpsError;
@@ -234,6 +237,24 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     );
   }
 
+  const knownHead = async (): Promise<Head | null> => readHead((await driver.get(HEAD))?.bytes);
+
+  function cutOff(known: Head, end: State): OpsError | null {
+    if (known.store !== end.store || known.seq < end.seq || (known.seq === end.seq && known.head === end.head))
+      return null;
+    const gone = known.seq - end.seq;
+    const what =
+      gone === 0
+        ? `commit ${known.seq} is another one than was recorded under this number`
+        : gone === 1
+          ? `commit ${known.seq}, the last one, is gone`
+          : `commits ${end.seq + 1} to ${known.seq}, the last ones, are gone`;
+    return damaged(
+      `${what}. Nothing was changed; restore journal/ from a backup, because what is missing may have happened in AWS. Where there is none, run: ${command("recover")}`,
+      { file: HEAD, seq: known.seq, verifiedUpTo: end.seq },
+    );
+  }
+
   async function load(): Promise<Loaded> {
     const nothing = (damage: OpsError): Loaded => ({
       state: null,
@@ -247,11 +268,16 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     const wrong = await driver.inspect();
     if (wrong?.code === "state_unreadable") return nothing(wrong);
 
+    const known = await knownHead();
     // The id is written before everything else, so it is read again after everything else.
     let id = await driver.get(STORE_ID);
     const checkpoint = await driver.get(CHECKPOINT);
     const seqs = (await driver.list("journal/")).map(seqOfKey).filter((seq) => seq !== null);
-    const kept = seqs.length > 0 || (await driver.list(ARCHIVE)).length > 0 || (await driver.get(PREVIOUS)) !== null;
+    const kept =
+      seqs.length > 0 ||
+      known !== null ||
+      (await driver.list(ARCHIVE)).length > 0 ||
+      (await driver.get(PREVIOUS)) !== null;
     if (!id && (checkpoint || kept)) id = await driver.get(STORE_ID);
     if (!id) {
       if (!checkpoint && !kept) {
@@ -321,7 +347,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
         `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; to have state.json written anew from it, run: ${command("recover")}`,
         { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq },
       );
-    }
+    } else if (known) damage ??= cutOff(known, end);
     return {
       state: end,
       fresh: false,
@@ -413,6 +439,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     inARow,
     segmentOf,
     readSegment,
+    knownHead,
     readStoreId,
     damaged,
     badCommit,

@@ -48,6 +48,12 @@ export interface StateDriver {
   ): Promise<{ readonly etag: string } | "conflict">;
 
   /**
+   * Leaves the bytes under the key for whoever can use them: not durable, perhaps torn by a power cut or mixed with what
+   * another process leaves there. Never throws.
+   */
+  hint(key: string, bytes: Uint8Array): Promise<void>;
+
+  /**
    * Makes what was read so far durable: the process that wrote it may have been killed before it could, and what is told of
    * it must survive a power cut. Changes no byte.
    */

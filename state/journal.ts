@@ -13,6 +13,7 @@ import { journalKey, type StateDriver } from "./driver.js";
 import { type Commit, decodeCommit, type Event, type EventType, encodeCommit, textOf } from "./events.js";
 import { exportKey, exportOf } from "./export.js";
 import { fold } from "./fold.js";
+import { HEAD, headBytes } from "./head.js";
 import { type KeyMeans, type Rotated, type StoreKeys, storeKeys } from "./keys.js";
 import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
 import { type Owners, ownersOf } from "./owners.js";
@@ -168,6 +169,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   /** A full disk or a missing right: asked again before the next commit. */
   let unwritable: OpsError | null = closedFor ? null : await driver.probeWritable();
   let state: State | null = loaded.state;
+  /** How far this process had read before a reload found the chain damaged. */
+  let lost: State | null = null;
   /** The newest commit that is known to be durable. */
   let settledSeq = 0;
   let committedHere = false;
@@ -289,6 +292,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         state = next;
         settledSeq = seq;
         committedHere = true;
+        await driver.hint(HEAD, headBytes(next));
         saver.grew(bytes.length);
         await checkpointIfDue(events);
         return { seq, state: next, events: made.events };
@@ -498,7 +502,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   async function readAgain(): Promise<State> {
-    const known = state;
+    const known = lost && lost.seq > (state?.seq ?? 0) ? lost : state;
     // A write that could not be made durable is no matter of reading.
     if (closedFor === loaded.damage || closedFor?.code === "state_unreadable") closedFor = null;
     await reload();
@@ -509,6 +513,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         { seq: known.seq },
       );
     }
+    lost = closedFor ? known : null;
     unwritable = closedFor ? null : await driver.probeWritable();
     return now;
   }
@@ -569,6 +574,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const report = await quarantine(driver, choice, loaded.damage);
     log("warn", `Moved to ${report.quarantined}.`, { choice, operations: report.operations });
     closedFor = null;
+    lost = null;
     await reload();
     if (!closedFor && choice === "checkpoint") await writeCheckpoint();
     return report;

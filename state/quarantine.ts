@@ -6,14 +6,16 @@ import { backupKeys } from "./backups.js";
 import { CHECKPOINT, PREVIOUS } from "./chain.js";
 import { readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver } from "./driver.js";
+import { HEAD } from "./head.js";
 
 const QUARANTINE = "quarantine/";
 
 /**
  * `last_commit`: a damaged last commit is moved aside and its number given out again. `checkpoint`: a state.json that is
- * damaged, foreign or edited is moved aside and written anew from the journal.
+ * damaged, foreign or edited is moved aside and written anew from the journal. `missing_commits`: what stood at the end of
+ * the chain is given up, and its numbers are given out again.
  */
-export type RecoveryChoice = "last_commit" | "checkpoint";
+export type RecoveryChoice = "last_commit" | "checkpoint" | "missing_commits";
 
 export interface RecoveryReport {
   /** Where the damaged file is now. */
@@ -28,12 +30,19 @@ export async function quarantine(
   choice: RecoveryChoice,
   damage: OpsError | null,
 ): Promise<RecoveryReport> {
-  const key = choice === "checkpoint" ? brokenCheckpoint(damage) : await brokenLastCommit(driver, damage);
+  const key =
+    choice === "checkpoint"
+      ? brokenCheckpoint(damage)
+      : choice === "last_commit"
+        ? await brokenLastCommit(driver, damage)
+        : cutOffHead(damage);
   const stored = await driver.get(key);
   if (!stored) throw refused(`${key} is gone.`, damage);
   const name = key.slice(key.lastIndexOf("/") + 1);
   const quarantined = `${QUARANTINE}${sha256(stored.bytes).slice(0, 12)}-${name}`;
   await driver.putIfAbsent(quarantined, stored.bytes);
+  // Its number is given out again, so nobody may be told that it was taken.
+  if (choice === "last_commit") await driver.remove([HEAD]);
   await driver.remove([key]);
   const text = choice === "last_commit" ? new TextDecoder().decode(stored.bytes) : "";
   const operations = [...text.matchAll(/"operation_id":"(op_[0-9a-z]+)"/g)].map(([, id]) => id!);
@@ -43,6 +52,11 @@ export async function quarantine(
 function brokenCheckpoint(damage: OpsError | null): string {
   if (damage?.details.file === CHECKPOINT && damage.details.later !== true) return CHECKPOINT;
   throw refused("state.json is not what is wrong here.", damage);
+}
+
+function cutOffHead(damage: OpsError | null): string {
+  if (damage?.details.file === HEAD) return HEAD;
+  throw refused("No commits are missing at the end of the journal.", damage);
 }
 
 async function brokenLastCommit(driver: StateDriver, damage: OpsError | null): Promise<string> {

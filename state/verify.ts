@@ -40,10 +40,13 @@ export async function verifyStore({ driver, chain, fresh }: Verification): Promi
   const found = stored ? readCheckpoint(stored.bytes) : null;
   const at = found?.kind === "checkpoint" ? found.state.seq : 0;
   // Looked at before the chain is read: what others commit meanwhile is no gap.
+  const known = await chain.knownHead();
   const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
   const early = await chain.follow(origin, at);
   const { state: end, bad } = early.bad ? early : await chain.follow(early.state);
-  const firstBad = bad ?? (last > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
+  const said = known?.store === origin.store ? known.seq : 0;
+  const firstBad =
+    bad ?? (Math.max(last, said) > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
   const checkpoint = compared(found, early.state);
   const archive = await walkArchive(driver, chain, origin.store);
   return {

@@ -26,6 +26,7 @@ export function memoryDriver(kept: Map<string, Uint8Array> = new Map()): StateDr
       put(key, bytes);
       return { etag: sha256(bytes) };
     },
+    hint: async (key, bytes) => put(key, bytes),
     settle: async () => {},
     async remove(keys) {
       for (const key of keys) kept.delete(key);

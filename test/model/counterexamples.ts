@@ -78,6 +78,23 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because:
+      "what was as wished already when it was planned was no part of the change, and the model sent it all the same",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: {}, now: true },
+      {
+        do: "update",
+        by: "b",
+        target: 0,
+        wish: { versioning: "Enabled", "tag:x": null },
+        basedOn: "fresh",
+        now: false,
+      },
+      { do: "outside", target: 0, wish: { "tag:x": "1" } },
+      { do: "apply", by: "a", token: 0 },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },

@@ -90,6 +90,7 @@ const through = (fs: FsPort, effects: Effects): FsPort => {
       const file = await fs.create(path);
       return { write: step(true, file.write), sync: step(true, file.sync), close: step(false, file.close) };
     }),
+    overwrite: step(false, fs.overwrite),
     link: step(true, fs.link),
     unlink: step(true, fs.unlink),
     rename: step(true, fs.rename),

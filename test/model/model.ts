@@ -135,6 +135,7 @@ export interface Plan {
   /** False where AWS will give the id: what does not exist yet cannot be held. */
   readonly named: boolean;
   readonly before: Fields | null;
+  /** What an update sends. */
   readonly wish: Wish;
   /** What a create makes. */
   readonly makes: Fields | null;
@@ -188,11 +189,13 @@ export class Model {
 
   createdBy = (wish: Wish): Fields => put(DEFAULTS, wish);
 
+  /** What an update really sends: what is as wished already is no part of it, whatever somebody makes of it later. */
+  changing = (before: Fields | null, wish: Wish): Wish =>
+    Object.fromEntries(Object.entries(wish).filter(([field, value]) => (before?.[field] ?? null) !== value));
+
   /** What an update has to touch: the things that really change. */
-  touchedBy(before: Fields, wish: Wish): Set<string> {
-    const changed = Object.entries(wish).filter(([field, value]) => (before[field] ?? null) !== value);
-    return new Set(changed.map(([field]) => groupOf(field)));
-  }
+  touchedBy = (before: Fields, wish: Wish): Set<string> =>
+    new Set(Object.keys(this.changing(before, wish)).map(groupOf));
 
   overlaps(touches: ReadonlySet<string> | "all", a: Fields | null, b: Fields | null): boolean {
     if (a === null || b === null) return a !== b;

@@ -415,7 +415,15 @@ async function act(run: Run, step: Simple): Promise<void> {
             ...basisRefusals(run, based.seen(), before, touches),
             ...busyOn(run, target!),
           ],
-          plan: { kind: "update", key: target!, before, wish: step.wish, makes: null, declared: step.wish, touches },
+          plan: {
+            kind: "update",
+            key: target!,
+            before,
+            wish: model.changing(before, step.wish),
+            makes: null,
+            declared: step.wish,
+            touches,
+          },
         };
       };
       return planned(run, step.by, "resources.update", given, expected, step.now);
@@ -538,7 +546,7 @@ async function rolledBack(run: Run, step: Extract<Simple, { do: "rollback" }>, k
         kind: live === null ? "create" : "update",
         key,
         before: live,
-        wish: way.wish,
+        wish: model.changing(live, way.wish),
         makes: way.recreates,
         declared: way.declared,
         touches,

@@ -2,7 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { chmod, cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -455,6 +455,20 @@ describe("recover", () => {
     expect(done.shown).toContain("It named op_2: look up in AWS what became of it.");
     expect(await json("verify")).toMatchObject({ code: 0, data: { commits: 1 } });
     expect((await run("recover")).stdout).toContain("nothing to recover");
+  });
+
+  it("gives up commits that are gone from the end, on a typed phrase", async () => {
+    const store = await opened();
+    await store.commit((_, seq) => [plan(seq).event]);
+    await store.checkpoint();
+    await store.commit((_, seq) => [plan(seq).event]);
+    await rm(join(root, "journal", "000000000002.json"));
+    expect((await run("show")).stdout).toContain("commit 2, the last one, is gone");
+    expect(await json("verify")).toMatchObject({ code: 1 });
+    const done = await typed("recover missing_commits", "recover");
+    expect(done, done.shown).toMatchObject({ code: 0 });
+    expect(done.shown).toContain("Choice `missing_commits`");
+    expect(await json("verify")).toMatchObject({ code: 0, data: { commits: 1 } });
   });
 
   it("has no choice for damage in the middle, and says what to do", async () => {

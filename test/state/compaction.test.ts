@@ -83,6 +83,7 @@ describe("a compaction", () => {
     kept.set("state.json.prev", kept.get("state.json")!);
     expect((await store.compact()).floor).toBe(3);
     kept.delete(journalKey(4));
+    kept.delete("head");
     const opened = await open(memoryDriver(kept));
     expect([...kept.keys()].filter((key) => key.startsWith("journal/"))).toEqual([]);
     expect(opened.readOnly).toBeNull();

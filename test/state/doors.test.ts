@@ -52,7 +52,7 @@ describe("reload", () => {
     const last = await readFile(made.path(journalKey(3)));
     await rm(made.path(journalKey(3)));
     await store.reload();
-    expect(store.readOnly?.message).toContain("commit 3, which this process had read, is gone");
+    expect(store.readOnly?.message).toContain("commit 3, the last one, is gone");
     await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
     await writeFile(made.path(journalKey(3)), last, { mode: 0o600 });
     await store.reload();
@@ -60,6 +60,9 @@ describe("reload", () => {
 
     // Another process took the number that this one had read.
     await rm(made.path(journalKey(3)));
+    await rm(made.path("head"));
+    await store.reload();
+    expect(store.readOnly?.message).toContain("commit 3, which this process had read, is gone");
     const thief = await open(made.driver(), { owner: owner("session-2", 200) });
     await thief.commit((_, seq) => [plan(seq).event]);
     await store.reload();

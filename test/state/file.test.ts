@@ -66,6 +66,7 @@ describe("the state folder", () => {
     }
     expect((await readdir(root)).sort()).toEqual([
       "backups",
+      "head",
       "journal",
       "key",
       "reserve",

@@ -62,6 +62,7 @@ export function faultyFs(fault: (call: Call, path: string) => Fault | Promise<Fa
     readdir: guarded("readdir", one, nodeFs.readdir),
     mkdir: guarded("mkdir", one, nodeFs.mkdir),
     chmod: guarded("chmod", (path: string, _: number) => path, nodeFs.chmod),
+    overwrite: guarded("overwrite", (path: string, _: Uint8Array) => path, nodeFs.overwrite),
     link: guarded("link", (_, to) => to, nodeFs.link),
     unlink: guarded("unlink", one, nodeFs.unlink),
     rename: guarded("rename", (_, to) => to, nodeFs.rename),

@@ -85,7 +85,7 @@ describe("a commit", () => {
     kept.delete(journalKey(1));
     kept.delete(journalKey(2));
     await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
-    expect([...kept.keys()]).toEqual(["store.id"]);
+    expect([...kept.keys()]).toEqual(["store.id", "head"]);
     expect(store.readOnly?.code).toBe("state_unreadable");
   });
 

@@ -66,6 +66,53 @@ describe("a damaged last commit", () => {
   });
 });
 
+describe("commits that are gone from the end", () => {
+  it("are missed, and given up on request only", async () => {
+    const made = await store();
+    const whole = await open(made.driver());
+    for (const seq of [4, 5]) await rm(made.path(journalKey(seq)));
+    const opened = await open(made.driver());
+    expect(opened.readOnly?.message).toContain("commits 4 to 5, the last ones, are gone");
+    expect((await opened.state()).seq).toBe(3);
+    expect(await opened.verify()).toMatchObject({ ok: false, firstBad: { seq: 4, because: "the file is missing" } });
+    const before = await made.picture();
+    await expect(opened.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
+    for (const choice of ["last_commit", "checkpoint"] as const) {
+      await expect(opened.recover(choice)).rejects.toMatchObject({ code: "validation_error", field: "choice" });
+    }
+    expect(await made.picture()).toEqual(before);
+    await opened.recover("missing_commits");
+    expect(opened.readOnly).toBeNull();
+    expect((await opened.commit((_, seq) => [plan(seq).event])).seq).toBe(4);
+    expect(await (await open(made.driver())).verify()).toMatchObject({ ok: true, commits: 4 });
+    // One that had read them does not go on with another chain.
+    await whole.reload();
+    expect(whole.readOnly).not.toBeNull();
+  });
+
+  it("are missed where another commit took the number", async () => {
+    const made = await store();
+    const head = await readFile(made.path("head"));
+    await rm(made.path(journalKey(5)));
+    await rm(made.path("head"));
+    await (await open(made.driver())).commit((_, seq) => [plan(seq).event]);
+    await writeFile(made.path("head"), head);
+    expect((await open(made.driver())).readOnly?.message).toContain("commit 5 is another one than was recorded");
+  });
+
+  it("are not missed where nothing whole says so: a torn hint is no damage", async () => {
+    const made = await store();
+    const head = await readFile(made.path("head"));
+    for (const bytes of [Buffer.alloc(0), Buffer.alloc(head.length), head.subarray(0, 100), Buffer.from("[]")]) {
+      await writeFile(made.path("head"), bytes);
+      expect((await open(made.driver())).readOnly).toBeNull();
+    }
+    const other = await store();
+    await writeFile(made.path("head"), await readFile(other.path("head")));
+    expect((await open(made.driver())).readOnly, "that of another store").toBeNull();
+  });
+});
+
 describe("a state.json of no use", () => {
   it.each([
     ["unparsable", () => '{"version'],

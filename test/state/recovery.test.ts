@@ -114,6 +114,7 @@ describe("state.json", () => {
     await (await open(made.driver())).commit((_, seq) => [plan(seq).event]);
     await rm(made.path("journal"), { recursive: true });
     await rm(made.path("store.id"));
+    await rm(made.path("head"));
     await writeFile(
       made.path("state.json"),
       JSON.stringify({ version: "1.0", metadata: {}, resources: {}, stacks: {} }),
