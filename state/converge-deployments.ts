@@ -2,12 +2,8 @@
 
 import type { ChangeStep, ResourceRef } from "../src/core/change.js";
 import type { EcsService } from "../src/core/content/deployments.js";
-import { type Difference, diff, type JsonObject, sameJson } from "../src/core/json.js";
-
-interface Back {
-  readonly steps: readonly ChangeStep[];
-  readonly remaining: readonly (Difference & { readonly because: string })[];
-}
+import { diff, type JsonObject, sameJson } from "../src/core/json.js";
+import type { Converged } from "./converged.js";
 
 const parts = (service: EcsService): JsonObject => {
   const { taskDefinition: _, images: __, ...rest } = service;
@@ -15,7 +11,7 @@ const parts = (service: EcsService): JsonObject => {
 };
 
 /** An ECS service back to a task definition it ran. */
-export function convergeService(ref: ResourceRef, live: EcsService, target: EcsService): Back {
+export function convergeService(ref: ResourceRef, live: EcsService, target: EcsService): Converged {
   const remaining = diff(parts(live), parts(target)).map((difference) => ({
     ...difference,
     because: "a deployment does not change it; use resources.update",
@@ -53,7 +49,7 @@ export function convergeService(ref: ResourceRef, live: EcsService, target: EcsS
 }
 
 /** What deploys otherwise needs more than a content tells: the revision itself, or the launch template's id. */
-export function notByToken(live: JsonObject, target: JsonObject): Back {
+export function notByToken(live: JsonObject, target: JsonObject): Converged {
   return {
     steps: [],
     remaining: diff(live, target).map((difference) => ({

@@ -18,6 +18,7 @@ import {
 } from "../src/core/json.js";
 import { isOwnType } from "../src/core/own-types.js";
 import { convergeService, notByToken } from "./converge-deployments.js";
+import type { Converged } from "./converged.js";
 import { convergeInstance, tagSteps as databaseTagSteps } from "./databases.js";
 import { sameTraffic, trafficOf } from "./desired.js";
 import { patchFor } from "./patch.js";
@@ -212,16 +213,6 @@ function wholeArray(document: JsonObject, pointer: string): string {
     here = isObject(here) && Object.hasOwn(here, segment) ? here[segment] : undefined;
   }
   return path.map((segment) => `/${escapePointer(segment)}`).join("");
-}
-
-export interface Converged {
-  readonly steps: readonly ChangeStep[];
-  /** Write-only values that the update would drop and nobody holds: they have to be given. */
-  readonly needsSecret?: readonly string[];
-  /** Differences that no step of this version can take away, with the reason. */
-  readonly remaining: readonly (Difference & { readonly because: string })[];
-  /** What the steps may do beyond what was asked. */
-  readonly warnings?: readonly string[];
 }
 
 export interface ConvergeRequest {

@@ -5,7 +5,7 @@ import { accepted } from "../src/core/accepted.js";
 import type { ChangeStep, ResourceRef } from "../src/core/change.js";
 import type { DatabaseInstance } from "../src/core/content/databases.js";
 import { escapePointer, isObject, type Json, type JsonObject, sameJson, valueAt } from "../src/core/json.js";
-import type { Converged } from "./converge.js";
+import type { Converged } from "./converged.js";
 
 export type Apply = "immediate" | "window";
 

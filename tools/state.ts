@@ -10,7 +10,8 @@ import type { AwsReader, DriftObservation, GatePorts, WhoAsked } from "../src/co
 import { differences } from "../src/core/same.js";
 import { domain, gate, plan, read } from "../src/core/tool.js";
 import { authorView, questionOf, withAuthors, worseFirst } from "../state/attribution.js";
-import { type Converged, converge } from "../state/converge.js";
+import { converge } from "../state/converge.js";
+import type { Converged } from "../state/converged.js";
 import { type DriftReport, driftOf } from "../state/drift.js";
 import { envelopeAt } from "../state/envelopes.js";
 import { claims } from "../state/fold.js";

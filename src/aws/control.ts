@@ -4,7 +4,8 @@ import type { HookProgressEvent, ProgressEvent } from "@aws-sdk/client-cloudcont
 import type { StepKind } from "../core/change.js";
 import { type ErrorCode, OpsError } from "../core/errors.js";
 import { isObject, type JsonObject } from "../core/json.js";
-import type { Page, Progress } from "../core/ports.js";
+import type { Page } from "../core/page.js";
+import type { Progress } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { ASYNCHRONOUS, ROLE_ERRORS, ROLE_NOT_READY } from "./error-table.js";
 import { foreign } from "./foreign.js";

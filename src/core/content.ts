@@ -7,6 +7,7 @@ import type { DeploymentGroup, EcsService, TaskDefinition } from "./content/depl
 import type { Instance } from "./content/instances.js";
 import type { LoadBalancer, TargetGroup } from "./content/load-balancers.js";
 import type { SecurityGroup } from "./content/security-groups.js";
+import type { TagRule } from "./tags.js";
 
 export const Region = z.object({
   region: z.string(),
@@ -28,12 +29,6 @@ export interface Contents {
   "AWS::ECS::Service": EcsService;
   "AWS::ECS::TaskDefinition": TaskDefinition;
   "AWS::CodeDeploy::DeploymentGroup": DeploymentGroup;
-}
-
-/** Where a type keeps its tags: a list of Key and Value, a map, or the list of an Auto Scaling group. */
-export interface TagRule {
-  readonly property: string;
-  readonly shape: "list" | "map" | "asg";
 }
 
 /** A resource type's rules, trimmed to what plans and comparisons need. Pointers use `*` for array indices. */

@@ -1,6 +1,6 @@
 // Several lists of AWS as one, a page at a time: complete, in AWS's order, and never more rows than were asked for.
 
-import type { Page } from "./ports.js";
+import type { Page } from "./page.js";
 
 export interface Part<Row> {
   read(query: { readonly limit: number; readonly cursor?: string }): Promise<Page<Row>>;

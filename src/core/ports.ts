@@ -23,6 +23,7 @@ import type { GroupReference, GroupUser } from "./content/security-groups.js";
 import type { Contents, Region, ResourceSchema } from "./content.js";
 import type { ErrorCode, OpsError } from "./errors.js";
 import type { Difference, Json, JsonObject } from "./json.js";
+import type { Page } from "./page.js";
 import type { TaggedReads } from "./tagged.js";
 import type { TaggingPorts } from "./tagging.js";
 import type { Attribution, TrailPage, TrailQuery } from "./trail.js";
@@ -64,12 +65,6 @@ export interface Identity {
   readonly arn: string;
   readonly credentialSource: string;
   readonly credentialExpiry?: string;
-}
-
-export interface Page<T> {
-  readonly items: readonly T[];
-  /** AWS's own token for the next page. */
-  readonly next?: string;
 }
 
 export interface ListQuery {

@@ -1,12 +1,17 @@
 // Tags in the shapes AWS keeps them in: put on what we create, read off anything. Pure.
 
-import type { TagRule } from "./content.js";
 import { isObject, type Json, type JsonObject } from "./json.js";
 
 /** The tag by which whatever a lost call made is found again. Its value is the client token: no other store has it. */
 export const OPERATION_MARK = "aws-devops-mcp:op";
 
 export type Tags = Readonly<Record<string, string>>;
+
+/** Where a type keeps its tags: a list of Key and Value, a map, or the list of an Auto Scaling group. */
+export interface TagRule {
+  readonly property: string;
+  readonly shape: "list" | "map" | "asg";
+}
 
 const isPair = (item: Json): item is JsonObject & { readonly Key: string } =>
   isObject(item) && typeof item.Key === "string";

@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { TagRule } from "../../src/core/content.js";
 import type { JsonObject } from "../../src/core/json.js";
+import type { TagRule } from "../../src/core/tags.js";
 import { OPERATION_MARK, stackOf, tagsOf, withMark, withTags } from "../../src/core/tags.js";
 
 const rule = (shape: TagRule["shape"], property = "Tags"): TagRule => ({ property, shape });

@@ -5,7 +5,7 @@ import type { Deployment, DeploymentGroup } from "../../core/content/deployments
 import { type DeploymentStatus, isRunning } from "../../core/deploying.js";
 import type { JsonObject } from "../../core/json.js";
 import { sha256 } from "../../core/json.js";
-import type { Page } from "../../core/ports.js";
+import type { Page } from "../../core/page.js";
 import type { Api } from "../api.js";
 import { foreign } from "../foreign.js";
 import { allPages } from "../pages.js";

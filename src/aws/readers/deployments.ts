@@ -13,7 +13,7 @@ import type {
 } from "../../core/content/deployments.js";
 import { PROVIDERS, type Provider } from "../../core/deploying.js";
 import { OpsError } from "../../core/errors.js";
-import type { Page } from "../../core/ports.js";
+import type { Page } from "../../core/page.js";
 import type { TrailPage, TrailQuery } from "../../core/trail.js";
 import type { Api } from "../api.js";
 import { groupDeployments, groupForService, groupIdOf, groupsNamed, groupsPage } from "./codedeploy.js";

@@ -11,7 +11,7 @@ import type { Deployment, EcsService, TaskDefinition } from "../../core/content/
 import { type DeploymentStatus, isRunning } from "../../core/deploying.js";
 import { OpsError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
-import type { Page } from "../../core/ports.js";
+import type { Page } from "../../core/page.js";
 import type { Api } from "../api.js";
 import { foreign } from "../foreign.js";
 import { allPages } from "../pages.js";

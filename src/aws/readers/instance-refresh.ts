@@ -3,7 +3,7 @@
 import type { AutoScalingGroup, InstanceRefresh } from "@aws-sdk/client-auto-scaling";
 import type { Deployment, TemplateUse } from "../../core/content/deployments.js";
 import { type DeploymentStatus, isRunning } from "../../core/deploying.js";
-import type { Page } from "../../core/ports.js";
+import type { Page } from "../../core/page.js";
 import type { Api } from "../api.js";
 import { foreign } from "../foreign.js";
 import { newestFirst } from "./ecs.js";

@@ -1,7 +1,8 @@
 // What readers of every service are built from.
 
 import { OpsError } from "../../core/errors.js";
-import type { ListQuery, Page } from "../../core/ports.js";
+import type { Page } from "../../core/page.js";
+import type { ListQuery } from "../../core/ports.js";
 
 /**
  * Reads one type through its own service. `null` means that AWS says the resource does not exist, in the words it uses for

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { Known } from "../known.js";
-import type { Page } from "../ports.js";
+import type { Page } from "../page.js";
 import { Tags } from "./tags.js";
 
 export const Member = z.object({

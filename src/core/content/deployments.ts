@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { type Provider, STATUSES } from "../deploying.js";
 import { isObject, type JsonObject } from "../json.js";
-import type { Page } from "../ports.js";
+import type { Page } from "../page.js";
 import { Tags } from "./tags.js";
 
 const Images = z.record(z.string(), z.string()).describe("container → image");
