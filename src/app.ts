@@ -206,6 +206,9 @@ export function createApp(ports: AppPorts): App {
         },
       },
       dailySnapshot: config.dailySnapshot ? snapshotId(config) : null,
+      autoImport: config.autoImportPolicy
+        ? { ...(config.autoImportPolicyId && { policyId: config.autoImportPolicyId }) }
+        : null,
       allowedRegions: config.allowedRegions,
       regionsAtOnce: config.maxConcurrentRegions,
       regionTimeoutMs: config.regionScanTimeoutSeconds * 1_000,

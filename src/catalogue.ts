@@ -55,6 +55,7 @@ export const ALIASES: Readonly<Record<string, string>> = {
   export_violations_csv: "tags.exportCsv",
   generate_custodian_policy: "tags.custodianPolicy",
   schedule_compliance_audit: "tags.scheduleAudit",
+  import_aws_tag_policy: "tags.importPolicy",
   save_state: "state.save",
   load_state: "state.load",
 };

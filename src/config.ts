@@ -157,6 +157,14 @@ export const ConfigSchema = z.strictObject({
     .min(1)
     .default("policies/tagging_policy.json")
     .describe("FILE of the tagging policy; a relative one is looked for in the working directory first"),
+  autoImportPolicy: flag
+    .default(true)
+    .describe("where there is no tagging policy, take the tag policy of AWS Organizations"),
+  autoImportPolicyId: z
+    .string()
+    .regex(/^p-[0-9a-zA-Z_]{8,128}$/, "must look like p-0123456789")
+    .optional()
+    .describe("ID of that policy (default: what is in force for the account)"),
   fallbackToDefaultPolicy: flag.default(true).describe("make a tagging policy where there is none"),
   historyDbPath: z
     .string()
@@ -292,6 +300,8 @@ const OLD_VARIABLES: Readonly<Record<string, Key>> = {
   REGION_CACHE_TTL_SECONDS: "regionCacheTtlSeconds",
   POLICY_PATH: "policyPath",
   POLICY_FILE_PATH: "policyPath",
+  AUTO_IMPORT_AWS_POLICY: "autoImportPolicy",
+  AUTO_IMPORT_POLICY_ID: "autoImportPolicyId",
   FALLBACK_TO_DEFAULT_POLICY: "fallbackToDefaultPolicy",
   HISTORY_DB_PATH: "historyDbPath",
   DATABASE_PATH: "historyDbPath",

@@ -6,6 +6,7 @@ import { check, untagged, validate } from "./tags/check.js";
 import { costGap } from "./tags/cost-gap.js";
 import { custodianPolicy } from "./tags/custodian.js";
 import { exceptions } from "./tags/exceptions.js";
+import { importPolicy } from "./tags/import.js";
 import { policy } from "./tags/policy.js";
 import { exportCsv, report } from "./tags/report.js";
 import { scheduleAudit } from "./tags/schedule.js";
@@ -27,6 +28,7 @@ export const tags = domain(
     exportCsv,
     custodianPolicy,
     scheduleAudit,
+    importPolicy,
     exceptions,
     apply,
   },

@@ -55,8 +55,10 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
     "not_found",
     `ResourceNotFoundException RequestTokenNotFoundException DBInstanceNotFound DBInstanceNotFoundFault
      DBClusterNotFoundFault DBSnapshotNotFound DBSnapshotNotFoundFault DBClusterSnapshotNotFoundFault
-     DBParameterGroupNotFound DBParameterGroupNotFoundFault DBSubnetGroupNotFoundFault OptionGroupNotFoundFault`,
+     DBParameterGroupNotFound DBParameterGroupNotFoundFault DBSubnetGroupNotFoundFault OptionGroupNotFoundFault
+     PolicyNotFoundException EffectivePolicyNotFoundException`,
   ),
+  ...rows("not_enabled", "AWSOrganizationsNotInUseException PolicyTypeNotEnabledException"),
   ...rows("unsupported", "UnsupportedActionException TypeNotFoundException PrivateTypeException"),
   ...rows("replacement_needed", "NotUpdatableException"),
   ...rows(

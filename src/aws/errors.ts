@@ -126,6 +126,8 @@ const SENTENCES: Partial<Record<ErrorCode, Sentence>> = {
     `AWS refused ${action} because something still uses the resource; nothing was changed. Read it to see what does.`,
   replacement_needed: () =>
     "AWS cannot change this property of an existing resource; nothing was changed. A new resource has to take its place.",
+  not_enabled: (_, action) =>
+    `The account does not use the service that ${action} belongs to; nothing was read or changed.`,
   unsupported: (_, action) =>
     `AWS does not offer ${action} for this resource type; nothing was changed. Use the tools of the service itself.`,
   aws_rejected: (_, action) =>

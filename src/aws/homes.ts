@@ -2,19 +2,20 @@
 
 import { OpsError } from "../core/errors.js";
 
-export type HomedService = "ce" | "pricing" | "iam";
+export type HomedService = "ce" | "pricing" | "iam" | "organizations";
 
 /** `null`: the partition does not offer it. */
 const HOMES: Readonly<Record<string, Readonly<Record<HomedService, string | null>>>> = {
-  aws: { ce: "us-east-1", pricing: "us-east-1", iam: "us-east-1" },
-  "aws-cn": { ce: "cn-northwest-1", pricing: "cn-northwest-1", iam: "cn-north-1" },
-  "aws-us-gov": { ce: "us-gov-west-1", pricing: null, iam: "us-gov-west-1" },
+  aws: { ce: "us-east-1", pricing: "us-east-1", iam: "us-east-1", organizations: "us-east-1" },
+  "aws-cn": { ce: "cn-northwest-1", pricing: "cn-northwest-1", iam: "cn-north-1", organizations: "cn-northwest-1" },
+  "aws-us-gov": { ce: "us-gov-west-1", pricing: null, iam: "us-gov-west-1", organizations: "us-gov-west-1" },
 };
 
 const NAMES: Readonly<Record<HomedService, string>> = {
   ce: "Cost Explorer",
   pricing: "The Price List API",
   iam: "IAM",
+  organizations: "AWS Organizations",
 };
 
 /**

@@ -9,6 +9,7 @@ import type { Page } from "../core/page.js";
 import type { AccountAlias, AwsReader, Clock, Identity, ListQuery } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { getResource, listResources } from "./control.js";
+import { homeOf } from "./homes.js";
 import { scalingReads } from "./readers/autoscaling.js";
 import { deploymentReads } from "./readers/deployments.js";
 import { groupReferencesOf, groupUsersOf, regionsOf } from "./readers/ec2.js";
@@ -16,6 +17,7 @@ import { balancingReads } from "./readers/elbv2.js";
 import { typeReaders } from "./readers/index.js";
 import { instanceReads } from "./readers/instances.js";
 import { databaseReads } from "./readers/rds.js";
+import { tagPolicyReads } from "./readers/tag-policies.js";
 import { taggedReads } from "./tagged/index.js";
 
 export interface ReaderParts {
@@ -91,6 +93,7 @@ export function awsReader(parts: ReaderParts): AwsReader {
     },
     trail,
     preflight,
+    tagPolicies: tagPolicyReads(() => apiIn(homeOf("organizations", identity.arn, region))),
     costs,
     prices,
   };

@@ -25,7 +25,7 @@ import type { ErrorCode, OpsError } from "./errors.js";
 import type { Difference, Json, JsonObject } from "./json.js";
 import type { Page } from "./page.js";
 import type { TaggedReads } from "./tagged.js";
-import type { TaggingPorts } from "./tagging.js";
+import type { TaggingPorts, TagPolicyReads } from "./tagging.js";
 import type { Attribution, TrailPage, TrailQuery } from "./trail.js";
 
 export interface Clock {
@@ -106,6 +106,7 @@ export interface AwsReader {
   groupReferences(groupId: string): Promise<readonly GroupReference[]>;
   /** Tags of any type, wherever the resources live. */
   readonly tagged: TaggedReads;
+  readonly tagPolicies: TagPolicyReads;
   readonly databases: DatabaseReads;
   resource(type: string, id: string): Promise<JsonObject | null>;
   resources(

@@ -14,11 +14,32 @@ export interface PolicySource {
   readonly value?: Json;
 }
 
+/** Tag policies of AWS Organizations; `null`: AWS says that there is none. */
+export interface TagPolicyReads {
+  /** What is in force for the account, as its document. */
+  effective(): Promise<Json | null>;
+  list(): Promise<readonly { readonly id: string; readonly name: string; readonly description: string }[]>;
+  get(id: string): Promise<{ readonly id: string; readonly name: string; readonly content: Json } | null>;
+}
+
+/** A policy for where there is no file, or why there is none from elsewhere. */
+export type MadePolicy =
+  | { readonly value: JsonObject; readonly policyId: string }
+  /** `forNow`: asking again may tell otherwise, so nothing is written. */
+  | { readonly because: string; readonly forNow: boolean };
+
 /** The operator's files. What they replace is kept beside them. */
 export interface TaggingFiles {
-  /** Looked up anew at every call; where there is none, `fallback` is written if the operator lets it. */
-  policy(fallback: () => JsonObject): Promise<PolicySource>;
-  writePolicy(value: JsonObject, path?: string): Promise<{ readonly path: string; readonly kept?: string }>;
+  /** Looked up anew at every call; where there is none, what `imported` brings is kept, else `fallback` if the operator lets it. */
+  policy(imported: () => Promise<MadePolicy>, fallback: () => JsonObject): Promise<PolicySource>;
+  /**
+   * @param name another file of the policy's folder; `inForce` is whether it is the one that is judged by
+   * @throws OpsError validation_error for a place outside of it
+   */
+  writePolicy(
+    value: JsonObject,
+    name?: string,
+  ): Promise<{ readonly path: string; readonly kept?: string; readonly inForce: boolean }>;
   exceptions(): Promise<{ readonly path: string; readonly list: readonly Json[] }>;
   writeExceptions(list: readonly JsonObject[]): Promise<{ readonly path: string; readonly kept?: string }>;
 }
@@ -118,6 +139,8 @@ export interface TaggingPorts {
   readonly schedules: AuditSchedules;
   /** The id of the operator's daily snapshot; null: none was asked for. */
   readonly dailySnapshot: string | null;
+  /** Whether a policy is taken from AWS Organizations where there is no file, and which one where not the one in force. */
+  readonly autoImport: { readonly policyId?: string } | null;
   /** Empty: all that are enabled. */
   readonly allowedRegions: readonly string[];
   readonly regionsAtOnce: number;

@@ -5,7 +5,7 @@ import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
 import type { Clock } from "../core/ports.js";
-import type { TaggingFiles } from "../core/tagging.js";
+import type { MadePolicy, PolicySource, TaggingFiles } from "../core/tagging.js";
 
 export interface FileOptions {
   /** As configured; a relative one is looked for in the working directory first. */
@@ -28,9 +28,12 @@ export function taggingFiles({ policyPath, folder, fallbackToDefault, clock }: F
     const places = isAbsolute(path) ? [path] : [resolve(path), own(basename(path))];
     return places.find((place) => place !== null && existsSync(place)) ?? null;
   };
+  /** The file that is in force, or where one would be made: where the operator says, if that is a place. */
+  const policyFile = (): string | null =>
+    found(policyPath) ?? (folder === null ? null : isAbsolute(policyPath) ? policyPath : own(basename(policyPath)));
   const exceptionsPath = (): string => {
-    const policy = found(policyPath);
-    return policy === null ? (own(EXCEPTIONS) ?? EXCEPTIONS) : join(dirname(policy), EXCEPTIONS);
+    const policy = policyFile();
+    return policy === null ? EXCEPTIONS : join(dirname(policy), EXCEPTIONS);
   };
 
   function parsed(path: string): Json {
@@ -70,35 +73,83 @@ export function taggingFiles({ policyPath, folder, fallbackToDefault, clock }: F
     return { path: "memory" };
   };
 
+  const read = (path: string): PolicySource => ({
+    ...{ source: "existing_file", success: true, policy_path: path, aws_policy_id: null },
+    ...{ message: "The policy file was read.", value: parsed(path) },
+  });
+  let held: PolicySource | null = null;
+  let making: Promise<PolicySource> | null = null;
+
+  async function made(imported: () => Promise<MadePolicy>, fallback: () => JsonObject): Promise<PolicySource> {
+    const got = await imported();
+    // Another call or another server may have been first.
+    const path = found(policyPath);
+    if (path !== null) return read(path);
+    const kept = (
+      value: JsonObject,
+      said: Pick<PolicySource, "source" | "message" | "aws_policy_id">,
+    ): PolicySource => {
+      const place = put(policyFile(), "policy", value).path;
+      const source = { ...said, success: true, policy_path: place, value };
+      if (place === "memory") held = source;
+      return source;
+    };
+    if ("value" in got) {
+      const message = "There was no policy file: it was made from the tag policy of AWS Organizations.";
+      return kept(got.value, { source: "aws_organizations", message, aws_policy_id: got.policyId });
+    }
+    const why = got.because === "" ? "" : ` ${got.because}`;
+    if (!fallbackToDefault) {
+      const message = `There is no policy file, and the operator lets none be made.${why}`;
+      return { source: "none", success: false, message, policy_path: null, aws_policy_id: null };
+    }
+    const value = fallback();
+    if (got.forNow) {
+      const message = `There is no policy file; the default policy is used for now, and was not written.${why}`;
+      return { source: "default", success: true, message, policy_path: null, aws_policy_id: null, value };
+    }
+    const message = `There was no policy file: a default one was made. Edit it, or name another with --policy-path.${why}`;
+    return kept(value, { source: "default", message, aws_policy_id: null });
+  }
+
+  function fileNamed(name: string, inForce: string): string {
+    const folder = dirname(inForce);
+    const path = isAbsolute(name) ? resolve(name) : dirname(name) === "." ? join(folder, name) : resolve(name);
+    if (dirname(path) === folder && path.endsWith(".json") && basename(path) !== EXCEPTIONS) return path;
+    throw new OpsError(
+      "validation_error",
+      "A policy is written into the folder of the policy file only, as a .json file.",
+      {
+        field: "output_path",
+        details: { folder },
+      },
+    );
+  }
+
   return {
-    async policy(fallback) {
+    async policy(imported, fallback) {
       const path = found(policyPath);
-      if (path !== null) {
-        const said = { source: "existing_file", success: true, policy_path: path, aws_policy_id: null } as const;
-        return { ...said, message: "The policy file was read.", value: parsed(path) };
-      }
-      const held = memory.get("policy");
-      if (held !== undefined) {
-        return {
-          source: "default",
-          success: true,
-          message: "The policy this server made in memory.",
-          policy_path: null,
-          aws_policy_id: null,
-          value: held,
-        };
-      }
-      if (!fallbackToDefault) {
-        const message = "There is no policy file, and the operator lets none be made.";
-        return { source: "none", success: false, message, policy_path: null, aws_policy_id: null };
-      }
-      const value = fallback();
-      const place = put(own(basename(policyPath)), "policy", value).path;
-      const message = "There was no policy file: a default one was made. Edit it, or name another with --policy-path.";
-      return { source: "default", success: true, message, policy_path: place, aws_policy_id: null, value };
+      if (path !== null) return read(path);
+      if (held !== null) return held;
+      making ??= made(imported, fallback).finally(() => {
+        making = null;
+      });
+      return making;
     },
-    async writePolicy(value, path) {
-      return put(path ?? found(policyPath) ?? own(basename(policyPath)), "policy", value);
+    async writePolicy(value, name) {
+      const inForce = policyFile();
+      const path = inForce !== null && name !== undefined ? fileNamed(name, inForce) : inForce;
+      const written = put(path, "policy", value);
+      if (path === null) {
+        const said = {
+          source: "aws_organizations",
+          success: true,
+          policy_path: "memory",
+          aws_policy_id: null,
+        } as const;
+        held = { ...said, message: "The policy this server holds in memory.", value };
+      }
+      return { ...written, inForce: path === inForce };
     },
     async exceptions() {
       const path = exceptionsPath();

@@ -138,6 +138,7 @@ export class ScriptedAws {
       costs: { spend: unused, forecast: unused, anomalies: unused, monitors: unused },
       prices: { products: unused },
       tagged: { vpcName: unused, scan: unused, get: unused, content: unused },
+      tagPolicies: { effective: unused, list: unused, get: unused },
       databases: { maintenance: unused },
       deployments: {
         find: unused,

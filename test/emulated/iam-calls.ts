@@ -15,6 +15,7 @@ export interface World {
   readonly databaseId: string;
   readonly snapshotId: string;
   readonly bucketArn: string;
+  readonly tagPolicyId: string;
 }
 
 type Call = (tool: string, args: Record<string, unknown>) => Promise<Answer>;
@@ -52,6 +53,7 @@ export const READS: Readonly<Record<string, (world: World) => Arguments>> = {
   "tags.exportCsv": () => ({ resource_types: ["ec2:volume"] }),
   "tags.custodianPolicy": () => ({}),
   "tags.scheduleAudit": () => ({ action: "list" }),
+  "tags.importPolicy": ({ tagPolicyId }) => ({ policy_id: tagPolicyId, save_to_file: false }),
   "tags.exceptions": () => ({}),
   "tags.costGap": () => ({ resource_types: ["ec2:volume"] }),
   "tags.validate": ({ bucketArn }) => ({ resource_arns: [bucketArn] }),

@@ -15,6 +15,7 @@ import {
 } from "@aws-sdk/client-ec2";
 import { CreateTargetGroupCommand, ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { CreateAccessKeyCommand, CreateUserCommand, IAMClient, PutUserPolicyCommand } from "@aws-sdk/client-iam";
+import { CreateOrganizationCommand, CreatePolicyCommand, OrganizationsClient } from "@aws-sdk/client-organizations";
 import { CreateDBInstanceCommand, CreateDBSnapshotCommand } from "@aws-sdk/client-rds";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -105,6 +106,16 @@ describe.skipIf(!product)("policies on moto with IAM enforced", () => {
 
   const toolsets = [...new Set(entries.map(({ name }) => toolsetOf(name)))].filter((one) => !USES[one]?.others);
 
+  async function tagPolicy(): Promise<string> {
+    const client = new OrganizationsClient({ endpoint: moto.endpoint, region: "us-east-1", credentials });
+    await client.send(new CreateOrganizationCommand({ FeatureSet: "ALL" }));
+    const Content = JSON.stringify({ tags: { owner: { tag_key: { "@@assign": "Owner" } } } });
+    const made = await client.send(
+      new CreatePolicyCommand({ Name: "Owners", Description: "tags", Type: "TAG_POLICY", Content }),
+    );
+    return made.Policy!.PolicySummary!.Id!;
+  }
+
   beforeAll(async () => {
     await moto.reset();
     const { ec2, rds } = outsider;
@@ -160,6 +171,7 @@ describe.skipIf(!product)("policies on moto with IAM enforced", () => {
       databaseId: "shop",
       snapshotId: "yesterday",
       bucketArn: "arn:aws:s3:::shop-data",
+      tagPolicyId: await tagPolicy(),
     };
     await user("read-all", policiesFor(["all"]));
     await user("write-all", policiesFor(["all"], { write: true }));
@@ -174,6 +186,11 @@ describe.skipIf(!product)("policies on moto with IAM enforced", () => {
     proxy.clear();
     // The emulator lacks what is announced of databases.
     proxy.rule(announced());
+    // It lacks effective policies too: what is in force is then looked for among the single ones.
+    proxy.rule({
+      ...{ service: "organizations", operation: "DescribeEffectivePolicy", times: Number.POSITIVE_INFINITY },
+      answer: { status: 400, code: "EffectivePolicyNotFoundException" },
+    });
   });
   afterEach(({ task }) => ledger.settle(task));
   afterAll(() => product!.close());

@@ -35,6 +35,7 @@ const targets: Readonly<Record<string, string>> = {
   cloudcontrolapi: "CloudApiService",
   cloudtrail: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
   codedeploy: "CodeDeploy_20141006",
+  organizations: "AWSOrganizationsV20161128",
   pricing: "AWSPriceListService",
   ecs: "AmazonEC2ContainerServiceV20141113",
   tagging: "ResourceGroupsTaggingAPI_20170126",

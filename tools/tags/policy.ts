@@ -8,6 +8,7 @@ import { digest, type Json, type JsonObject } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
 import type { PolicySource } from "../../src/core/tagging.js";
 import { read } from "../../src/core/tool.js";
+import { autoImported } from "./organizations.js";
 
 export interface HeldPolicy {
   readonly policy: TaggingPolicy;
@@ -23,8 +24,12 @@ const faultOf = (error: z.ZodError): string => {
 };
 
 /** @throws OpsError validation_error where the file is no policy, not_found where there is none. */
-export async function heldPolicy({ tagging, now }: Pick<ReadPorts, "tagging" | "now">): Promise<HeldPolicy> {
-  const source = await tagging.files.policy(() => defaultPolicy(now.toISOString()) as unknown as JsonObject);
+export async function heldPolicy(ports: Pick<ReadPorts, "aws" | "tagging" | "now">): Promise<HeldPolicy> {
+  const { tagging, now } = ports;
+  const source = await tagging.files.policy(
+    () => autoImported(ports),
+    () => defaultPolicy(now.toISOString()) as unknown as JsonObject,
+  );
   if (source.value === undefined) {
     throw new OpsError("not_found", `${source.message} Name one with --policy-path.`, {
       details: { source: source.source },

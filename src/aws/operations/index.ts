@@ -9,6 +9,7 @@ import type { EcsReads } from "./ecs.js";
 import type { Elbv2Reads } from "./elbv2.js";
 import type { IamReads } from "./iam.js";
 import type { RefreshReads } from "./instance-refresh.js";
+import type { OrganizationsReads } from "./organizations.js";
 import type { RdsReads } from "./rds.js";
 import type { S3Reads } from "./s3.js";
 import type { StsReads } from "./sts.js";
@@ -25,6 +26,7 @@ export interface ReadOperations
     EcsReads,
     CodeDeployReads,
     RefreshReads,
+    OrganizationsReads,
     Elbv2Reads,
     S3Reads,
     TaggingReads {}

@@ -58,6 +58,7 @@ export const missing: readonly Fault[] = [
   ),
   ...json("ce", {}, "GetAnomalyMonitors"),
   ...json("ce", { Service: "AmazonEC2" }, "GetRightsizingRecommendation"),
+  ...json("organizations", { PolicyType: "TAG_POLICY" }, "DescribeEffectivePolicy"),
   ...json("pricing", { ServiceCode: "AmazonEC2" }, "GetProducts"),
   ...json("tagging", {}, "GetComplianceSummary"),
 ];
