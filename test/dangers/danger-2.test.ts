@@ -53,11 +53,15 @@ describe.skipIf(!product)("danger 2 on moto", () => {
   const apply = (planned: Answer): Promise<Answer> =>
     assistant.call("changes_apply", { executionToken: planned.data.executionToken });
 
-  beforeAll(async () => {
+  async function anew(): Promise<void> {
+    await assistant?.close();
     await product!.moto.reset();
+    proxy.clear();
     vpcId = (await outsider.ec2.send(new DescribeVpcsCommand({}))).Vpcs![0]!.VpcId!;
     assistant = await product!.start();
-  });
+  }
+
+  beforeAll(anew);
   beforeEach(() => proxy.clear());
   afterEach(({ task }) => ledger.settle(task));
   afterAll(() => product!.close());
@@ -92,7 +96,7 @@ describe.skipIf(!product)("danger 2 on moto", () => {
   });
 
   it("gives no wrong answer in any variation", { timeout: 3_600_000 }, async () => {
-    const wrong = await playAll("danger 2", (random, number) => variation(random, number));
+    const wrong = await playAll("danger 2", variation, anew);
     expect(wrong).toEqual([]);
   });
 
