@@ -14,6 +14,8 @@ export interface GapResource {
   readonly state?: string | null;
   /** `null`: its tags could not be read, so that its spend is attributed to nobody. */
   readonly compliant: boolean | null;
+  /** The policy asks nothing of it, or exceptions cover what it lacks: it counts as neither, and nobody is its owner. */
+  readonly judged?: false;
 }
 
 export type GapGroup = "resource_type" | "region" | "account" | "service";
@@ -44,6 +46,8 @@ export interface GapBreakdown {
   readonly resources_non_compliant: number;
   /** Whose tags could not be read. */
   readonly resources_unknown: number;
+  /** Of which the policy asks nothing, or which are excepted. */
+  readonly resources_not_judged: number;
   readonly note?: string;
 }
 
@@ -159,12 +163,15 @@ const NOTES = {
   freeOrUntagged: "No cost found for these resources: activate cost allocation tags, or they are in the free tier",
   free: "No cost found: free tier or new",
   allTagged: "All resources are properly tagged",
+  notJudged: "The policy asks nothing of these resources, or exceptions cover what they lack",
 } as const;
 
-function noteOf({ resources_scanned, resources_non_compliant, resources_unknown, total }: GapBreakdown): string | null {
+function noteOf(row: GapBreakdown): string | null {
+  const { resources_scanned, resources_compliant, resources_non_compliant, resources_not_judged, total } = row;
   if (resources_scanned === 0) return NOTES.none;
   if (total === 0) return resources_non_compliant > 0 ? NOTES.freeOrUntagged : NOTES.free;
-  return resources_non_compliant + resources_unknown === 0 ? NOTES.allTagged : null;
+  if (resources_scanned === resources_not_judged) return NOTES.notJudged;
+  return resources_compliant === resources_scanned ? NOTES.allTagged : null;
 }
 
 /** @example costGap({ services: { S: 100 }, types: ["s3:bucket"], … }).attribution_gap */
@@ -208,8 +215,9 @@ export function costGap(input: GapInput): CostGap {
       gap: total - attributable,
       resources_scanned: members.length,
       resources_compliant: compliant.length,
-      resources_non_compliant: members.filter((one) => one.compliant === false).length,
+      resources_non_compliant: members.filter((one) => one.compliant === false && one.judged !== false).length,
       resources_unknown: members.filter((one) => one.compliant === null).length,
+      resources_not_judged: members.filter((one) => one.judged === false).length,
     };
     const note = noteOf(row);
     return [key, note === null ? row : { ...row, note }] as const;

@@ -152,12 +152,12 @@ export function complianceOf(
   const statuses: ResourceStatus[] = [];
   for (const resource of resources) {
     const found = evaluate(policy, resource);
+    const left = found.violations.filter(({ tag_name }) => !isExcepted(exceptions, resource.arn, tag_name, now));
     if (found.applicable === 0) {
       outOfScope++;
-      for (const violation of found.violations) violations.push(violation);
+      for (const violation of left) violations.push(violation);
       continue;
     }
-    const left = found.violations.filter(({ tag_name }) => !isExcepted(exceptions, resource.arn, tag_name, now));
     const errors = left.filter(({ severity }) => severity === "error").length;
     const all = found.applicable - found.satisfied;
     // Nothing is held against it, and it is not held for compliant either.

@@ -24,6 +24,10 @@ export function periodOf(timestamp: string, by: Grouping): string {
   return date.toISOString().slice(0, 10);
 }
 
+/** A mean of equal scores is that score: what floats add is no trend. */
+const meanOf = (scores: readonly number[]): number =>
+  Number((scores.reduce((sum, score) => sum + score, 0) / scores.length).toPrecision(12));
+
 /** Periods oldest first: the score is the mean of its scans, the counts are those of the last one. */
 export function historyOf(scans: readonly Scan[], by: Grouping) {
   const periods = new Map<string, Scan[]>();
@@ -35,7 +39,7 @@ export function historyOf(scans: readonly Scan[], by: Grouping) {
     const last = some.at(-1)!;
     return {
       timestamp,
-      compliance_score: some.reduce((sum, scan) => sum + scan.compliance_score, 0) / some.length,
+      compliance_score: meanOf(some.map(({ compliance_score }) => compliance_score)),
       total_resources: last.total_resources,
       compliant_resources: last.compliant_resources,
       violation_count: last.violation_count,

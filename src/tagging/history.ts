@@ -1,6 +1,5 @@
 // Stored scans in SQLite. The first table is the one that users' dashboards read; what we add stands beside it.
 
-import { digest } from "../core/json.js";
 import type { Sqlite, SqlRow } from "../core/ports.js";
 import type { ScanHistory, ScanScope, StoredScan, StoredTags } from "../core/tagging.js";
 
@@ -38,10 +37,6 @@ export const HISTORY_SCHEMA: readonly string[] = [
 ];
 
 const ARNS_AT_ONCE = 500;
-
-/** Scans of several kinds are told apart by this. */
-export const scopeKey = (scope: Omit<ScanScope, "account">): string =>
-  digest({ types: [...scope.types].sort(), regions: [...scope.regions].sort(), policyHash: scope.policyHash });
 
 const scanOf = (row: SqlRow): StoredScan => ({
   timestamp: String(row.timestamp),

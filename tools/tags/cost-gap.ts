@@ -2,24 +2,22 @@
 
 import { z } from "zod";
 import { type GapResource, costGap as gapOf } from "../../policies/cost-gap.js";
-import { isUnattributable, SCANNED } from "../../policies/tagging/types.js";
+import type { Compliance } from "../../policies/tagging/evaluate.js";
+import { GLOBAL_TYPES, isUnattributable, SCANNED } from "../../policies/tagging/types.js";
 import { namedBy } from "../../src/core/arns.js";
-import type { Period, Spend, SpendGroup } from "../../src/core/content/costs.js";
+import { isDay, type Period, type Spend, type SpendFilter, type SpendGroup } from "../../src/core/content/costs.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { JsonObject } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
 import { read } from "../../src/core/tool.js";
-import { Filters, ForceRefresh, type Filters as Given, ResourceTypes } from "./inputs.js";
+import { Filters, ForceRefresh, ResourceTypes } from "./inputs.js";
 import { heldExceptions, heldPolicy } from "./policy.js";
 import { compliance, Quality, type Scanned, scan } from "./scan.js";
 
 const DAY_MS = 86_400_000;
 const MOST_DAYS = 365;
 
-const Day = z
-  .string()
-  .regex(/^\d{4}-\d{2}-\d{2}$/, "must be YYYY-MM-DD")
-  .refine((text) => !Number.isNaN(Date.parse(text)), "must be a date");
+const Day = z.string().refine(isDay, "must be a day, YYYY-MM-DD");
 
 const TimePeriod = z
   .strictObject({ Start: Day, End: Day })
@@ -31,10 +29,27 @@ const NAMED = [SCANNED["ec2:instance"]!.costs, SCANNED["rds:db"]!.costs];
 
 const usd = (micros: number): number => Math.round(micros) / 1e6;
 
-function filterOf({ region, regions, account_id }: Given = {}) {
-  const places = [...(region ?? []), ...(regions ?? [])];
-  return { ...(places.length > 0 && { regions: places }), ...(account_id && { accounts: account_id }) };
+/** What Cost Explorer calls the region of services without one. */
+const NO_REGION = "global";
+
+/**
+ * The money of what was looked at: this account's, for a bill may be a whole organization's, and of the regions that were
+ * scanned where others were left out.
+ */
+function filterOf({ scannedRegions, metadata, types }: Scanned, account: string): SpendFilter {
+  const { skipped_regions: skipped, discovery_failed: blind } = metadata;
+  const limited = blind === true || (Array.isArray(skipped) && skipped.length > 0);
+  const global = types.some((type) => GLOBAL_TYPES.has(type)) ? [NO_REGION] : [];
+  return { accounts: [account], ...(limited && { regions: [...scannedRegions, ...global] }) };
 }
+
+/** Buckets are listed wherever they are; what one outside these regions costs is not in their figures. */
+const inRegions = (scanned: Scanned, { regions }: SpendFilter): Scanned => ({
+  ...scanned,
+  resources: scanned.resources.filter(
+    ({ bucket_region }) => !regions || bucket_region === undefined || regions.includes(bucket_region),
+  ),
+});
 
 /** Spend by the keys of its groups, over all periods. */
 const totals = (spend: Spend): ReadonlyMap<string, number> => {
@@ -50,7 +65,7 @@ async function spendOf(
   { aws, cached }: ReadPorts,
   period: Period,
   groupBy: readonly SpendGroup[],
-  filter: JsonObject,
+  filter: SpendFilter,
   forceRefresh: boolean,
 ): Promise<ReadonlyMap<string, number>> {
   const query = { ...period, granularity: "MONTHLY" as const, metric: "UnblendedCost" as const, groupBy, filter };
@@ -63,7 +78,9 @@ async function spendOf(
 }
 
 /** What was found, and what has an ARN and hid its tags: its spend is attributed to nobody. */
-function resourcesOf(scanned: Scanned, compliant: ReadonlySet<string>, account: string): GapResource[] {
+function resourcesOf(scanned: Scanned, { statuses }: Compliance, account: string): GapResource[] {
+  const judged = statuses.filter(({ excepted }) => !excepted);
+  const compliant = new Map(judged.map(({ resource_arn, status }) => [resource_arn, status === "fully_compliant"]));
   const hidden = scanned.unread.flatMap(({ arn, type, region }): GapResource[] =>
     arn === undefined || namedBy(arn) === null ? [] : [{ arn, type, region, account, compliant: null }],
   );
@@ -75,7 +92,8 @@ function resourcesOf(scanned: Scanned, compliant: ReadonlySet<string>, account: 
       account: one.account_id,
       ...(one.tags.Name && { name: one.tags.Name }),
       ...(one.instance_state && { state: one.instance_state }),
-      compliant: compliant.has(one.arn),
+      compliant: compliant.get(one.arn) ?? false,
+      ...(!compliant.has(one.arn) && { judged: false }),
     }),
   );
   return [...seen, ...hidden];
@@ -126,11 +144,12 @@ export const costGap = read({
       });
     }
     const [{ policy }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
-    const scanned = await scan(ports, { ...question, force_refresh });
-    const found = compliance(policy, exceptions, scanned, now);
     const all = question.resource_types.includes("all");
+    const everything = await scan(ports, { ...question, force_refresh });
+    const filter = filterOf(everything, ports.aws.account);
+    const scanned = inRegions(everything, filter);
+    const found = compliance(policy, exceptions, scanned, now);
     const named = [...new Set(scanned.types.map((type) => SCANNED[type]?.costs ?? "").filter(Boolean))];
-    const filter = filterOf(question.filters);
     const limited = all ? filter : { ...filter, services: named };
     const byService: SpendGroup = { by: "service" };
     const spend =
@@ -151,16 +170,13 @@ export const costGap = read({
       }
     }
     const services = Object.fromEntries(spend);
-    const compliant = new Set(
-      found.statuses.flatMap((one) => (one.status === "fully_compliant" ? [one.resource_arn] : [])),
-    );
     const gap = gapOf({
       services,
       unattributable: all ? Object.keys(services).filter(isUnattributable) : [],
       types: scanned.types,
       serviceOf: Object.fromEntries(scanned.types.map((type) => [type, SCANNED[type]?.costs ?? ""])),
       byName,
-      resources: resourcesOf(scanned, compliant, ports.aws.account),
+      resources: resourcesOf(scanned, found, ports.aws.account),
       groupBy: group_by,
     });
     return {
@@ -182,7 +198,12 @@ export const costGap = read({
         total_resources_scanned: scanned.resources.length,
         total_resources_compliant: found.compliant,
         total_resources_non_compliant: found.total - found.compliant,
-        warnings: [...gap.warnings],
+        warnings: [
+          ...gap.warnings,
+          ...(scanned.complete
+            ? []
+            : ["What was not read costs too: its spend is shared by what was found, or unallocated."]),
+        ],
         data_quality: scanned.quality,
         skipped_types: [...scanned.skippedTypes],
         scan_timestamp: scanned.at,

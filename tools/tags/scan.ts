@@ -72,8 +72,10 @@ async function placesOf({ aws, cached, tagging }: ReadPorts, filters: Filters | 
     enabled = [aws.region];
   }
   const { allowedRegions } = tagging;
-  const available = allowedRegions.length > 0 ? enabled.filter((one) => allowedRegions.includes(one)) : enabled;
   const wanted = [...new Set([...(filters?.region ?? []), ...(filters?.regions ?? [])])];
+  // What is not known to be enabled is tried where somebody named it: AWS refuses what is not.
+  if (failure !== null) enabled = [...new Set([...(allowedRegions.length > 0 ? allowedRegions : enabled), ...wanted])];
+  const available = allowedRegions.length > 0 ? enabled.filter((one) => allowedRegions.includes(one)) : enabled;
   const invalid = wanted.filter((one) => !available.includes(one));
   if (invalid.length > 0 || available.length === 0) {
     throw new OpsError(
@@ -88,9 +90,25 @@ async function placesOf({ aws, cached, tagging }: ReadPorts, filters: Filters | 
   return { regions, skipped: enabled.filter((one) => !regions.includes(one)), failure };
 }
 
+/**
+ * The named accounts that no scan with these credentials sees.
+ * @throws OpsError validation_error where there is no other: nothing found there would look like nothing to be found
+ */
+function unseenAccounts({ account }: ReadPorts["aws"], filters: Filters | undefined): readonly string[] {
+  const named = filters?.account_id;
+  const unseen = [...new Set(named ?? [])].filter((one) => one !== account);
+  if (named === undefined || named.includes(account)) return unseen;
+  throw new OpsError(
+    "validation_error",
+    `This scan sees account ${account} only, so nothing is known of the accounts that were named: neither compliant nor untagged.`,
+    { field: "filters", details: { account, accounts_not_seen: [...unseen] } },
+  );
+}
+
 /** Everything of these types in these regions, from the cache where it was read whole not long ago. */
 export async function scan(ports: ReadPorts, question: ScanQuestion): Promise<Scanned> {
   const { aws, cached, tagging, progress, now } = ports;
+  const unseen = unseenAccounts(aws, question.filters);
   const { types, skipped, all } = chosenTypes(question.resource_types);
   const places = await placesOf(ports, question.filters);
   const load = async () => {
@@ -119,26 +137,21 @@ export async function scan(ports: ReadPorts, question: ScanQuestion): Promise<Sc
           },
           load,
         );
-  return found(value as unknown as readonly RegionScan[], { ports, question, places, types, skipped, at: readAt });
+  return found(value as unknown as readonly RegionScan[], { unseen, places, types, skipped, at: readAt });
 }
 
 function found(
   regions: readonly RegionScan[],
   facts: {
-    readonly ports: ReadPorts;
-    readonly question: ScanQuestion;
+    readonly unseen: readonly string[];
     readonly places: Places;
     readonly types: readonly string[];
     readonly skipped: readonly string[];
     readonly at: string;
   },
 ): Scanned {
-  const { places, question, types, skipped, at } = facts;
-  const accounts = question.filters?.account_id;
-  const resources = regions
-    .flatMap((one) => one.resources)
-    .filter(({ account }) => accounts === undefined || accounts.includes(account))
-    .map(taggedView);
+  const { places, unseen, types, skipped, at } = facts;
+  const resources = regions.flatMap((one) => one.resources).map(taggedView);
   const unread = regions.flatMap((one) => one.unread);
   const failed = regions.filter((one) => one.failed);
   const succeeded = regions.filter((one) => !one.failed);
@@ -151,7 +164,12 @@ function found(
   // Where every type was skipped nothing was looked at, and nothing may be said of it.
   const nothing = types.length === 0;
   const complete =
-    !nothing && failed.length === 0 && unread.length === 0 && taggedOnly.length === 0 && places.failure === null;
+    !nothing &&
+    failed.length === 0 &&
+    unread.length === 0 &&
+    taggedOnly.length === 0 &&
+    places.failure === null &&
+    unseen.length === 0;
   const shown = unread.slice(0, MOST_UNREAD);
   return {
     resources,
@@ -184,6 +202,7 @@ function found(
           unknown: shown.map((one) => ({ ...one })),
           unknown_count: unread.length,
           ...(taggedOnly.length > 0 && { never_tagged_not_seen: taggedOnly }),
+          ...(unseen.length > 0 && { accounts_not_seen: [...unseen] }),
         },
   };
 }

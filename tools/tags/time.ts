@@ -63,7 +63,9 @@ export const history = read({
   }),
   async run({ days_back, group_by }, ports) {
     const all = await ports.tagging.history.scans(ports.aws.account, since(ports, days_back)).catch(unreadable);
-    const keyOf = (scope: (typeof all)[number]["scope"]): string => digest((scope ?? null) as unknown as Json);
+    // Types and regions are sets: in whatever order they were named, it is the same scan.
+    const keyOf = (scope: (typeof all)[number]["scope"]): string =>
+      digest(scope ? { ...scope, types: [...scope.types].sort(), regions: [...scope.regions].sort() } : null);
     const newest = all.at(-1)?.scope;
     const alike: readonly Scan[] = all.filter(({ scope }) => keyOf(scope) === keyOf(newest));
     const found = historyOf(alike, group_by);
