@@ -58,6 +58,9 @@ const list = read({
   }),
   everywhere: { rows: "loadBalancers", sum: ["count"] },
   async run({ cursor, limit, health = false, fields = [], ...query }, { aws, now, revision }) {
+    if (query.names && query.loadBalancerArn) {
+      throw new OpsError("validation_error", "names: give names or one loadBalancerArn, not both.", { field: "names" });
+    }
     const question = { ...query, account: aws.account, region: aws.region };
     const page = await aws.list("AWS::ElasticLoadBalancingV2::LoadBalancer", {
       limit,
@@ -68,6 +71,7 @@ const list = read({
     if (page.items.length === 0 && (query.names || query.loadBalancerArn)) {
       throw notFound(aws, "load balancer", query.names ? "names" : "loadBalancerArn");
     }
+    const absent = query.names?.filter((name) => page.items.every((one) => one.name !== name)) ?? [];
     const unknown: Unknown[] = [];
     const rows: JsonObject[] = [];
     const names = [...HEAD, ...fields];
@@ -99,6 +103,7 @@ const list = read({
       data: {
         count: rows.length,
         loadBalancers: rows,
+        ...(absent.length > 0 ? { notFound: absent } : {}),
         ...(unknown.length > 0 ? { unknown: onlyOnce(unknown) as unknown as JsonObject[] } : {}),
         ...(page.next ? { nextCursor: encodeCursor(page.next, question, now) } : {}),
       },

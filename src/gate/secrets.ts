@@ -4,6 +4,7 @@
 import { envelopeAt, placeOf } from "../../state/envelopes.js";
 import { isUnder } from "../../state/schema-paths.js";
 import { type ChangeStep, type Envelope, ridOf } from "../core/change.js";
+import type { DeployTarget } from "../core/content/deployments.js";
 import type { ResourceSchema } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import {
@@ -184,6 +185,8 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
 
   function guardedReader(reader: AwsReader): AwsReader {
     const schemaOf = (type: string) => reader.schema(type).catch(() => undefined);
+    const shownTarget = async (target: DeployTarget): Promise<DeployTarget> =>
+      ({ ...target, content: await shown(target.content) }) as DeployTarget;
     return {
       ...reader,
       get: async (type, id) => shown(await reader.get(type, id)),
@@ -196,6 +199,30 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
         const [page, schema] = [await reader.resources(type, model, cursor), await schemaOf(type)];
         const items = page.items.map(async (item) => ({ ...item, properties: await shown(item.properties, schema) }));
         return { ...page, items: await Promise.all(items) };
+      },
+      scaling: {
+        ...reader.scaling,
+        async groups(names) {
+          const found = await reader.scaling.groups(names);
+          if (!found.known) return found;
+          const groups = await Promise.all(found.value.groups.map((group) => shown(group)));
+          return { known: true, value: { ...found.value, groups } };
+        },
+      },
+      deployments: {
+        ...reader.deployments,
+        async find(name, where) {
+          const looked = await reader.deployments.find(name, where);
+          return { ...looked, found: await Promise.all(looked.found.map(shownTarget)) };
+        },
+        async targets(query, mustAnswer) {
+          const page = await reader.deployments.targets(query, mustAnswer);
+          return "code" in page ? page : { ...page, items: await Promise.all(page.items.map(shownTarget)) };
+        },
+        async groupOf(service) {
+          const found = await reader.deployments.groupOf(service);
+          return found && { ...found, content: await shown(found.content) };
+        },
       },
       content: async (ref, name) =>
         compared(await reader.content(ref, name), name === "cloudcontrol" ? await schemaOf(ref.type) : undefined),

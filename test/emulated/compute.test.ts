@@ -1,5 +1,6 @@
 // Instances, Auto Scaling and load balancers on moto: each tool's story, the outsider changing the account meanwhile.
 
+import { readdirSync, readFileSync } from "node:fs";
 import { CreateAutoScalingGroupCommand, CreateLaunchConfigurationCommand } from "@aws-sdk/client-auto-scaling";
 import {
   DescribeImagesCommand,
@@ -191,6 +192,17 @@ describe.skipIf(!product)("instances, Auto Scaling and load balancers on moto", 
         targetGroups: [{ name: "web", targets: { healthy: 2 } }],
       },
     ]);
+    // AWS refuses a question about several names for one that is not there.
+    const some = await assistant.call("loadBalancers_list", { names: ["gone", "front"] });
+    expect(some.data, JSON.stringify(some.data)).toMatchObject({
+      loadBalancers: [{ name: "front" }],
+      notFound: ["gone"],
+    });
+    const both = await assistant.call("loadBalancers_list", {
+      loadBalancerArn: LoadBalancers[0]!.LoadBalancerArn!,
+      names: ["gone"],
+    });
+    expect(both.data, JSON.stringify(both.data)).toMatchObject({ code: "validation_error", field: "names" });
     const before = await assistant.call("loadBalancers_targetHealth", { targetGroupName: "web" });
     expect(before.data.targetGroups[0].byState).toEqual({ healthy: 2 });
     await outsider.ec2.send(new StopInstancesCommand({ InstanceIds: [other] }));
@@ -262,6 +274,41 @@ describe.skipIf(!product)("instances, Auto Scaling and load balancers on moto", 
     expect(back.isError, JSON.stringify(back.data)).toBe(false);
     expect((await apply(back)).data).toMatchObject({ outcome: "applied" });
     expect((await assistant.call("autoscaling_get", { groupName })).data.group.desiredCapacity).toBe(2);
+  });
+
+  it("keeps no secret of a group's tags on disk, and asks for names and tags together", async () => {
+    const secret = "correct-horse-battery";
+    const made = (groupName: string, stage: string) =>
+      outsider.autoScaling.send(
+        new CreateAutoScalingGroupCommand({
+          AutoScalingGroupName: groupName,
+          LaunchConfigurationName: "c",
+          MinSize: 0,
+          MaxSize: 3,
+          VPCZoneIdentifier: subnets[0]!,
+          Tags: [
+            { Key: "DbPassword", Value: secret },
+            { Key: "stage", Value: stage },
+          ],
+        }),
+      );
+    await made("one", "prod");
+    await made("two", "test");
+    for (const tool of ["instances_list", "deployments_list"]) {
+      const answer = await assistant.call(tool, {});
+      expect(JSON.stringify(answer.data)).toContain('"one"');
+      expect(answer.text.join()).not.toContain(secret);
+    }
+    await assistant.call("deployments_get", { service: "one" });
+    const named = await assistant.call("autoscaling_list", { groupNames: ["one", "two"], tags: { stage: "prod" } });
+    expect(named.data.groups.map(({ groupName }: { groupName: string }) => groupName)).toEqual(["one"]);
+    await assistant.close();
+    const kept = readdirSync(product!.stateDir, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => `${entry.parentPath}/${entry.name}`);
+    expect(kept.some((path) => path.includes("/seen/"))).toBe(true);
+    expect(kept.filter((path) => readFileSync(path, "utf8").includes(secret))).toEqual([]);
+    assistant = await product!.start({ args: ["--toolsets", "all"] });
   });
 
   it("pages through 300 instances complete, without repeats, counted whole, within 5,000 tokens", {

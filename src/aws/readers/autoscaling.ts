@@ -89,11 +89,18 @@ async function groupsNamed(api: Api, names: readonly string[]): Promise<AutoScal
   return (await Promise.all(pages)).flatMap(({ AutoScalingGroups = [] }) => AutoScalingGroups.map(groupOf));
 }
 
+/** A question by names is whole, so what else it asks for is looked at here. */
+const bears = ({ tags }: AutoScalingGroup, filters: ListQuery["filters"] = {}): boolean =>
+  Object.entries(filters).every(([name, values]) => values.includes(tags[name.replace(/^tag:/, "")] ?? ""));
+
 export const autoScalingGroupReader = (api: Api): TypeReader<AutoScalingGroup> => ({
   // A name that no group bears is answered by an empty list, which is AWS's word for it.
   get: async (name) => (await groupsNamed(api, [name])).find(({ groupName }) => groupName === name) ?? null,
   async list(query) {
-    if (query.ids) return { items: query.ids.length === 0 ? [] : await groupsNamed(api, query.ids) };
+    if (query.ids) {
+      const named = query.ids.length === 0 ? [] : await groupsNamed(api, query.ids);
+      return { items: named.filter((group) => bears(group, query.filters)) };
+    }
     return groupPage(api, query);
   },
 });

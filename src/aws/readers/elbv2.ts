@@ -106,20 +106,24 @@ export async function targetGroupsOf(
   return found.map(headOf);
 }
 
-/** A target group that goes away meanwhile has no targets any more. */
-export async function targetHealthOf(api: Api, TargetGroupArn: string): Promise<TargetHealth[]> {
-  const output = await unlessAbsent(ABSENT.group, () => api.call("elbv2", "DescribeTargetHealth", { TargetGroupArn }));
-  return (output?.TargetHealthDescriptions ?? [])
+async function targetsIn(api: Api, TargetGroupArn: string): Promise<TargetHealth[]> {
+  const output = await api.call("elbv2", "DescribeTargetHealth", { TargetGroupArn });
+  return (output.TargetHealthDescriptions ?? [])
     .map(healthOf)
     .sort((a, b) => byName(a.targetId, b.targetId) || (a.port ?? 0) - (b.port ?? 0));
 }
+
+/** A target group that goes away meanwhile has no targets any more. */
+export const targetHealthOf = async (api: Api, arn: string): Promise<TargetHealth[]> =>
+  (await unlessAbsent(ABSENT.group, () => targetsIn(api, arn))) ?? [];
 
 export const targetGroupReader = (api: Api): TypeReader<TargetGroup> => {
   const get = (arn: string) =>
     unlessAbsent(ABSENT.group, async () => {
       const output = await api.call("elbv2", "DescribeTargetGroups", { TargetGroupArns: [arn] });
       const found = output.TargetGroups?.[0];
-      return found && { ...headOf(found), targets: await targetHealthOf(api, arn) };
+      // Gone between the two calls it is absent, and never a group without targets.
+      return found && { ...headOf(found), targets: await targetsIn(api, arn) };
     });
   return {
     get,
@@ -137,22 +141,26 @@ export const loadBalancerReader = (api: Api): TypeReader<LoadBalancer> => {
       const found = output.LoadBalancers?.[0];
       return found && balancerOf(found);
     });
+  const byItsName = (name: string) =>
+    unlessAbsent(ABSENT.balancer, async () => {
+      const output = await api.call("elbv2", "DescribeLoadBalancers", { Names: [name] });
+      const found = output.LoadBalancers?.[0];
+      return found && balancerOf(found);
+    });
   return {
     get,
     async list({ ids, filters = {}, limit = PAGE, cursor }) {
+      const { name: names } = filters;
       // One that is gone fails a question about many of them.
-      if (ids) {
-        const all = await Promise.all(ids.map(get));
+      if (ids || names) {
+        const all = await Promise.all(ids ? ids.map(get) : [...new Set(names)].map(byItsName));
         return { items: all.filter((one): one is LoadBalancer => one !== null) };
       }
-      const names = filters.name;
-      const output = await unlessAbsent(ABSENT.balancer, () =>
-        api.call("elbv2", "DescribeLoadBalancers", {
-          ...(names ? { Names: [...names] } : { PageSize: Math.min(Math.max(limit, 1), PAGE) }),
-          ...(cursor && { Marker: cursor }),
-        }),
-      );
-      return page((output?.LoadBalancers ?? []).map(balancerOf), output?.NextMarker);
+      const output = await api.call("elbv2", "DescribeLoadBalancers", {
+        PageSize: Math.min(Math.max(limit, 1), PAGE),
+        ...(cursor && { Marker: cursor }),
+      });
+      return page((output.LoadBalancers ?? []).map(balancerOf), output.NextMarker);
     },
   };
 };
