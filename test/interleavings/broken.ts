@@ -1,6 +1,10 @@
 // Broken products, played by bending the calls of the real one: what a test of protection has to catch.
 
-import type { DescribeSecurityGroupRulesResult } from "@aws-sdk/client-ec2";
+import type {
+  AuthorizeSecurityGroupIngressResult,
+  DescribeSecurityGroupRulesResult,
+  DescribeSecurityGroupsResult,
+} from "@aws-sdk/client-ec2";
 import type { RawCall, Transport } from "../../src/aws/api.js";
 import type { Bend } from "./stage.js";
 
@@ -69,4 +73,60 @@ export const BROKEN: Readonly<Record<string, Bend>> = {
   "rules are removed by position instead of id": removesByPosition,
   "patches are sent without their tests": patchesUnguarded,
   "a launch is sent twice under two client tokens": sendsTwice,
+};
+
+/**
+ * What a product does that takes any change of a group during an apply for an excuse: the rules that its own first call
+ * made, and whether somebody has set a tag since. Tags are none of these plans' business.
+ */
+const once =
+  (spoil: (call: RawCall, own: readonly string[], send: Transport) => Promise<unknown>): Bend =>
+  (transport, doing) => {
+    let own: string[] = [];
+    let tags: string | undefined;
+    let tagged = false;
+    return async (call) => {
+      if (doing() !== "apply") [own, tags, tagged] = [[], undefined, false];
+      else if (tagged && own.length > 0 && !isDry(call)) return spoil(call, own, transport);
+      const answer = await transport(call);
+      if (doing() !== "apply") return answer;
+      if (call.operation === "AuthorizeSecurityGroupIngress" && !isDry(call)) {
+        const { SecurityGroupRules = [] } = answer as AuthorizeSecurityGroupIngressResult;
+        own = SecurityGroupRules.map(({ SecurityGroupRuleId = "" }) => SecurityGroupRuleId);
+      }
+      if (call.operation === "DescribeSecurityGroups") {
+        const now = JSON.stringify((answer as DescribeSecurityGroupsResult).SecurityGroups?.map(({ Tags }) => Tags));
+        tagged ||= tags !== undefined && tags !== now;
+        tags ??= now;
+      }
+      return answer;
+    };
+  };
+
+const without = (answer: unknown, ids: readonly string[]): DescribeSecurityGroupRulesResult => {
+  const { SecurityGroupRules = [], ...rest } = answer as DescribeSecurityGroupRulesResult;
+  return {
+    ...rest,
+    SecurityGroupRules: SecurityGroupRules.filter(({ SecurityGroupRuleId = "" }) => !ids.includes(SecurityGroupRuleId)),
+  };
+};
+
+/** It no longer sees its own rule, and stops or says that somebody was there. */
+const overlooksItsOwn = once(async (call, own, send) => {
+  const answer = await send(call);
+  return call.operation === "DescribeSecurityGroupRules" ? without(answer, own) : answer;
+});
+
+/** It takes its own rule back with those it removes, and says that somebody was there. */
+const undoesItsOwn = once(async (call, own, send) => {
+  const { GroupId } = call.input as { GroupId?: string };
+  if (call.operation === "RevokeSecurityGroupIngress")
+    await send({ ...call, input: { GroupId, SecurityGroupRuleIds: own } });
+  return send(call);
+});
+
+/** Products that excuse themselves with somebody who did something else between two calls of theirs. */
+export const BROKEN_BETWEEN_CALLS: Readonly<Record<string, Bend>> = {
+  "its own rule is overlooked once somebody has set a tag": overlooksItsOwn,
+  "its own rule is taken back once somebody has set a tag": undoesItsOwn,
 };

@@ -4,15 +4,16 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BROKEN } from "./broken.js";
+import { BROKEN, BROKEN_BETWEEN_CALLS } from "./broken.js";
 import { explore, holds, kept } from "./explore.js";
 import { play, type StageMaker } from "./play.js";
-import { schedules } from "./schedule.js";
+import { betweenCalls, schedules } from "./schedule.js";
 import { inProcess } from "./stage.js";
-import { WINDOWS } from "./windows.js";
+import { BETWEEN_CALLS, UNDONE_UNSEEN, WINDOWS } from "./windows.js";
 
 const SECURITY = new URL("../../SECURITY.md", import.meta.url);
 const SCHEDULES = Number(process.env.SCHEDULES ?? 300);
+const BETWEEN = Math.ceil(SCHEDULES / 6);
 const here: StageMaker = (watch) => inProcess(watch);
 
 describe("interleavings that broke a promise once", () => {
@@ -41,14 +42,32 @@ describe("random interleavings", () => {
 
   it("know only windows that SECURITY.md names", () => {
     const text = readFileSync(SECURITY, "utf8");
-    expect(WINDOWS.filter(({ row }) => !text.includes(row))).toEqual([]);
+    expect([...WINDOWS, UNDONE_UNSEEN, BETWEEN_CALLS].filter(({ row }) => !text.includes(row))).toEqual([]);
+  });
+});
+
+describe("somebody between the calls of one plan", () => {
+  it(`is met in the two documented windows and nowhere else, in ${BETWEEN} schedules`, {
+    timeout: 10_800_000,
+  }, async () => {
+    const { failure, seen } = await explore({
+      count: BETWEEN,
+      among: betweenCalls,
+      stage: here,
+      where: "between calls",
+    });
+    expect(failure).toBe("");
+    for (const { row } of [UNDONE_UNSEEN, BETWEEN_CALLS]) expect(seen[row] ?? 0, row).toBeGreaterThan(0);
   });
 });
 
 describe("a broken product is caught", () => {
-  it.each(Object.entries(BROKEN))("when %s", { timeout: 300_000 }, async (_how, bend) => {
+  it.each([
+    ...Object.entries(BROKEN).map(([how, bend]) => [how, bend, schedules] as const),
+    ...Object.entries(BROKEN_BETWEEN_CALLS).map(([how, bend]) => [how, bend, betweenCalls] as const),
+  ])("when %s", { timeout: 300_000 }, async (_how, bend, among) => {
     const result = await fc.check(
-      fc.asyncProperty(schedules, async (schedule) => {
+      fc.asyncProperty(among, async (schedule) => {
         await holds(schedule, (watch) => inProcess(watch, bend));
       }),
       { numRuns: 1_000, seed: 20_261_121, endOnFailure: true },

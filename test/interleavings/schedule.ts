@@ -206,3 +206,55 @@ export function schedulesOf(things: readonly Thing[]): fc.Arbitrary<Schedule> {
 }
 
 export const schedules = schedulesOf(THINGS);
+
+/** Plans of several calls on one group, and somebody between the calls. */
+export const betweenCalls: fc.Arbitrary<Schedule> = (() => {
+  const move = fc.oneof(
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("allow" as const), port, peer: few(1) }) },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        kind: fc.constantFrom("revoke" as const, "edit" as const, "describe" as const),
+        nth: few(3),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constantFrom("tag" as const, "untag" as const),
+        thing: fc.constant("group" as const),
+        key: few(1),
+      }),
+    },
+  ) satisfies fc.Arbitrary<Move>;
+  const plan: fc.Arbitrary<Act> = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant("replaceRules" as const),
+        drop: few(3),
+        port,
+        basis: fc.constant("last" as const),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant("rollback" as const),
+        thing: fc.constant("group" as const),
+        basis: fc.constant("last" as const),
+        undoOthers: fc.constant(true),
+      }),
+    },
+  );
+  const during = fc.array(fc.record({ when: fc.integer({ min: 2, max: 8 }), move }), { minLength: 1, maxLength: 2 });
+  const round = fc
+    .tuple(fc.array(move, { maxLength: 2 }), plan, during)
+    .map(([moves, act, meanwhile]): Turn[] => [
+      ...moves.map((one): Turn => ({ act: { kind: "outside", move: one }, during: [] })),
+      { act: { kind: "read", thing: "group" }, during: [] },
+      { act, during: [] },
+      { act: { kind: "apply", back: 0 }, during: meanwhile },
+    ]);
+  return fc.array(round, { minLength: 2, maxLength: 4, size: "max" }).map((rounds) => rounds.flat());
+})();

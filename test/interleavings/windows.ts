@@ -55,3 +55,19 @@ export const WINDOWS: readonly Window[] = [
     row: "a change between re-read and call",
   },
 ];
+
+/** Several calls of one plan on one resource, which EC2 has no single call for. */
+const SEVERAL_CALLS =
+  /^ec2:((Authorize|Revoke)SecurityGroup|UpdateSecurityGroupRuleDescriptions)(Ingress|Egress)$|^ec2:(Create|Delete)Tags$/;
+
+/** From when AWS took a call until it was read back, and only where calls that rest on it are left. */
+export const UNDONE_UNSEEN = {
+  operation: SEVERAL_CALLS,
+  row: "what one call did, undone or made something else by somebody before it was read back: the rest is not sent, and the answer is `outcome_unknown`",
+} as const;
+
+/** From our look before the first call until the last one was read back. */
+export const BETWEEN_CALLS = {
+  operation: SEVERAL_CALLS,
+  row: "what somebody changes between two of the calls where no later call looks: all of them are sent, and a note says that AWS holds something else",
+} as const;
