@@ -95,6 +95,23 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because: "a list of tags stayed empty in the model when a call carried out by the next process filled it",
+    steps: [
+      { do: "create", by: "a", name: 0, wish: { "tag:y": "1" }, now: false },
+      { do: "apply", by: "a", token: 0 },
+      {
+        do: "meanwhile",
+        during: { do: "drift", by: "b" },
+        at: 0,
+        any: false,
+        inner: { do: "outside", target: 0, wish: { "tag:y": null } },
+      },
+      { do: "rollback", by: "a", target: 0, to: 0, undoOthers: false, basedOn: "fresh", now: false },
+      { do: "crash", during: { do: "apply", by: "b", token: 0 }, at: 45, any: true },
+      { do: "update", by: "a", target: 0, wish: { "tag:z": null }, basedOn: "fresh", now: false },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },

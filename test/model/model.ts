@@ -99,6 +99,8 @@ const put = (fields: Fields, wish: Wish): Fields => {
     if (value === null) delete next[field];
     else next[field] = value;
   }
+  // The first tag fills the list.
+  if (Object.keys(next).some((field) => field.startsWith("tag:"))) delete next.tags;
   return next;
 };
 
