@@ -112,6 +112,17 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because: "a rollback that a crash cut off left an empty list, which a read showed and the model did not know",
+    steps: [
+      { do: "create", by: "a", name: 0, wish: {}, now: false },
+      { do: "crash", during: { do: "apply", by: "a", token: 0 }, at: 28, any: false },
+      { do: "update", by: "b", target: 0, wish: { "tag:x": "1" }, basedOn: "fresh", now: true },
+      { do: "rollback", by: "b", target: 0, to: "previous", undoOthers: false, basedOn: "fresh", now: false },
+      { do: "crash", during: { do: "apply", by: "a", token: 0 }, at: 13, any: false },
+      { do: "delete", by: "a", target: 0, basedOn: "fresh", now: false },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },

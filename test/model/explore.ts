@@ -24,6 +24,8 @@ export interface Exploration {
   readonly variant?: Variant;
   /** False: the first failure is enough, as long as it is. */
   readonly shrink?: boolean;
+  /** Told after each story that held. */
+  readonly held?: (stories: number) => void;
 }
 
 export interface Explored {
@@ -37,8 +39,9 @@ async function fresh(variant?: Variant): Promise<Run> {
   return begin(new Model(), await Machine.start(variant));
 }
 
-export async function explore({ seed, runs, path, variant, shrink = true }: Exploration): Promise<Explored> {
+export async function explore({ seed, runs, path, variant, shrink = true, held }: Exploration): Promise<Explored> {
   let commands = 0;
+  let told = 0;
   const stories = fc.commands([step.map((one) => new Command(one))], {
     maxCommands: MOST_COMMANDS,
     size: "max",
@@ -48,6 +51,7 @@ export async function explore({ seed, runs, path, variant, shrink = true }: Expl
     const run = await fresh(variant);
     await fc.asyncModelRun(() => ({ model: run.model, real: run }), story);
     commands += [...story].length;
+    held?.(++told);
   });
   const found = await fc.check(property, {
     seed,

@@ -9,7 +9,10 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const began = performance.now();
 
 say(`seed ${seed}, ${runs} runs`);
-const found = await explore({ seed, runs, ...(path !== undefined && { path }) });
+const held = (stories: number): void => {
+  if (stories % 1_000 === 0) say(`  ${stories} stories held`);
+};
+const found = await explore({ seed, runs, held, ...(path !== undefined && { path }) });
 const seconds = Math.round((performance.now() - began) / 100) / 10;
 say(`${found.runs} runs, ${found.commands} commands, ${seconds} s`);
 if (found.failure) {
