@@ -30,6 +30,7 @@ import type { PlaceOfChange } from "./pipeline/locate.js";
 import { doorsOf } from "./record.js";
 import { present, render, type ToolResult } from "./render.js";
 import { readCallOf, uriOf, uriOfRid } from "./resource-uri.js";
+import { createRuns } from "./runs.js";
 import { scheduler } from "./scheduler.js";
 import { securityLog } from "./security.js";
 import { createSession } from "./session.js";
@@ -157,12 +158,18 @@ export function createApp(ports: AppPorts): App {
         })
       : null;
   const begun = new Set<Promise<unknown>>();
+  const begin = (work: Promise<unknown>): void => {
+    begun.add(work);
+    const over = () => void begun.delete(work);
+    work.then(over, over);
+  };
   const listing = { toolsets: config.toolsets, dotted };
   const tools = layer.decorateTools(catalogue.list(listing)) as readonly ListedTool[];
   const counters = { signalsApplied: 0, signalsUnknown: 0, staleNotices: 0, staleWritesRefused: 0 };
   const limits = guardrailLimits(config);
   const meters = ports.meters ?? memoryMeters({ ...limits, clock });
   const security = securityLog({ ...limits.unknown, clock, log: ports.log });
+  const runs = createRuns({ clock, ids: ports.ids, log: ports.log });
   const budgetSession = config.session ?? ports.owner.session;
   const audit = ports.audit ?? null;
   const reads = catalogue.entries.map(({ name }) => name);
@@ -172,6 +179,10 @@ export function createApp(ports: AppPorts): App {
     log: ports.log,
     ids: ports.ids,
     audit,
+    runs,
+    waitSeconds: config.waitSeconds,
+    callSeconds: config.callSeconds,
+    goesOn: begin,
     security,
     meters,
     budgetLimits: limits.budget,
@@ -291,8 +302,8 @@ export function createApp(ports: AppPorts): App {
       // What the human reads is cleaned like every answer: it may hold text from AWS.
       const cleaned = askHuman && { askHuman: (form: ApprovalForm) => askHuman(present({ ...form }) as never) };
       const running = call({ name, arguments: given, context: { ...context, ...cleaned }, at });
-      begun.add(running);
-      const outcome = await running.finally(() => begun.delete(running));
+      begin(running);
+      const outcome = await running;
       const result = render(outcome, {
         at,
         sandbox: config.sandbox,
@@ -329,6 +340,7 @@ export function createApp(ports: AppPorts): App {
       await Promise.race([Promise.allSettled(begun), patience]);
       late.abort();
       watch?.stop();
+      runs.close();
       await ports.shelf?.settled();
       await audit?.settled();
       await ports.store.owners.rest();

@@ -3,6 +3,8 @@
 
 import { matchGlob } from "../policies/glob.js";
 import type { Operation, State } from "./core/change.js";
+import { OpsError } from "./core/errors.js";
+import { givenUp } from "./core/given-up.js";
 import { digest, isObject, type Json, type JsonObject } from "./core/json.js";
 import type { Cached, CachedRead, CacheQuestion, CacheStore, Clock, DataClass, Loaded, Log } from "./core/ports.js";
 
@@ -196,10 +198,13 @@ export function createCache(options: CacheOptions): Cache {
     at("DataFetch");
     const readAt = now();
     at("AWSQuery");
+    const over = givenUp();
     const { value, whole } = await load().catch((error: unknown) => {
       at("FetchError");
       throw error;
     });
+    // What was read until then may look like all there is.
+    over?.throwIfAborted();
     at("DataProcessing");
     if (whole) {
       at("CacheWrite");
@@ -219,7 +224,13 @@ export function createCache(options: CacheOptions): Cache {
     load: () => Promise<Loaded<T>>,
   ): Promise<Cached<T>> {
     const running = loading.get(key);
-    if (join && running && running.since > staleAt) return running.answer as Promise<Cached<T>>;
+    if (join && running && running.since > staleAt) {
+      // That somebody else no longer waits is no answer to this question.
+      return (running.answer as Promise<Cached<T>>).catch((error: unknown) => {
+        if (!isGivenUp(error) || givenUp()?.aborted) throw error;
+        return fetchOnce(key, dataClass, staleAt, true, load);
+      });
+    }
     const answer = fetch(key, dataClass, load);
     const mine = { since: now(), answer };
     loading.set(key, mine);
@@ -284,6 +295,9 @@ export function createCache(options: CacheOptions): Cache {
     },
   };
 }
+
+const isGivenUp = (error: unknown): boolean =>
+  error instanceof OpsError && (error.code === "timed_out" || error.code === "call_cancelled");
 
 const kept = <T extends Json>({ readAt, value }: Entry, now: number): Cached<T> => ({
   value: value as T,

@@ -39,7 +39,7 @@ ${flagHelp()}
   --version, -v          the version
 
 Every option may be set as AWS_DEVOPS_MCP_<NAME>, e.g. AWS_DEVOPS_MCP_REGION. Credentials come from the AWS
-default chain. Endpoints come from AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>.
+default chain, never from --env-file. Endpoints come from AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>.
 `;
 
 const clock: Clock = {
@@ -67,7 +67,7 @@ const clock: Clock = {
 const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
 
 async function main(argv: readonly string[]): Promise<number> {
-  const { config, positionals, help, version, json, options } = loadConfig(argv, process.env);
+  const { config, positionals, help, version, json, options, env, notices } = loadConfig(argv, process.env);
   const [command = "serve", ...extra] = positionals;
   if (version) return print(`${VERSION}\n`);
   if (help && command !== "state" && command !== "audit") return print(HELP);
@@ -77,7 +77,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const write = (text: string) => void process.stdout.write(text);
   if (command === "state") {
     const { stateCommand } = await import("./state-command.js");
-    return stateCommand(config, { words: extra, options, help, json }, { ...thisMachine(), terminal, write });
+    return stateCommand(config, { words: extra, options, help, json }, { ...thisMachine(env), terminal, write });
   }
   if (command === "iam-policy") {
     const { write: writes = false, ...others } = options;
@@ -88,7 +88,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   if (command === "audit") {
     const { auditCommand } = await import("./audit-command.js");
-    return auditCommand(config, { words: extra, options, help, json }, { ...thisMachine(), write });
+    return auditCommand(config, { words: extra, options, help, json }, { ...thisMachine(env), write });
   }
   const [option] = Object.keys(options);
   if (option !== undefined) {
@@ -97,7 +97,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   if (command === "approve") {
     const { approve } = await import("./approve.js");
-    return approve(config, extra, { ...thisMachine(), terminal, write });
+    return approve(config, extra, { ...thisMachine(env), terminal, write });
   }
   if (extra.length > 0) throw new ConfigError(`"${extra[0]}" is one word too many after ${command}`);
   if (command === "demo") {
@@ -113,7 +113,8 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const { serve } = await import("./serve.js");
   return serve(config, {
-    ...thisMachine(),
+    ...thisMachine(env),
+    notices,
     stdin: process.stdin,
     stdout: process.stdout,
     onSignal: (stop) => {
@@ -123,10 +124,10 @@ async function main(argv: readonly string[]): Promise<number> {
   });
 }
 
-const thisMachine = () => ({
+const thisMachine = (env: Readonly<Record<string, string | undefined>>) => ({
   clock,
   ids,
-  env: process.env,
+  env,
   host: hostname(),
   user: userName(),
   pid: process.pid,

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, join, resolve, sep } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, parseEnv } from "node:util";
 import { z } from "zod";
 import { CHANNELS } from "../policies/approval.js";
 import { parseRiskRule, THRESHOLDS } from "../policies/risk.js";
@@ -12,6 +12,7 @@ import type { DataClass, ListedAccount } from "./core/ports.js";
 import { LEVELS } from "./log.js";
 
 const flag = z.boolean();
+const ENVIRONMENT_NAME = /^[\w.-]{1,64}$/;
 
 function isRedisUrl(text: string): boolean {
   try {
@@ -126,7 +127,23 @@ export const ConfigSchema = z.strictObject({
     .min(1)
     .max(600)
     .default(45)
-    .describe("SECONDS changes.apply waits before it hands over"),
+    .describe("SECONDS a call waits before it hands over what goes on: a change under way in AWS, a long scan"),
+  callSeconds: z
+    .number()
+    .int()
+    .min(5)
+    .max(3_600)
+    .default(300)
+    .describe("SECONDS after which a call is given up; what changes AWS goes on, and its outcome is recorded"),
+  awsSeconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(300)
+    .default(60)
+    .describe(
+      "SECONDS AWS has for each attempt at a read; Cloud Control and whatever changes something have 60 at least",
+    ),
   defaultTags: z
     .array(z.string().regex(/^(off|[^=]{1,128}=.{0,256})$/, "must be KEY=VALUE, or off alone"))
     .min(1)
@@ -239,6 +256,24 @@ export const ConfigSchema = z.strictObject({
   auditDays: z.number().int().min(1).max(3_650).default(90).describe("DAYS audit rows are kept"),
   auditMegabytes: z.number().int().min(1).max(100_000).default(100).describe("SIZE from which the oldest rows go"),
   logLevel: z.enum(LEVELS).default("warn").describe("debug, info, warn or error; logs go to stderr"),
+  cloudwatch: flag
+    .default(false)
+    .describe("also send audit rows, security events and log lines, with metrics of them, to CloudWatch Logs"),
+  cloudwatchLogGroup: z
+    .string()
+    .regex(/^[\w./#-]{1,512}$/, "must be 1-512 of A-Z a-z 0-9 _ - / . #")
+    .default("/finops/mcp-server")
+    .describe("GROUP of CloudWatch Logs they go to"),
+  securityLogStream: z
+    .string()
+    .regex(/^[^:*]{1,512}$/, "must be 1-512 characters without : and *")
+    .default("security")
+    .describe("STREAM of that group for security events; the others are audit and server"),
+  environment: z
+    .string()
+    .regex(ENVIRONMENT_NAME, "must be 1-64 of A-Z a-z 0-9 _ . -")
+    .optional()
+    .describe("NAME that what is sent to CloudWatch bears, such as staging"),
 });
 
 const ROLE_ARN = /^arn:aws[a-z-]*:iam::\d{12}:role\/.+$/;
@@ -296,6 +331,7 @@ export const cacheSeconds = ({
 
 /** Variables of servers we take over, which go on working; ours wins where both are set. */
 const OLD_VARIABLES: Readonly<Record<string, Key>> = {
+  REDIS_TTL: "cacheTtlSeconds",
   COMPLIANCE_CACHE_TTL_SECONDS: "cacheTtlSeconds",
   REGION_CACHE_TTL_SECONDS: "regionCacheTtlSeconds",
   POLICY_PATH: "policyPath",
@@ -321,6 +357,11 @@ const OLD_VARIABLES: Readonly<Record<string, Key>> = {
   REDIS_URL: "redisUrl",
   REDIS_TIMEOUT_SECONDS: "redisTimeoutSeconds",
   AUDIT_DB_PATH: "auditDb",
+  TOOL_EXECUTION_TIMEOUT_SECONDS: "callSeconds",
+  AWS_API_TIMEOUT_SECONDS: "awsSeconds",
+  CLOUDWATCH_ENABLED: "cloudwatch",
+  CLOUDWATCH_LOG_GROUP: "cloudwatchLogGroup",
+  SECURITY_LOG_STREAM: "securityLogStream",
 };
 
 /** Switches of theirs: off is our limit of none. */
@@ -337,6 +378,43 @@ const OLD_LEVELS: Readonly<Record<string, Config["logLevel"]>> = {
   CRITICAL: "error",
 };
 const isOff = (text: string | undefined): boolean => /^(0|false|no|off)$/i.test(text ?? "");
+const isOn = (text: string | undefined): boolean => /^(1|true|yes|on)$/i.test(text ?? "");
+
+/** Names that many programs use: what is no value of ours is not meant for us. */
+const SHARED_VARIABLES: Readonly<
+  Record<string, { readonly key: Key; readonly means: (text: string) => unknown; readonly says: string }>
+> = {
+  DEBUG: { key: "logLevel", means: (text) => (isOn(text) ? "debug" : undefined), says: "true: debug" },
+  LOG_LEVEL: { key: "logLevel", means: (text) => OLD_LEVELS[text.toUpperCase()], says: "DEBUG to CRITICAL" },
+  ENVIRONMENT: {
+    key: "environment",
+    means: (text) => (ENVIRONMENT_NAME.test(text) ? text : undefined),
+    says: "the same",
+  },
+};
+
+/**
+ * Variables of theirs that ask for what this server does not do. Whoever sets one relies on it, so it is refused rather than
+ * passed over; a value that asks for nothing is none.
+ */
+const NOT_HERE: Readonly<Record<string, { readonly asks: (text: string) => boolean; readonly instead: string }>> = {
+  RESOURCE_TYPES_CONFIG_PATH: {
+    asks: () => true,
+    instead: "this server knows the types it scans; a call names those it wants (resource_types)",
+  },
+};
+
+/** Read by the SDK or by a store of ours, and never part of the configuration. */
+export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
+  AWS_REGION: "the region used when a call names none, as AWS_DEFAULT_REGION; --region wins",
+  AWS_PROFILE: "the AWS profile; --profile wins. Credentials come from the AWS default chain",
+  AWS_ENDPOINT_URL: "another endpoint than AWS's, as AWS_ENDPOINT_URL_<SERVICE> for one service",
+  REDIS_PASSWORD: "the password of --redis-url, where that holds none",
+  AWS_DEVOPS_MCP_STATE_PASSPHRASE: "the passphrase of the stored secrets; or --state-passphrase-file",
+  AWS_DEVOPS_MCP_STATE_PASSPHRASE_OLD: "the one before, while keys are wrapped anew",
+  AWS_DEVOPS_MCP_CONFIG: "as --config",
+  AWS_DEVOPS_MCP_ENV_FILE: "as --env-file",
+};
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const envName = (key: string): string => `AWS_DEVOPS_MCP_${kebab(key).replaceAll("-", "_").toUpperCase()}`;
@@ -356,7 +434,7 @@ function fromText(key: Key, text: string, where: string): unknown {
   if (kind instanceof z.ZodBoolean) {
     if (/^(1|true|yes|on)$/i.test(text)) return true;
     if (/^(0|false|no|off|)$/i.test(text)) return false;
-    throw new ConfigError(`${where} must be true or false, not "${text}"`);
+    throw new ConfigError(`${where} must be true or false`);
   }
   if (kind instanceof z.ZodNumber) return Number(text);
   if (kind instanceof z.ZodArray)
@@ -380,6 +458,75 @@ function readConfigFile(path: string): Record<string, unknown> {
       return parsed as Record<string, unknown>;
   } catch {}
   throw new ConfigError(`--config ${path} must be a JSON object`);
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Whose credentials and which account: a file in a folder that others may write to never says that. */
+const NEVER_FROM_A_FILE: ReadonlySet<string> = new Set([
+  ...(["profile", "roleArn", "accounts"] as const).map(envName),
+  envName("config"),
+  envName("envFile"),
+]);
+
+const isOurs = (name: string): boolean =>
+  !NEVER_FROM_A_FILE.has(name) &&
+  (KEYS.some((key) => envName(key) === name) ||
+    [OLD_VARIABLES, OLD_SWITCHES, SHARED_VARIABLES, NOT_HERE].some((table) => Object.hasOwn(table, name)) ||
+    ["AWS_REGION", "AWS_DEFAULT_REGION", "REDIS_PASSWORD", PASSPHRASE, `${PASSPHRASE}_OLD`].includes(name));
+
+const MOST_ENV_BYTES = 65_536;
+
+/**
+ * The variables of ours in a file of the form of `.env`. Whatever else stands in it is left alone.
+ * @throws ConfigError naming the file, never what stands in it.
+ */
+function readEnvFile(path: string): { readonly ours: Record<string, string>; readonly refused: readonly string[] } {
+  let text: string;
+  let mode: number;
+  try {
+    const { size, mode: bits } = statSync(path);
+    if (size > MOST_ENV_BYTES) throw new Error(`it is larger than ${MOST_ENV_BYTES} bytes`);
+    text = readFileSync(path, "utf8");
+    mode = bits;
+  } catch (cause) {
+    throw new ConfigError(`--env-file ${path} cannot be read: ${(cause as Error).message}`);
+  }
+  const all = Object.entries(parseEnv(text)) as [string, string][];
+  const ours = Object.fromEntries(all.filter(([name]) => isOurs(name)));
+  if (PASSPHRASE in ours && sep === "/" && (mode & 0o077) !== 0) {
+    throw new ConfigError(`${path} holds ${PASSPHRASE} and is open to other users; run: chmod 600 '${path}'`);
+  }
+  return { ours, refused: all.flatMap(([name]) => (!isOurs(name) && /^AWS_/.test(name) ? [name] : [])) };
+}
+
+/** Something to say once there is a log. Names only: values may be secrets. */
+export interface Notice {
+  readonly level: "info" | "warn";
+  readonly message: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** Names that no other program has: a file that holds one was written for this server. */
+const isOursAlone = (name: string): boolean =>
+  name.startsWith("AWS_DEVOPS_MCP_") ||
+  ((Object.hasOwn(OLD_VARIABLES, name) || Object.hasOwn(OLD_SWITCHES, name)) &&
+    !/^(REDIS_|DATABASE_PATH|POLICY_|AUDIT_DB_PATH)/.test(name));
+
+/** A `.env` in the working directory that nobody named: it is not read, and whoever wrote it for this server learns why. */
+function unreadEnvFile(): Notice[] {
+  const path = resolve(".env");
+  let names: string[];
+  try {
+    if (statSync(path).size > MOST_ENV_BYTES) return [];
+    names = Object.keys(parseEnv(readFileSync(path, "utf8"))).filter(isOursAlone);
+  } catch {
+    return [];
+  }
+  if (names.length === 0) return [];
+  const message =
+    "a .env in the working directory holds settings of this server and was not read; --env-file .env reads it";
+  return [{ level: "warn", message, facts: { file: path, names } }];
 }
 
 /** What opens the stored secrets besides KMS. `source` is what an error may name. */
@@ -429,6 +576,29 @@ function readPassphrase(file: string): string {
   }
 }
 
+/** Every variable of one source, theirs before ours: ours wins where both are set. */
+function takeVariables(env: Env, take: (key: Key, value: unknown, name: string) => void): void {
+  const set = (name: string): string | undefined => env[name] || undefined;
+  for (const [name, { asks, instead }] of Object.entries(NOT_HERE)) {
+    const text = set(name);
+    if (text !== undefined && asks(text))
+      throw new ConfigError(`${name} is not supported: ${instead}. Unset it to go on`);
+  }
+  for (const [name, key] of Object.entries(OLD_VARIABLES)) {
+    const text = set(name);
+    if (text !== undefined) take(key, fromText(key, text, name), name);
+  }
+  for (const [name, key] of Object.entries(OLD_SWITCHES)) if (isOff(set(name))) take(key, 0, name);
+  for (const [name, { key, means }] of Object.entries(SHARED_VARIABLES)) {
+    const value = means(set(name) ?? "");
+    if (value !== undefined) take(key, value, name);
+  }
+  for (const key of KEYS) {
+    const text = set(envName(key));
+    if (text !== undefined) take(key, fromText(key, text, envName(key)), envName(key));
+  }
+}
+
 /** Options of single commands: they configure nothing, and the command says which of them it takes. */
 export interface CommandOptions {
   readonly out?: string;
@@ -451,7 +621,7 @@ const COMMAND_TEXTS = ["out", "reason", "tool", "status", "correlation", "since"
  */
 export function loadConfig(
   argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  given: Env,
 ): {
   config: Config;
   positionals: readonly string[];
@@ -459,6 +629,9 @@ export function loadConfig(
   version: boolean;
   json: boolean;
   options: CommandOptions;
+  /** The environment with what --env-file adds to it. */
+  env: Env;
+  notices: readonly Notice[];
 } {
   let parsed: ReturnType<typeof parseFlags>;
   try {
@@ -473,24 +646,23 @@ export function loadConfig(
     merged[key] = value;
     origin.set(key, where);
   };
-  const file = (values.config as string | undefined) ?? env.AWS_DEVOPS_MCP_CONFIG;
+  const file = (values.config as string | undefined) ?? given.AWS_DEVOPS_MCP_CONFIG;
   if (file) for (const [key, value] of Object.entries(readConfigFile(file))) take(key, value, `${key} in ${file}`);
-  for (const [name, key] of Object.entries(OLD_VARIABLES)) {
-    const text = env[name];
-    if (text !== undefined && text !== "") take(key, fromText(key, text, name), name);
+  const envFile = (values["env-file"] as string | undefined) ?? (given[envName("envFile")] || undefined);
+  const { ours, refused } = envFile === undefined ? { ours: {}, refused: [] } : readEnvFile(envFile);
+  // What the environment says of a name, also that it is empty, stands.
+  const added = Object.fromEntries(Object.entries(ours).filter(([name]) => given[name] === undefined));
+  const env: Env = { ...added, ...given };
+  for (const [source, where] of [
+    [added, ` in ${envFile}`],
+    [given, ""],
+  ] as const) {
+    takeVariables(source, (key, value, name) => take(key, value, `${name}${where}`));
   }
-  for (const [name, key] of Object.entries(OLD_SWITCHES)) if (isOff(env[name])) take(key, 0, name);
-  // A name that many programs use: what is no level of ours is not meant for us.
-  const level = OLD_LEVELS[env.LOG_LEVEL?.toUpperCase() ?? ""];
-  if (level) take("logLevel", level, "LOG_LEVEL");
   for (const key of KEYS) {
-    const text = env[envName(key)];
-    if (text !== undefined && text !== "") take(key, fromText(key, text, envName(key)), envName(key));
-  }
-  for (const key of KEYS) {
-    const given = values[kebab(key)];
-    if (given === undefined) continue;
-    take(key, typeof given === "string" ? fromText(key, given, `--${kebab(key)}`) : given, `--${kebab(key)}`);
+    const value = values[kebab(key)];
+    if (value === undefined) continue;
+    take(key, typeof value === "string" ? fromText(key, value, `--${kebab(key)}`) : value, `--${kebab(key)}`);
   }
   const result = ConfigSchema.safeParse(merged);
   if (!result.success) {
@@ -509,6 +681,8 @@ export function loadConfig(
     }
     const endpoint = Object.keys(env).find((name) => /^AWS_ENDPOINT_URL(_|$)/.test(name) && env[name]);
     if (endpoint) throw new ConfigError(`--sandbox cannot be combined with ${endpoint}: it never touches real AWS`);
+    if (config.cloudwatch)
+      throw new ConfigError(`--sandbox cannot be combined with ${origin.get("cloudwatch")}: it never touches real AWS`);
     config.allowWrites = !config.readOnly;
     // Nothing real is at stake there.
     if (merged.approveFrom === undefined) config.approveFrom = "never";
@@ -527,6 +701,8 @@ export function loadConfig(
     help: values.help === true,
     version: values.version === true,
     json: values.json === true,
+    env,
+    notices: [...(envFile === undefined ? unreadEnvFile() : readNotices(envFile, added, refused))],
     options: {
       ...Object.fromEntries(
         COMMAND_TEXTS.flatMap((name) => (typeof values[name] === "string" ? [[name, values[name]]] : [])),
@@ -537,9 +713,24 @@ export function loadConfig(
   };
 }
 
+const readNotices = (file: string, added: Env, refused: readonly string[]): Notice[] => [
+  { level: "info", message: "read settings from a file", facts: { file, names: Object.keys(added) } },
+  ...(refused.length > 0
+    ? [
+        {
+          level: "warn" as const,
+          message:
+            "credentials, accounts and endpoints are not taken from a file of settings; set them in the environment",
+          facts: { file, names: refused },
+        },
+      ]
+    : []),
+];
+
 function parseFlags(argv: readonly string[]) {
   const options: Record<string, { type: "string" | "boolean"; short?: string }> = {
     config: { type: "string" },
+    "env-file": { type: "string" },
     help: { type: "boolean", short: "h" },
     version: { type: "boolean", short: "v" },
     json: { type: "boolean" },
@@ -551,17 +742,76 @@ function parseFlags(argv: readonly string[]) {
   return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
 }
 
+/** One setting as the help and the README's table show it. */
+export interface OptionRow {
+  readonly flag: string;
+  /** What the flag takes; empty for a switch. */
+  readonly takes: string;
+  readonly variable: string;
+  /** Variables of the servers we take over that mean it too. */
+  readonly theirs: readonly string[];
+  /** Its value where nobody sets it; absent where there is none. */
+  readonly fallback?: string;
+  /** Begins with the word for what it takes, where it takes something. */
+  readonly text: string;
+}
+
+const ALSO: readonly OptionRow[] = [
+  ["--config", "JSON file with the same keys in camelCase"],
+  ["--env-file", "FILE of the form of .env with these variables; the environment wins, and no .env is read unasked"],
+].map(([flag = "", text = ""]) => ({
+  flag,
+  takes: "FILE",
+  variable: envName(flag.slice(2).replace("-f", "F")),
+  theirs: [],
+  text,
+}));
+
+/** Every setting there is, in the order of the schema. */
+export function optionRows(): readonly OptionRow[] {
+  const fallbacks = ConfigSchema.parse({}) as Readonly<Record<string, unknown>>;
+  const theirs = (key: Key): string[] => [
+    ...[OLD_VARIABLES, OLD_SWITCHES].flatMap((table) =>
+      Object.entries(table).flatMap(([name, to]) =>
+        to === key ? [table === OLD_SWITCHES ? `${name}=false` : name] : [],
+      ),
+    ),
+    ...Object.entries(SHARED_VARIABLES).flatMap(([name, row]) =>
+      row.key === key ? [row.says === "the same" ? name : `${name} (${row.says})`] : [],
+    ),
+  ];
+  return [
+    ...KEYS.map((key) => {
+      const text = ConfigSchema.shape[key].description ?? "";
+      const [first = ""] = text.split(" ");
+      const value = fallbacks[key];
+      const shown = Array.isArray(value) ? value.join(",") : value === undefined ? "" : String(value);
+      return {
+        flag: `--${kebab(key)}`,
+        takes: isFlag(key) ? "" : /^[A-Z]+$/.test(first) ? first : "VALUE",
+        variable: envName(key),
+        theirs: theirs(key),
+        ...(shown !== "" && { fallback: shown }),
+        text,
+      };
+    }),
+    ...ALSO,
+  ];
+}
+
+/** Variables of theirs that are refused, and what to do instead. */
+export const refusedVariables = (): readonly (readonly [string, string])[] =>
+  Object.entries(NOT_HERE).map(([name, { instead }]) => [name, instead]);
+
 /** The flags as `--help` prints them; the README's table is made from the same text. */
 export function flagHelp(): string {
-  const rows = KEYS.map((key) => {
-    const [first = "", ...rest] = (ConfigSchema.shape[key].description ?? "").split(" ");
-    const takes =
-      !isFlag(key) && /^[A-Z]+$/.test(first)
-        ? [first, rest.join(" ")]
-        : [isFlag(key) ? "" : "VALUE", [first, ...rest].join(" ")];
-    return [`  --${kebab(key)}${takes[0] ? ` ${takes[0]}` : ""}`, takes[1] ?? ""] as const;
-  });
-  rows.push(["  --config FILE", "JSON file with the same keys in camelCase"]);
+  const rows = optionRows().map(
+    ({ flag, takes, text }) =>
+      [
+        `  ${flag}${takes ? ` ${takes}` : ""}`,
+        text.startsWith(`${takes} `) ? text.slice(takes.length + 1) : text,
+      ] as const,
+  );
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   return rows.map(([left, right]) => `${left.padEnd(width)}${right}`).join("\n");
 }

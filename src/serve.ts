@@ -11,7 +11,15 @@ import { AUDIT_SCHEMA, createAudit } from "./audit.js";
 import { type AwsOptions, createAws, createKms, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
-import { type Config, ConfigError, dataFile, guardrailLimits, parseAccount, statePassphrases } from "./config.js";
+import {
+  type Config,
+  ConfigError,
+  dataFile,
+  guardrailLimits,
+  type Notice,
+  parseAccount,
+  statePassphrases,
+} from "./config.js";
 import type { Liveness, Owner } from "./core/change.js";
 import type { Audit, Aws, Clock, Ids, Log, Scan, Sqlite } from "./core/ports.js";
 import { currentId, jsonLog } from "./log.js";
@@ -37,6 +45,8 @@ export interface Host {
 }
 
 interface Streams {
+  /** What the configuration has to say, now that there is a log. */
+  readonly notices: readonly Notice[];
   readonly stdin: NodeJS.ReadableStream;
   readonly stdout: Writable;
   onSignal(stop: () => void): void;
@@ -46,6 +56,7 @@ interface Streams {
 export async function serve(config: Config, host: Host & Streams): Promise<number> {
   const app = await buildApp(config, host);
   const log = jsonLog(host.writeLog, config.logLevel, host.clock);
+  for (const { level, message, facts } of host.notices) log(level, message, facts);
   const { closed, close } = serveApp(app, {
     stdin: host.stdin,
     stdout: host.stdout,
@@ -220,6 +231,7 @@ const awsOptions = (config: Config, { env, user, clock, writeLog }: Host): AwsOp
   clock,
   log: jsonLog(writeLog, config.logLevel, clock),
   callId: currentId,
+  readTimeoutMs: config.awsSeconds * 1_000,
 });
 
 const sandboxAws = (config: Config, { clock, writeLog }: Host): Aws =>

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ALIASES, createCatalogue, inWireNames } from "../src/catalogue.js";
-import { flagHelp } from "../src/config.js";
+import { OTHER_VARIABLES, optionRows, refusedVariables } from "../src/config.js";
 import { CODES } from "../src/core/errors.js";
 import { readActions, writeActions } from "../src/iam/policy.js";
 import { USES } from "../src/iam/uses.js";
@@ -60,7 +60,19 @@ const SECTIONS: Readonly<Record<string, () => string>> = {
         }),
     ].join("\n"),
   coverage: () => /^Of \d+ tools.*$/m.exec(readFileSync(join(import.meta.dirname, "..", "COVERAGE.md"), "utf8"))![0],
-  flags: () => `\`\`\`\n${flagHelp()}\n\`\`\``,
+  flags: () =>
+    [
+      "| Flag | Variable | Variables of earlier servers | Default | What it says |",
+      "|---|---|---|---|---|",
+      ...optionRows().map(({ flag, takes, variable, theirs, fallback, text }) => {
+        const shown = fallback === undefined ? "" : `\`${cell(fallback)}\``;
+        return `| \`${takes ? `${flag} ${takes}` : flag}\` | \`${variable}\` | ${actions(theirs)} | ${shown} | ${cell(text)} |`;
+      }),
+      ...Object.entries(OTHER_VARIABLES)
+        .filter(([name]) => !optionRows().some(({ variable }) => variable === name))
+        .map(([name, text]) => `| | \`${name}\` | | | ${cell(text)} |`),
+      ...refusedVariables().map(([name, instead]) => `| | \`${name}\` | | refused | ${cell(instead)} |`),
+    ].join("\n"),
 };
 
 it("README's generated tables are current", () => {

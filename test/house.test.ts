@@ -72,7 +72,7 @@ function floorOf(file: string): number {
   if (file.startsWith("tools/")) return 2;
   if (
     file.startsWith("state/") ||
-    /^src\/(aws\/|audit\.|cache|session|scan|log|config|sqlite|tagging|redis|meters|security)/.test(file)
+    /^src\/(aws\/|audit\.|cache|session|scan|log|config|sqlite|tagging|redis|meters|security|runs)/.test(file)
   )
     return 1;
   return 0;

@@ -74,12 +74,20 @@ export async function inMemory(options: InMemoryOptions = {}): Promise<InMemory>
     // Nobody waits in a test: whoever would sleep goes on at once, unless the work beside it is to win the race.
     sleep: (milliseconds, signal) =>
       new Promise((resolve, reject) => {
-        signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
         if (!signal) {
           now += milliseconds;
           resolve();
         } else {
-          waiting.add({ milliseconds, over: resolve });
+          const waiter = { milliseconds, over: resolve };
+          signal.addEventListener(
+            "abort",
+            () => {
+              waiting.delete(waiter);
+              reject(signal.reason);
+            },
+            { once: true },
+          );
+          waiting.add(waiter);
           for (const look of watchers) look();
         }
       }),

@@ -9,6 +9,7 @@ import { databases } from "./databases.js";
 import { deployments } from "./deployments.js";
 import { instances } from "./instances.js";
 import { loadBalancers } from "./load-balancers.js";
+import { operations } from "./operations.js";
 import { regions } from "./regions.js";
 import { resources } from "./resources.js";
 import { securityGroups } from "./security-groups.js";
@@ -35,6 +36,7 @@ export const domains: readonly Domain[] = [
   deployments,
   resources,
   changes,
+  operations,
   state,
   audit,
 ];

@@ -1,5 +1,6 @@
 // What an account is called: as the operator says, else as IAM does. Only for people to read; nothing depends on it.
 
+import { toItsEnd } from "../core/given-up.js";
 import type { AccountAlias, Clock } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { foreign } from "./foreign.js";
@@ -34,7 +35,7 @@ export function accountAliases(listed: string | undefined, clock: Clock): (api: 
       const now = clock.monotonic();
       let asked = held.get(account);
       if (!asked || asked.until <= now) {
-        asked = { name: look(api, account).catch(() => undefined), until: now + KEPT_MS };
+        asked = { name: toItsEnd(() => look(api, account)).catch(() => undefined), until: now + KEPT_MS };
         held.set(account, asked);
       }
       const over = new AbortController();

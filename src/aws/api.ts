@@ -2,6 +2,7 @@
 // leaves it is an OpsError. What readers are given cannot name, and would not pass on, an operation that changes AWS.
 
 import { OpsError } from "../core/errors.js";
+import { givenUp, orGivenUp } from "../core/given-up.js";
 import type { Log } from "../core/ports.js";
 import { opsError } from "./errors.js";
 import type { ReadOperations } from "./operations/index.js";
@@ -78,10 +79,16 @@ export interface ApiOptions {
 export function apiOf<M>(transport: Transport, { region, login, log, onCredentialsRefused }: ApiOptions): Api<M> {
   const call = async (service: Service, operation: string, input: object, options?: { signal?: AbortSignal }) => {
     const writes = !harmless(operation, input);
+    const over = READS.test(operation) ? givenUp() : undefined;
+    over?.throwIfAborted();
+    const signals = [over, options?.signal].filter((one) => one !== undefined);
+    const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
     try {
       log("debug", "calling AWS", { service, operation, region });
-      return await transport({ service, operation, region, input, writes, ...options });
+      const raw = { service, operation, region, input, writes, ...(signal && { signal }) };
+      return await orGivenUp(transport(raw), over);
     } catch (cause) {
+      over?.throwIfAborted();
       const error = await opsError(cause, { service, operation, region, writes, login });
       if (error.code.startsWith("credentials_")) onCredentialsRefused?.();
       // AWS's own text may repeat what it was sent.

@@ -24,6 +24,8 @@ export interface ClientOptions {
   readonly sessionName: string;
   readonly version: string;
   readonly clock: Clock;
+  /** How long AWS has for one attempt of a read. */
+  readonly readTimeoutMs?: number;
   /** The tool call in whose course a request is made. AWS sees it in the user agent, and CloudTrail records that. */
   readonly callId?: () => string | undefined;
   /** The region for assuming the role; the SDK's own answer otherwise. */
@@ -82,6 +84,8 @@ const MODULES: Readonly<Record<Service, Module>> = {
 
 /** Cloud Control runs a handler behind every read, which takes longer than a plain call. */
 const REQUEST_HANDLER = { connectionTimeout: 5_000, requestTimeout: 60_000, throwOnRequestTimeout: true };
+/** The one service whose reads have that time whatever is set. */
+const SLOW: Service = "cloudcontrol";
 const RENEW_BEFORE_MS = 5 * 60_000;
 
 function exported<T>(module: unknown, name: string): T {
@@ -142,25 +146,32 @@ export function awsClients(options: ClientOptions): Clients {
   const credentials = credentialProvider(options);
   const clients = new Map<string, Promise<Client>>();
 
-  async function build(service: Service, region: string): Promise<Client> {
+  /** A write is never cut short: its answer is worth the wait. */
+  const timeoutOf = (service: Service, writes: boolean): number => {
+    const { readTimeoutMs = REQUEST_HANDLER.requestTimeout } = options;
+    return writes || service === SLOW ? Math.max(REQUEST_HANDLER.requestTimeout, readTimeoutMs) : readTimeoutMs;
+  };
+
+  async function build(service: Service, region: string, requestTimeout: number): Promise<Client> {
     const { client, load, attempts } = MODULES[service];
     const Class = exported<ClientClass>(await load(), client);
     return new Class({
       region,
       credentials: credentials.get,
       customUserAgent: [["aws-devops-mcp", options.version]],
-      requestHandler: REQUEST_HANDLER,
+      requestHandler: { ...REQUEST_HANDLER, requestTimeout },
       ...(attempts !== undefined && { maxAttempts: attempts }),
       ...(options.profile !== undefined && { profile: options.profile }),
     });
   }
 
-  function client(service: Service, region: string): Promise<Client> {
+  function client(service: Service, region: string, writes: boolean): Promise<Client> {
     checkShape(region);
-    const key = `${service} ${region}`;
+    const timeout = timeoutOf(service, writes);
+    const key = `${service} ${region} ${timeout}`;
     const existing = clients.get(key);
     if (existing) return existing;
-    const made = build(service, region);
+    const made = build(service, region, timeout);
     clients.set(key, made);
     made.catch(() => clients.delete(key));
     return made;
@@ -191,7 +202,7 @@ export function awsClients(options: ClientOptions): Clients {
     // Below the SDK's retries, so that it sees every single attempt.
     const everyAttempt = { step: "finalizeRequest", priority: "low", name: "stopWhenLost" };
     if (writes) command.middlewareStack.add(stopWhenLost, everyAttempt);
-    const sender = await client(service, region);
+    const sender = await client(service, region, writes);
     return sender.send(command, { ...(signal && { abortSignal: signal }) });
   }
 

@@ -1,6 +1,7 @@
 // Who we are to AWS. Asked once per set of credentials, and again when they change or expire.
 
 import { OpsError } from "../core/errors.js";
+import { toItsEnd } from "../core/given-up.js";
 import type { Identity } from "../core/ports.js";
 import type { Api } from "./api.js";
 import type { Credentials } from "./clients.js";
@@ -54,7 +55,8 @@ export function identityOf(
     const current = await credentials();
     const key = `${current.accessKeyId} ${current.expiration?.getTime() ?? ""}`;
     if (last?.key !== key) {
-      const asked = { key, identity: askIdentity(api, credentialSource(current, roleArn), current.expiration) };
+      const identity = toItsEnd(() => askIdentity(api, credentialSource(current, roleArn), current.expiration));
+      const asked = { key, identity };
       last = asked;
       asked.identity.catch(() => {
         if (last === asked) last = undefined;

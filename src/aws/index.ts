@@ -40,6 +40,8 @@ export interface AwsOptions {
   readonly log: Log;
   /** The tool call in whose course a request is made; AWS is told. */
   readonly callId?: () => string | undefined;
+  /** How long AWS has for one attempt of a read. */
+  readonly readTimeoutMs?: number;
   /** Where AWS's registry's words are kept for the next process. */
   readonly schemas?: SchemaShelf;
 }
@@ -138,7 +140,7 @@ export function createKms(options: AwsOptions): Kms {
 
 /** @param under whose credentials assume the role, and whose region stands in for one; absent: nobody's */
 function placeOf(options: AwsOptions, under?: Place): Place {
-  const { env, region, roleArn, version, clock, log, callId } = options;
+  const { env, region, roleArn, version, clock, log, callId, readTimeoutMs } = options;
   const profile = profileName(options.profile, env);
   const home = under
     ? async () => (roleArn === undefined ? await profileRegion(profile) : undefined) ?? under.region()
@@ -149,6 +151,7 @@ function placeOf(options: AwsOptions, under?: Place): Place {
     clock,
     homeRegion: home,
     ...(callId && { callId }),
+    ...(readTimeoutMs !== undefined && { readTimeoutMs }),
     ...(profile !== undefined && { profile }),
     ...(roleArn !== undefined && { roleArn }),
     ...(under && roleArn !== undefined && { base: under.credentials }),

@@ -1,6 +1,7 @@
 // Is there a region of this name? The built-in list says yes at once; a name it lacks is asked of AWS, for regions are added.
 
 import { OpsError } from "../core/errors.js";
+import { toItsEnd } from "../core/given-up.js";
 import type { Api } from "./api.js";
 import { foreign } from "./foreign.js";
 import { looksLikeRegion, nearestRegions, REGION_NAMES } from "./region-list.js";
@@ -26,11 +27,12 @@ export function regionCheck(home: () => Promise<Api>): (region: string) => Promi
   return async (region) => {
     if (known.has(region)) return;
     checkShape(region);
-    const listed = await home()
-      .then((api) => api.call("ec2", "DescribeRegions", { AllRegions: true }))
-      .catch(() => {
-        throw unknownRegion(region, false);
-      });
+    // That nobody waits for the answer any more says nothing of the name.
+    const listed = await toItsEnd(async () =>
+      (await home()).call("ec2", "DescribeRegions", { AllRegions: true }),
+    ).catch(() => {
+      throw unknownRegion(region, false);
+    });
     for (const { RegionName } of listed.Regions ?? []) if (RegionName) known.add(RegionName);
     if (!known.has(region)) throw unknownRegion(region, true);
   };

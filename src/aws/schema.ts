@@ -2,6 +2,7 @@
 // nothing is known, and the answer says which.
 
 import type { ResourceSchema } from "../core/content.js";
+import { toItsEnd } from "../core/given-up.js";
 import { isObject, type Json, type JsonObject, valueAt } from "../core/json.js";
 import type { Clock, SchemaShelf, TypeAt } from "../core/ports.js";
 import type { Api } from "./api.js";
@@ -155,7 +156,7 @@ export function schemas(clock: Pick<Clock, "now">, shelf?: SchemaShelf): SchemaO
     if (kept && now < keptUntil && Date.parse(kept.at) <= now) {
       return remember(await trimmed(type, kept.document), keptUntil);
     }
-    const document = await registry(api, at);
+    const document = await toItsEnd(() => registry(api, at));
     if (document) {
       shelf?.keep(at, document, clock.now().toISOString());
       return remember(await trimmed(type, document), now + GOOD_FOR_MS);

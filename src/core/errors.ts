@@ -34,6 +34,15 @@ export const CODES = {
     "operator",
     true,
   ),
+  timed_out: row(
+    "The call took longer than the operator lets one take. A read was given up; a change goes on, and is recorded.",
+    "caller",
+  ),
+  call_cancelled: row("The call was cancelled before it had an answer.", "caller"),
+  unknown_operation: row(
+    "This server has handed over no call of this id, or no longer keeps what it came to.",
+    "caller",
+  ),
   validation_error: row("An argument is missing, unknown or malformed; `field` names it.", "caller"),
   unknown_region: row("AWS has no region of this name.", "caller"),
   unknown_account: row("The account is none that the operator lets this server use.", "operator"),

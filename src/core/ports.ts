@@ -1,5 +1,6 @@
 // Every effect, as an interface. Tools hold readers only; the gate alone holds the writer.
 
+import type { Outcome } from "./call.js";
 import type {
   Caller,
   Change,
@@ -357,6 +358,47 @@ export interface ReadPorts {
   /** The revision under which this answer shows a content. */
   revision(seen: Seen): Revision;
   progress(message: string, done?: number, total?: number): void;
+}
+
+/** How far something is: what it is at, and how many of how many parts. */
+export type Hear = (message: string, done?: number, total?: number) => void;
+
+/** A call that goes on, as whoever waits for it no longer hands it over. */
+export interface Going {
+  readonly tool: string;
+  readonly account: string;
+  readonly region: string;
+  readonly startedAt: string;
+  readonly answer: Promise<Outcome>;
+  giveUp(because: OpsError): void;
+  last(): Parameters<Hear> | undefined;
+  /** Who hears from now on how far it is. */
+  listen(hear: Hear | null): void;
+}
+
+/** A call that was handed over, as it stands. */
+export interface Run extends Pick<Going, "tool" | "account" | "region" | "startedAt"> {
+  readonly operationId: string;
+  readonly state: "running" | "complete" | "failed" | "cancelled";
+  readonly endedAt?: string;
+  readonly progress?: JsonObject;
+  readonly outcome?: Outcome;
+}
+
+/** The calls of this process that were handed over. Their ids mean nothing to another. */
+export interface Runs {
+  /** Null: too many go on already. */
+  take(going: Going): Run | null;
+  /** Newest first. */
+  list(): readonly Run[];
+  /**
+   * As it stands once it has ended, or after so long.
+   * @throws OpsError unknown_operation, as `cancel` does
+   */
+  look(operationId: string, waitMs: number, hear: Hear): Promise<Run>;
+  cancel(operationId: string): Run;
+  /** Nobody will fetch anything any more. */
+  close(): void;
 }
 
 /** What AWS has published of its resource types, as this version brings it along. */

@@ -1,13 +1,16 @@
 // The record as its own tools see it: doors to look, to copy and to prove, and none to mend.
 
 import type { OpsError } from "./errors.js";
-import type { Audit, Mode } from "./ports.js";
+import type { Audit, Hear, Mode, Runs } from "./ports.js";
 
 /** Tools about the record itself hold its doors and nothing of AWS, so they answer without credentials. */
 export interface StorePorts {
   readonly record: RecordDoors;
   /** Null where no log is kept. */
   readonly audit: Pick<Audit, "query"> | null;
+  /** Calls that were handed over. */
+  readonly runs: Runs;
+  readonly progress: Hear;
   readonly now: Date;
   readonly mode: Mode;
 }

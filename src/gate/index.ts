@@ -16,6 +16,7 @@ import {
   sameOwner,
 } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
+import { toItsEnd } from "../core/given-up.js";
 import type { JsonObject } from "../core/json.js";
 import type { ApplyReport, AwsReader, Decision, DriftObservation, Resolved, WhoAsked } from "../core/ports.js";
 import type { Attribution } from "../core/trail.js";
@@ -279,7 +280,8 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
 
     settleOpen(aws) {
       const key = `${aws.account}/${aws.region}`;
-      const running = settling.get(key) ?? settleOpen(aws).finally(() => settling.delete(key));
+      // Beside a read, which may be given up: what it settles is recorded, and for every caller.
+      const running = settling.get(key) ?? toItsEnd(() => settleOpen(aws)).finally(() => settling.delete(key));
       settling.set(key, running);
       return running;
     },

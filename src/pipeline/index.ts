@@ -6,6 +6,8 @@ import { type AuditDeps, audited } from "./audit.js";
 import { type BudgetDeps, budget } from "./budget.js";
 import { type CorrelateDeps, correlate } from "./correlate.js";
 import { type EverywhereDeps, everywhere } from "./everywhere.js";
+import { type GiveUpDeps, giveUp } from "./give-up.js";
+import { type HandOverDeps, handOver } from "./hand-over.js";
 import { type HygieneDeps, hygiene } from "./hygiene.js";
 import { type LocateDeps, locate } from "./locate.js";
 import { type LookupDeps, lookup } from "./lookup.js";
@@ -26,7 +28,9 @@ export type PipelineDeps = CorrelateDeps &
   BudgetDeps &
   LoopDeps &
   LookupDeps &
+  GiveUpDeps &
   LocateDeps &
+  HandOverDeps &
   EverywhereDeps &
   ResumeDeps &
   RevalidateDeps &
@@ -46,7 +50,10 @@ export const pipeline = (deps: PipelineDeps): ((call: Call) => Promise<Outcome>)
       loops(deps), //     the same again and again            loop_detected
       lookup(deps), //    name → tool                         unknown_tool rate_limited
       validate(), //      arguments → input                   validation_error
+      giveUp(deps), //    how long it may take                timed_out
       locate(deps), //    account, region, credentials   region_missing unknown_region credentials_*
+      handOver(deps), //  what a client cannot wait for
+      recover(deps), //   so that what goes on ends with an outcome
       revalidate(deps), // another look at what was shown before
       see(deps), //       what was shown, what is stale
       parked(deps), //    what waits for a decision

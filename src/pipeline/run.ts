@@ -15,7 +15,7 @@ import {
 } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { Json, JsonObject } from "../core/json.js";
-import type { Audit, GatePorts, Mode, Published, ReadPorts, SeenRecord } from "../core/ports.js";
+import type { Audit, GatePorts, Mode, Published, ReadPorts, Runs, SeenRecord } from "../core/ports.js";
 import type { RecordDoors } from "../core/record.js";
 import type { TaggingPorts } from "../core/tagging.js";
 import type { PlanTool, ReadResult } from "../core/tool.js";
@@ -30,6 +30,7 @@ export interface RunDeps {
   readonly record: RecordDoors;
   readonly published: Published;
   readonly audit: Audit | null;
+  readonly runs: Runs;
   readonly session: Session;
   readonly currentState: () => Promise<State>;
   readonly lineage: (rid: string) => Promise<readonly LineageEntry[]>;
@@ -48,8 +49,9 @@ export const run =
     const { tool } = call.entry!;
     const input = call.input!;
     if (tool.kind === "store") {
-      const { record, audit, now, mode } = deps;
-      return { status: "ok", ...(await tool.run(input, { record, audit, now: now(), mode })) };
+      const { record, audit, runs, now, mode } = deps;
+      const { progress } = call.context;
+      return { status: "ok", ...(await tool.run(input, { record, audit, runs, progress, now: now(), mode })) };
     }
     if (tool.kind === "reference") {
       return { status: "ok", ...(await tool.run(input, { published: deps.published, now: deps.now() })) };

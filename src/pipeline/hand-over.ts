@@ -1,0 +1,65 @@
+// A read that takes longer than a client waits goes on under a handle, as a change under way in AWS does: operations.get
+// answers how far it is, and in the end what it came to.
+
+import type { Call, Outcome } from "../core/call.js";
+import type { Layer } from "../core/compose.js";
+import { tooLong, whileWanted } from "../core/given-up.js";
+import type { JsonObject } from "../core/json.js";
+import type { Clock, Hear, Run, Runs } from "../core/ports.js";
+
+export interface HandOverDeps {
+  readonly clock: Clock;
+  readonly runs: Runs;
+  readonly waitSeconds: number;
+  readonly callSeconds: number;
+}
+
+export const handOver =
+  ({ clock, runs, waitSeconds, callSeconds }: HandOverDeps): Layer<Call, Outcome> =>
+  async (call, next) => {
+    const { tool, name } = call.entry!;
+    if (tool.kind !== "read" || waitSeconds >= callSeconds) return next(call);
+    let hear: Hear | null = call.context.progress;
+    let last: Parameters<Hear> | undefined;
+    const progress: Hear = (...step) => {
+      last = step;
+      hear?.(...step);
+    };
+    const { answer, giveUp } = whileWanted(() => next({ ...call, context: { ...call.context, progress } }));
+    const waited = new AbortController();
+    const over = clock.sleep(waitSeconds * 1_000, waited.signal).then(
+      () => null,
+      () => new Promise<never>(() => {}),
+    );
+    const first = await Promise.race([answer, over]).finally(() => waited.abort());
+    if (first !== null) return first;
+    const run = runs.take({
+      tool: name,
+      startedAt: call.at.toISOString(),
+      account: call.aws!.account,
+      region: call.everywhere ? "*" : call.aws!.region,
+      answer,
+      giveUp,
+      last: () => last,
+      listen: (other) => {
+        hear = other;
+      },
+    });
+    // As many as may go on already do: this one is waited for.
+    if (!run) return answer;
+    const ended = new AbortController();
+    clock.sleep((callSeconds - waitSeconds) * 1_000, ended.signal).then(
+      () => giveUp(tooLong(callSeconds)),
+      () => {},
+    );
+    answer.finally(() => ended.abort()).catch(() => {});
+    return { status: "ok", data: handle(run) };
+  };
+
+const handle = ({ operationId, tool, progress }: Run): JsonObject => ({
+  inProgress: true,
+  operationId,
+  ...(progress && { progress }),
+  note: "This is no result: the call takes longer than a client waits, and goes on.",
+  next: { tool: "operations.get", arguments: { operationId }, when: `to wait for what ${tool} finds` },
+});
