@@ -19,7 +19,7 @@ import { type ApprovalForm, type CallContext, plainName } from "./core/call.js";
 import { type Owner, type ResourceRef, ridOf } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
-import type { Audit, Aws, CacheStore, Clock, Ids, Log, Meters, Redis, Scan, SeenShelf } from "./core/ports.js";
+import type { Audit, Aws, CacheStore, Clock, Ids, Log, Meters, Redis, Scan, SeenShelf, Ship } from "./core/ports.js";
 import type { AuditSchedule, TaggingPorts } from "./core/tagging.js";
 import { createGate } from "./gate/index.js";
 import { contentOrder } from "./gate/order.js";
@@ -56,6 +56,8 @@ export interface AppPorts {
   readonly shelf?: SeenShelf;
   /** Absent: no log is kept. */
   readonly audit?: Audit;
+  /** Where rows and security events are sent on as well; the app closes it. */
+  readonly ship?: Ship;
   /** Shared with other servers; the app closes it. */
   readonly redis?: Pick<Redis, "close">;
   /** Absent: this process counts for itself. */
@@ -168,7 +170,10 @@ export function createApp(ports: AppPorts): App {
   const counters = { signalsApplied: 0, signalsUnknown: 0, staleNotices: 0, staleWritesRefused: 0 };
   const limits = guardrailLimits(config);
   const meters = ports.meters ?? memoryMeters({ ...limits, clock });
-  const security = securityLog({ ...limits.unknown, clock, log: ports.log });
+  const security = securityLog({
+    ...{ ...limits.unknown, clock, log: ports.log },
+    ...(ports.ship && { ship: ports.ship }),
+  });
   const runs = createRuns({ clock, ids: ports.ids, log: ports.log });
   const budgetSession = config.session ?? ports.owner.session;
   const audit = ports.audit ?? null;
@@ -179,6 +184,7 @@ export function createApp(ports: AppPorts): App {
     log: ports.log,
     ids: ports.ids,
     audit,
+    ...(ports.ship && { ship: ports.ship }),
     runs,
     waitSeconds: config.waitSeconds,
     callSeconds: config.callSeconds,
@@ -343,6 +349,7 @@ export function createApp(ports: AppPorts): App {
       runs.close();
       await ports.shelf?.settled();
       await audit?.settled();
+      await ports.ship?.settled();
       await ports.store.owners.rest();
       await ports.store.close();
       ports.redis?.close();

@@ -82,9 +82,10 @@ async function main(argv: readonly string[]): Promise<number> {
   if (command === "iam-policy") {
     const { write: writes = false, ...others } = options;
     if (extra.length > 0 || Object.keys(others).length > 0)
-      throw new ConfigError("iam-policy takes --toolsets and --write");
+      throw new ConfigError("iam-policy takes --toolsets, --write and --cloudwatch");
     const { iamPolicy } = await import("./iam/command.js");
-    return print(iamPolicy(config.toolsets, { write: writes }));
+    const { cloudwatch, cloudwatchLogGroup: group, region } = config;
+    return print(iamPolicy(config.toolsets, { write: writes, ...(cloudwatch && { logs: { group, region } }) }));
   }
   if (command === "audit") {
     const { auditCommand } = await import("./audit-command.js");

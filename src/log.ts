@@ -13,6 +13,9 @@ const calls = new AsyncLocalStorage<string>();
 /** Every line logged in the course of `work`, also by what it starts, names this id. */
 export const underId = <T>(id: string, work: () => T): T => calls.run(id, work);
 
+/** Work that is nobody's: what it logs and asks names no call. */
+export const outsideOfCalls = <T>(work: () => T): T => calls.exit(work);
+
 /** The id of the call in whose course this runs; undefined outside of one. */
 export const currentId = (): string | undefined => calls.getStore();
 

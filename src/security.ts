@@ -1,7 +1,7 @@
 // Security events of this process: counted by type and severity, the last hundred kept. And who keeps asking for tools that do not exist.
 
 import { SECURITY_EVENTS, type SecurityEventType } from "../policies/guardrails.js";
-import type { Clock, Log, SecurityLog } from "./core/ports.js";
+import type { Clock, Log, SecurityLog, Ship } from "./core/ports.js";
 
 const MOST_KEPT = 100;
 
@@ -11,9 +11,10 @@ export interface SecurityOptions {
   readonly windowSeconds: number;
   readonly clock: Pick<Clock, "now" | "monotonic">;
   readonly log: Log;
+  readonly ship?: Pick<Ship, "security">;
 }
 
-export function securityLog({ attempts, windowSeconds, clock, log }: SecurityOptions): SecurityLog {
+export function securityLog({ attempts, windowSeconds, clock, log, ship }: SecurityOptions): SecurityLog {
   const kept: Array<ReturnType<SecurityLog["recent"]>[number]> = [];
   const counts = new Map<SecurityEventType, number>();
   let unknown: number[] = [];
@@ -24,6 +25,7 @@ export function securityLog({ attempts, windowSeconds, clock, log }: SecurityOpt
     if (kept.length > MOST_KEPT) kept.shift();
     counts.set(type, (counts.get(type) ?? 0) + 1);
     log("warn", "a security event", { type, severity, ...facts });
+    ship?.security({ type, severity, ...facts });
   }
 
   return {

@@ -8,7 +8,7 @@ import { seenFolder } from "../state/drivers/seen-folder.js";
 import { BEAT_MS, driverFor, openStore, type Store } from "../state/index.js";
 import { type App, createApp } from "./app.js";
 import { AUDIT_SCHEMA, createAudit } from "./audit.js";
-import { type AwsOptions, createAws, createKms, createSandboxAws } from "./aws/index.js";
+import { type AwsOptions, createAws, createKms, createLogSink, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
 import {
@@ -21,12 +21,13 @@ import {
   statePassphrases,
 } from "./config.js";
 import type { Liveness, Owner } from "./core/change.js";
-import type { Audit, Aws, Clock, Ids, Log, Scan, Sqlite } from "./core/ports.js";
+import type { Audit, Aws, Clock, Ids, Log, Scan, Ship, Sqlite } from "./core/ports.js";
 import { currentId, jsonLog } from "./log.js";
 import { redisMeters } from "./meters.js";
 import { createRedis, redisCache } from "./redis.js";
 import { installedScanners } from "./scan.js";
 import { serveApp } from "./server.js";
+import { createShip } from "./ship.js";
 import { sqlite } from "./sqlite.js";
 import { taggingFiles } from "./tagging/files.js";
 import { HISTORY_SCHEMA, scanHistory } from "./tagging/history.js";
@@ -85,7 +86,13 @@ async function heartbeats(app: App, clock: Clock, signal: AbortSignal, log: Log)
 /** The app of a configuration. Reads the state folder if there is one; creates nothing, calls nothing. */
 export async function buildApp(config: Config, host: Host): Promise<App> {
   const { clock, ids } = host;
-  const { store, owner, liveness, log } = await buildStore(config, host, "mcp");
+  let ship: Ship | null = null;
+  const writeLog = (line: string): void => {
+    host.writeLog(line);
+    ship?.line(line);
+  };
+  const { store, owner, liveness, log } = await buildStore(config, { ...host, writeLog }, "mcp");
+  ship = shipOf(config, host, owner);
   const aws = config.sandbox ? sandboxAws(config, host) : realAws(config, host, schemasOf(store, host, log));
   const redis = redisOf(config, host, log);
   return createApp({
@@ -97,6 +104,7 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
     ids,
     log,
     owner,
+    ...(ship && { ship }),
     scan: scanOf(config, host, log),
     ...shelfOf(store, host, log),
     ...taggingOf(config, store, owner, liveness, clock),
@@ -109,6 +117,21 @@ export async function buildApp(config: Config, host: Host): Promise<App> {
         session: config.session ?? owner.session,
       }),
     }),
+  });
+}
+
+/** Its own log is not sent on: what it says is about the sending. */
+function shipOf(config: Config, host: Host, owner: Owner): Ship | null {
+  if (!config.cloudwatch) return null;
+  const { clock, writeLog } = host;
+  return createShip({
+    sink: createLogSink(awsOptions(config, host), config.cloudwatchLogGroup),
+    clock,
+    log: jsonLog(writeLog, config.logLevel, clock),
+    securityStream: config.securityLogStream,
+    environment: config.environment,
+    sessionId: owner.session,
+    host: host.host,
   });
 }
 

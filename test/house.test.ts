@@ -72,7 +72,7 @@ function floorOf(file: string): number {
   if (file.startsWith("tools/")) return 2;
   if (
     file.startsWith("state/") ||
-    /^src\/(aws\/|audit\.|cache|session|scan|log|config|sqlite|tagging|redis|meters|security|runs)/.test(file)
+    /^src\/(aws\/|audit\.|cache|session|scan|log|config|sqlite|tagging|redis|meters|security|runs|ship)/.test(file)
   )
     return 1;
   return 0;
@@ -226,6 +226,15 @@ describe("effects", () => {
         (named(file).length > 0 || importsOf(file).some(({ from, typeOnly }) => /client-kms/.test(from) && !typeOnly)),
     );
     broken("Only src/aws/kms.ts calls KMS.", lines);
+  });
+
+  it("CloudWatch Logs is written by src/aws/logs.ts only, and only what is said of the server itself", () => {
+    const named = (file: string) => [...code(file).matchAll(/call\(\s*"logs",\s*"(\w+)"/g)].map(([, name]) => name!);
+    expect(new Set(named("src/aws/logs.ts"))).toEqual(new Set(["PutLogEvents", "CreateLogStream", "CreateLogGroup"]));
+    broken(
+      "Only src/aws/logs.ts calls CloudWatch Logs.",
+      files.filter((file) => file !== "src/aws/logs.ts" && named(file).length > 0),
+    );
   });
 });
 

@@ -25,6 +25,7 @@ export const SERVICES = [
   "iam",
   "organizations",
   "s3",
+  "logs",
 ] as const;
 export type Service = (typeof SERVICES)[number];
 

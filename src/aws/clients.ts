@@ -79,6 +79,7 @@ const MODULES: Readonly<Record<Service, Module>> = {
   },
   iam: { client: "IAMClient", load: () => import("@aws-sdk/client-iam") },
   organizations: { client: "OrganizationsClient", load: () => import("@aws-sdk/client-organizations") },
+  logs: { client: "CloudWatchLogsClient", load: () => import("@aws-sdk/client-cloudwatch-logs"), attempts: 2 },
   s3: { client: "S3Client", load: () => import("@aws-sdk/client-s3") },
 };
 

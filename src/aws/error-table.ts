@@ -63,7 +63,7 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
   ...rows("replacement_needed", "NotUpdatableException"),
   ...rows(
     "already_exists",
-    `AlreadyExistsException InvalidGroup.Duplicate DBInstanceAlreadyExists DBInstanceAlreadyExistsFault
+    `AlreadyExistsException ResourceAlreadyExistsException InvalidGroup.Duplicate DBInstanceAlreadyExists DBInstanceAlreadyExistsFault
      DBSnapshotAlreadyExists DBSnapshotAlreadyExistsFault DBClusterSnapshotAlreadyExistsFault`,
   ),
   ...rows(

@@ -2,7 +2,7 @@
 // resolved or opened before the first call.
 
 import { OpsError } from "../core/errors.js";
-import type { Aws, AwsReader, Clock, Identity, Kms, ListedAccount, Log, SchemaShelf } from "../core/ports.js";
+import type { Aws, AwsReader, Clock, Identity, Kms, ListedAccount, Log, LogSink, SchemaShelf } from "../core/ports.js";
 import { type Reach, severalAccounts } from "./accounts.js";
 import { accountAliases } from "./alias.js";
 import { type ApiOptions, apiOf, readOnly, type Transport } from "./api.js";
@@ -12,6 +12,7 @@ import { executor, preflight, type WholeApi } from "./executor.js";
 import { homeOf } from "./homes.js";
 import { identityOf } from "./identity.js";
 import { kmsOf } from "./kms.js";
+import { logSink } from "./logs.js";
 import { type Pace, pace } from "./pace.js";
 import { defaultRegion, type Env, profileName, profileRegion, renewal } from "./profile.js";
 import { awsReader } from "./reader.js";
@@ -166,6 +167,12 @@ function placeOf(options: AwsOptions, under?: Place): Place {
     close: clients.close,
     ...(roleArn !== undefined && { roleArn }),
   };
+}
+
+/** Where this server's own log lines go. Opens nothing before its first event. */
+export function createLogSink(options: AwsOptions, group: string): LogSink {
+  const { transport, region, api, close } = placeOf(options);
+  return logSink((here) => apiOf(transport, { ...api, region: here }), region, { group, close });
 }
 
 export interface SandboxOptions {

@@ -619,6 +619,26 @@ export interface Audit {
   settled(): Promise<void>;
 }
 
+/** A group of log streams elsewhere; made at first use. */
+export interface LogSink {
+  /** In the order of their times. Throws an OpsError; `refused` is how many of them were too old or too new. */
+  put(
+    stream: string,
+    events: readonly { readonly at: number; readonly text: string }[],
+  ): Promise<{ readonly refused: number }>;
+  close(): void;
+}
+
+/** Where what this server says of itself is sent on. No verb waits for it, and none fails. */
+export interface Ship {
+  call(row: AuditRow): void;
+  security(event: { readonly type: string; readonly severity: string } & Readonly<Record<string, string>>): void;
+  /** A line of the log, as it was written. */
+  line(text: string): void;
+  /** Sends the last of it, for a moment, and lets go. */
+  settled(): Promise<void>;
+}
+
 /** A Redis shared by several servers, spoken to in its own words. */
 export interface Redis {
   /** @throws Error while it is away, at once; and where it refuses the command. */

@@ -7,7 +7,7 @@ interface Statement {
   readonly Sid: string;
   readonly Effect: "Allow";
   readonly Action: readonly string[];
-  readonly Resource: "*";
+  readonly Resource: "*" | readonly string[];
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
 }
 
@@ -52,7 +52,11 @@ const passedTo = (toolsets: readonly string[]): string[] =>
  * The policies for these toolsets: one, or as many as fit into what IAM takes.
  * @example policiesFor(["instances"], { write: true })
  */
-export function policiesFor(toolsets: readonly string[], { write = false, most = MOST_CHARACTERS } = {}): Policy[] {
+export function policiesFor(
+  toolsets: readonly string[],
+  options: { readonly write?: boolean; readonly most?: number; readonly logs?: LogGroup } = {},
+): Policy[] {
+  const { write = false, most = MOST_CHARACTERS, logs } = options;
   const services = write ? passedTo(toolsets) : [];
   const statements: Statement[] = [
     { Sid: "Read", Effect: "Allow", Action: readActions(toolsets), Resource: "*" },
@@ -70,9 +74,29 @@ export function policiesFor(toolsets: readonly string[], { write = false, most =
           },
         ]
       : []),
+    ...(logs ? [logsStatement(logs)] : []),
   ];
   return split(statements, most);
 }
+
+/** Where --cloudwatch sends what the server says of itself. */
+export interface LogGroup {
+  readonly group: string;
+  readonly region?: string | undefined;
+}
+
+const partitionOf = (region = ""): string =>
+  region.startsWith("cn-") ? "aws-cn" : region.startsWith("us-gov-") ? "aws-us-gov" : "aws";
+
+const logsStatement = ({ group, region }: LogGroup): Statement => {
+  const arn = `arn:${partitionOf(region)}:logs:${region ?? "*"}:*:log-group:${group}`;
+  return {
+    Sid: "Logs",
+    Effect: "Allow",
+    Action: ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+    Resource: [arn, `${arn}:*`],
+  };
+};
 
 const policyOf = (statements: readonly Statement[]): Policy => ({ Version: "2012-10-17", Statement: statements });
 

@@ -18,7 +18,7 @@ export const resume =
     await settleOpen(call.aws).catch((error: unknown) => {
       if (!(error instanceof OpsError)) throw error;
       // What is left open is named by session.whoami and changes.get; it does not stop a look at something else.
-      log("warn", "an open operation could not be settled", { code: error.code, message: error.message });
+      log("warn", "an open operation could not be settled", { code: error.code, why: error.message });
     });
     return next(call);
   };
