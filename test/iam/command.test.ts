@@ -76,8 +76,8 @@ describe("aws-devops-mcp iam-policy", () => {
   it.each([
     [["--toolsets", "databses"], '"databses" is no toolset', "databases"],
     [["--toolsets", "audit"], '"audit" is no toolset that asks AWS', "instances"],
-    [["--toolsets", "costs", "--out", "x"], "iam-policy takes --toolsets and --write", ""],
-    [["costs"], "iam-policy takes --toolsets and --write", ""],
+    [["--toolsets", "costs", "--out", "x"], "iam-policy takes --toolsets, --write and --cloudwatch", ""],
+    [["costs"], "iam-policy takes --toolsets, --write and --cloudwatch", ""],
   ])("%j is refused with what there is, and prints no policy", (args, told, names) => {
     const { status, stdout, stderr } = run(...args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
