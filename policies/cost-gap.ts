@@ -16,6 +16,8 @@ export interface GapResource {
   readonly compliant: boolean | null;
   /** The policy asks nothing of it, or exceptions cover what it lacks: it counts as neither, and nobody is its owner. */
   readonly judged?: false;
+  /** What it costs is not among the spend that was asked for. */
+  readonly elsewhere?: boolean;
 }
 
 export type GapGroup = "resource_type" | "region" | "account" | "service";
@@ -25,6 +27,8 @@ export interface GapInput {
   readonly services: Readonly<Record<string, number>>;
   /** Services that no tag can attribute; empty where types were named. */
   readonly unattributable: readonly string[];
+  /** Services of which something could not be listed: their spend is laid on nobody, for part of it is the unseen's. */
+  readonly unread?: readonly string[];
   /** The types that were asked for; each gets a group, also when nothing of it was found. */
   readonly types: readonly string[];
   /** Type → Cost Explorer service; `""` costs nothing. A type that is missing has no spend to share. */
@@ -35,7 +39,8 @@ export interface GapInput {
   readonly groupBy?: GapGroup;
 }
 
-export type CostSource = "actual" | "service_average" | "estimated" | "stopped";
+/** `unknown`: nothing can be said; its cost counts as none, and is no figure to show. */
+export type CostSource = "actual" | "service_average" | "estimated" | "stopped" | "unknown";
 
 export interface GapBreakdown {
   readonly total: number;
@@ -164,11 +169,13 @@ const NOTES = {
   free: "No cost found: free tier or new",
   allTagged: "All resources are properly tagged",
   notJudged: "The policy asks nothing of these resources, or exceptions cover what they lack",
+  unknown: "What these resources cost cannot be told",
 } as const;
 
-function noteOf(row: GapBreakdown): string | null {
+function noteOf(row: GapBreakdown, isUnknown: boolean): string | null {
   const { resources_scanned, resources_compliant, resources_non_compliant, resources_not_judged, total } = row;
   if (resources_scanned === 0) return NOTES.none;
+  if (total === 0 && isUnknown) return NOTES.unknown;
   if (total === 0) return resources_non_compliant > 0 ? NOTES.freeOrUntagged : NOTES.free;
   if (resources_scanned === resources_not_judged) return NOTES.notJudged;
   return resources_compliant === resources_scanned ? NOTES.allTagged : null;
@@ -189,11 +196,18 @@ export function costGap(input: GapInput): CostGap {
   const serviceFor = ({ type }: GapResource): string => (Object.hasOwn(serviceOf, type) ? serviceOf[type]! : "");
 
   const costs = new Map<string, Allocated>();
+  const unread = new Set(input.unread ?? []);
   for (const service of new Set(resources.map(serviceFor))) {
     const among = resources.filter((resource) => serviceFor(resource) === service);
+    const isUnknown = unread.has(service) || withoutTags.has(service) || (services[service] ?? 0) < 0;
+    const bearing = isUnknown ? [] : among.filter(({ elsewhere }) => !elsewhere);
     const names = Object.hasOwn(byName, service) ? byName[service] : undefined;
-    const given = service === "" ? new Map<string, Allocated>() : allocate(spendOf(service), names, among, warnings);
-    for (const { arn } of among) costs.set(arn, given.get(arn) ?? { cost: 0, source: "service_average" });
+    const given = service === "" ? new Map<string, Allocated>() : allocate(spendOf(service), names, bearing, warnings);
+    const none: Allocated = { cost: 0, source: service === "" ? "service_average" : "unknown" };
+    for (const { arn } of among) costs.set(arn, given.get(arn) ?? none);
+    if (unread.has(service) && spendOf(service) > 0) {
+      warnings.add(`The spend of ${service} is attributed to nobody: not all that it pays for could be read.`);
+    }
   }
 
   const groupOf = (resource: GapResource): string =>
@@ -219,7 +233,10 @@ export function costGap(input: GapInput): CostGap {
       resources_unknown: members.filter((one) => one.compliant === null).length,
       resources_not_judged: members.filter((one) => one.judged === false).length,
     };
-    const note = noteOf(row);
+    const note = noteOf(
+      row,
+      members.some(({ arn }) => costs.get(arn)!.source === "unknown"),
+    );
     return [key, note === null ? row : { ...row, note }] as const;
   });
 

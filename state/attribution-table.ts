@@ -208,7 +208,7 @@ export const controlEffect = (eventName: string): readonly string[] | null =>
 /** `SetTopicAttributes` changes a topic, `DeleteTopic` removes it; `TagResource` changes tags. */
 function byName(type: string, name: string): readonly string[] | null {
   const noun = (type.split("::").at(-1) ?? "").toLowerCase();
-  if (/^(Un)?[Tt]ag|TagsToResource$|TagsFromResource$|Tagging$/.test(name)) return TAGS.split(" ");
+  if (/^(Un)?[Tt]ag|^(Create|Delete|Add|Remove)Tags|Tagging$/.test(name)) return TAGS.split(" ");
   if (noun === "" || !name.toLowerCase().includes(noun)) return null;
   const bare = name.toLowerCase().endsWith(noun);
   if (/^(Delete|Terminate|Deregister|ScheduleKeyDeletion)/.test(name) && (bare || name === "ScheduleKeyDeletion")) {

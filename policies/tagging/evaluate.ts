@@ -31,7 +31,8 @@ export interface Violation {
   readonly severity: Severity;
   readonly current_value: string | null;
   readonly allowed_values: readonly string[] | null;
-  readonly cost_impact_monthly: number;
+  /** What its resource costs; null: not asked, or not known. */
+  readonly cost_impact_monthly: number | null;
   /** A key that is there and differs by case, hyphen, underscore or blank only. */
   readonly near_miss?: string;
 }
@@ -84,7 +85,7 @@ export function evaluate(policy: TaggingPolicy, resource: Tagged): Evaluation {
       severity: rule.required ? "error" : "warning",
       current_value: value ?? null,
       allowed_values: type === "invalid_format" ? null : rule.allowed,
-      cost_impact_monthly: 0,
+      cost_impact_monthly: null,
       ...(near !== undefined && { near_miss: near }),
     });
   }

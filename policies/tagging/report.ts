@@ -10,7 +10,8 @@ export interface ReportSummary {
   readonly compliant_resources: number;
   readonly non_compliant_resources: number;
   readonly total_violations: number;
-  readonly cost_attribution_gap: number;
+  /** null: not asked, or not known. */
+  readonly cost_attribution_gap: number | null;
 }
 
 export interface RankedTag {
@@ -30,7 +31,7 @@ export function rankedTags(violations: readonly Violation[]): {
   for (const { tag_name, cost_impact_monthly, resource_type } of violations) {
     const row = tags.get(tag_name) ?? { count: 0, cost: 0, types: new Set<string>() };
     row.count++;
-    row.cost += cost_impact_monthly;
+    row.cost += cost_impact_monthly ?? 0;
     row.types.add(resource_type);
     tags.set(tag_name, row);
   }
@@ -84,7 +85,7 @@ export function recommendationsFor(
   for (const { resource_type } of violations) types.set(resource_type, (types.get(resource_type) ?? 0) + 1);
   const [worst] = [...types].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   if (worst && worst[1] > 5) put("medium", `Look at ${worst[0]}`, `It has ${worst[1]} violations.`);
-  const gap = summary.cost_attribution_gap;
+  const gap = summary.cost_attribution_gap ?? 0;
   if (gap > 1_000) {
     put(
       gap > 5_000 ? "high" : "medium",
@@ -130,7 +131,7 @@ export const violationsCsv = (violations: readonly Violation[], columns: readonl
     ...violations.map((violation) =>
       columns.map((column) => {
         if (column === "allowed_values") return violation.allowed_values?.join("; ") ?? null;
-        if (column === "cost_impact_monthly") return violation.cost_impact_monthly.toFixed(2);
+        if (column === "cost_impact_monthly") return violation.cost_impact_monthly?.toFixed(2) ?? null;
         return violation[column];
       }),
     ),
@@ -170,7 +171,7 @@ function summaryRows({ summary, warning }: ReportParts, decimals: number, costs:
     ["Compliant resources", String(summary.compliant_resources)],
     ["Non-compliant resources", String(summary.non_compliant_resources)],
     ["Total violations", String(summary.total_violations)],
-    ...(costs ? [["Cost attribution gap", summary.cost_attribution_gap.toFixed(2)]] : []),
+    ...(costs ? [["Cost attribution gap", summary.cost_attribution_gap?.toFixed(2) ?? UNKNOWN]] : []),
     ...(warning ? [["Incomplete", warning]] : []),
   ];
 }
@@ -183,7 +184,7 @@ interface Table {
 
 function tables(parts: ReportParts, decimals: number): readonly Table[] {
   const { byCount, byCost } = rankedTags(parts.violations);
-  const costs = parts.summary.cost_attribution_gap > 0 || byCost.length > 0;
+  const costs = (parts.summary.cost_attribution_gap ?? 0) > 0 || byCost.length > 0;
   const ranked = (rows: readonly RankedTag[]): Table["rows"] =>
     rows.map((row) => [
       row.tag_name,

@@ -102,7 +102,7 @@ function awsOf(place: Place, paces = new Map<string, Pace>()): Reach {
       costs: costReader({ api: () => reading(homeOf("ce", who.arn, region)), inTurn }),
       prices: priceReader(() => reading(homeOf("pricing", who.arn, region))),
       async trail(query) {
-        const where = query.global ? globalTrailRegion(who.arn, region) : region;
+        const where = query.global ? globalTrailRegion(who.arn, region) : (query.region ?? region);
         return lookupEvents(where === region ? api : reading(where), paceOf(`${who.account}/${where}`), query);
       },
     });

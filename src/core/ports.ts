@@ -358,6 +358,11 @@ export interface ReadPorts {
   /** The revision under which this answer shows a content. */
   revision(seen: Seen): Revision;
   progress(message: string, done?: number, total?: number): void;
+  /**
+   * Who made changes, by CloudTrail: one answer a change, in the order asked, worst first. Never fails and never waits
+   * long; what could not be looked up in time is `pending`.
+   */
+  whoChanged(questions: readonly WhoAsked[]): Promise<readonly (readonly Attribution[])[]>;
 }
 
 /** How far something is: what it is at, and how many of how many parts. */
@@ -462,11 +467,6 @@ export interface GatePorts extends ReadPorts {
   confirmed(
     resources: readonly { readonly ref: ResourceRef; readonly reader: ReaderName }[],
   ): Promise<readonly (JsonObject | null | OpsError)[]>;
-  /**
-   * Who made changes, by CloudTrail: one answer a change, in the order asked, worst first. Never fails and never waits
-   * long; what could not be looked up in time is `pending`.
-   */
-  whoChanged(questions: readonly WhoAsked[]): Promise<readonly (readonly Attribution[])[]>;
   recordDrift(reports: readonly DriftObservation[]): Promise<void>;
 }
 

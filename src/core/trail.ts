@@ -38,6 +38,8 @@ export interface TrailQuery {
   readonly to: string;
   /** The service has no regions: its calls are recorded in one region of the partition. */
   readonly global: boolean;
+  /** Where it lives, if not where the reader looks. */
+  readonly region?: string;
 }
 
 /** Newest first. `complete` is false where CloudTrail has more than was read. */

@@ -58,8 +58,9 @@ export function whoChanged({ clock, log }: { readonly clock: Clock; readonly log
   /** One lookup, or what one said a moment ago. `null`: it would be one too many. */
   function look(aws: AwsReader, asked: WhoAsked, name: string, spend: () => boolean): Promise<Found> | null {
     const now = clock.now();
-    const global = asked.ref.region === "global";
-    const place = `${aws.account} ${aws.identity.arn} ${global ? "global" : aws.region}`;
+    const { region } = asked.ref;
+    const global = region === "global";
+    const place = `${aws.account} ${aws.identity.arn} ${region}`;
     const closed = shut.get(place);
     if (closed && closed.until > now.getTime()) return Promise.resolve({ failure: closed.failure });
     const from = windowOf(asked.since);
@@ -67,10 +68,13 @@ export function whoChanged({ clock, log }: { readonly clock: Clock; readonly log
     const held = kept.get(key);
     if (held && held.until > now.getTime()) return held.found;
     if (!spend()) return null;
-    const found = aws.trail({ name, from, to: now.toISOString(), global }).catch((error: unknown): Found => {
-      kept.delete(key);
-      return { failure: failureOf(error, place) };
-    });
+    const elsewhere = global || region === aws.region ? {} : { region };
+    const found = aws
+      .trail({ name, from, to: now.toISOString(), global, ...elsewhere })
+      .catch((error: unknown): Found => {
+        kept.delete(key);
+        return { failure: failureOf(error, place) };
+      });
     kept.delete(key);
     kept.set(key, { until: now.getTime() + KEPT_MS.events, found });
     if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value!);

@@ -84,7 +84,7 @@ async function priced(cache: CallCache, run: () => Promise<ReadResult>): Promise
 }
 
 async function portsOf(
-  { cache, tagging, currentState, lineage, session, mode, now, sessionId }: RunDeps,
+  { gate, cache, tagging, currentState, lineage, session, mode, now, sessionId }: RunDeps,
   call: Call,
 ): Promise<{ readonly ports: ReadPorts; readonly cache: CallCache }> {
   const aws = call.aws!;
@@ -111,6 +111,7 @@ async function portsOf(
     mode,
     revision: (seen) => session.revision(seen, seqOf(held, seen)),
     progress: call.context.progress,
+    whoChanged: (questions) => gate.whoChanged(aws, questions),
   };
   return { ports, cache: forCall };
 }
@@ -245,7 +246,6 @@ async function gated(deps: RunDeps, call: Call, ports: ReadPorts, cache: CallCac
     },
     confirmed: (resources) =>
       deps.gate.confirmed(aws, resources, (done) => ports.progress("reading live", done, resources.length)),
-    whoChanged: (questions) => deps.gate.whoChanged(aws, questions),
     recordDrift: (reports) => deps.gate.recordDrift(reports),
   };
   try {

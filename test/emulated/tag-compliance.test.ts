@@ -6,7 +6,9 @@ import {
   CreateTagsCommand,
   CreateVolumeCommand,
   DeleteTagsCommand,
+  DescribeImagesCommand,
   EC2Client,
+  RunInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import { CreateBucketCommand, PutBucketTaggingCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -290,15 +292,67 @@ describe.skipIf(!product)("tag compliance on moto", () => {
     await clients
       .get("eu-west-1")!
       .send(new DeleteTagsCommand({ Resources: [half[0]!.split("/")[1]!], Tags: [{ Key: "Environment" }] }));
+    // Somebody in another region than the call's, and as CloudTrail records it.
+    const gone = half[0]!.split("/")[1]!;
+    product!.trail.record({
+      ...{ eventName: "DeleteTags", eventSource: "ec2.amazonaws.com", session: "mallory", at: new Date() },
+      resource: { ResourceType: "AWS::EC2::Volume", ResourceName: gone },
+      requestParameters: {
+        resourcesSet: { items: [{ resourceId: gone }] },
+        tagSet: { items: [{ key: "Environment" }] },
+      },
+    });
+    const other = never[2]!.split("/")[1]!;
+    const Tags = [{ Key: "Environment", Value: "staging" }];
+    await clients.get("eu-central-1")!.send(new CreateTagsCommand({ Resources: [other], Tags }));
+    product!.trail.record({
+      ...{ eventName: "CreateTags", eventSource: "ec2.amazonaws.com", session: "carol", at: new Date() },
+      resource: { ResourceType: "AWS::EC2::Volume", ResourceName: other },
+      requestParameters: {
+        resourcesSet: { items: [{ resourceId: other }] },
+        tagSet: { items: [{ key: "Environment", value: "staging" }] },
+      },
+    });
+    // And this server itself.
+    const [shown] = (await assistant.call("tags_validate", { resource_arns: [half[2]] })).data.results;
+    const planned = await assistant.call("tags_apply", {
+      changes: [{ resource_arn: half[2], set: { Owner: "WEB 2" } }],
+      ...{ basedOn: [shown.revision], intent: "a second web team" },
+    });
+    const { executionToken } = planned.data;
+    expect((await assistant.call("changes_apply", { executionToken })).data.outcome).toBe("applied");
+
     const drift = await assistant.call("detect_tag_drift", { resource_types: ["ec2:volume"] });
     expect(drift.data, JSON.stringify(drift.data)).toMatchObject({
       resources_analyzed: 500,
-      summary: { removed: 1, changed: 1, added: 0 },
+      summary: { removed: 1, changed: 2, added: 1 },
       baseline_stored: false,
     });
     expect(drift.data.drift_detected).toContainEqual(
       expect.objectContaining({ resource_arn: half[0], drift_type: "removed", severity: "critical" }),
     );
+    const rows = new Map(
+      drift.data.drift_detected.map((one: { resource_arn: string }) => [one.resource_arn, one] as const),
+    );
+    expect(rows.get(half[0]!)).toMatchObject({
+      by: {
+        status: "known",
+        confidence: "exact",
+        principal: expect.stringContaining("NetworkEngineer"),
+        session: "mallory",
+      },
+      at: expect.any(String),
+    });
+    expect(rows.get(never[2]!)).toMatchObject({ by: { confidence: "exact", session: "carol" } });
+    const places = calls("cloudtrail", "LookupEvents").map((request) => JSON.stringify(request));
+    expect(places.some((request) => request.includes("eu-central-1") && request.includes(other))).toBe(true);
+    expect(rows.get(half[2]!)).toMatchObject({
+      by: { status: "known", thisServer: true, changeId: planned.data.change.changeId, intent: "a second web team" },
+    });
+    // Nobody has recorded the other one yet: that is said, and nobody is named.
+    expect(rows.get(half[1]!)).toMatchObject({
+      by: { status: "pending", because: expect.stringContaining("15 minutes") },
+    });
     // Nothing of this type was stored before: the first run makes the baseline.
     const first = await assistant.call("tags_drift", { resource_types: ["ec2:elastic-ip"] });
     expect(first.data).toMatchObject({ baseline_stored: true, total_drifts: 0, resources_without_baseline: 1 });
@@ -377,6 +431,162 @@ describe.skipIf(!product)("tag compliance on moto", () => {
     expect((await assistant.call("tags_costGap", ask)).data.api_cost_usd).toBe(0);
   });
 
+  /** What Cost Explorer answers from now on, in order; the emulator keeps an answer for the parameters it was first asked with. */
+  const spends = (...answers: Record<string, string>[]) =>
+    fetch(`${moto.endpoint}/moto-api/static/ce/cost-and-usage-results`, {
+      method: "POST",
+      body: JSON.stringify({
+        results: answers.map((amounts) => ({
+          ResultsByTime: [
+            {
+              ...{ TimePeriod: { Start: "2026-01-01", End: "2026-01-31" }, Estimated: true, Total: {} },
+              Groups: Object.entries(amounts).map(([key, Amount]) => ({
+                Keys: key.split("|"),
+                Metrics: { UnblendedCost: { Amount, Unit: "USD" } },
+              })),
+            },
+          ],
+          DimensionValueAttributes: [],
+        })),
+      }),
+    });
+
+  it("asks for costs only where it is told to, and then says whose figure each is", async () => {
+    const ask = { resource_types: ["ec2:volume"], limit: 1_000 };
+    const without = await assistant.call("tags_check", ask);
+    expect(without.data).toMatchObject({
+      cost_attribution_gap: null,
+      cost_data_note: expect.stringContaining("Not asked"),
+    });
+    expect(without.data.api_cost_usd).toBeUndefined();
+    expect(without.data.violations[0].cost_impact_monthly).toBeNull();
+    expect((await assistant.call("tags_untagged", ask)).data.resources[0].monthly_cost_estimate).toBeUndefined();
+    expect(calls("ce", "GetCostAndUsage")).toHaveLength(0);
+
+    await spends({ "EC2 - Other": "1000" });
+    const found = await assistant.call("check_tag_compliance", { ...ask, include_costs: true });
+    expect(found.isError, JSON.stringify(found.data)).toBe(false);
+    expect(found.data).toMatchObject({ cost_attribution_gap: 340, cost_unallocated: 0, api_cost_usd: 0.01 });
+    expect(found.data.violations[0].cost_impact_monthly).toBe(2);
+    const gaps = found.data.regional_breakdown.map((one: { cost_attribution_gap: number }) => one.cost_attribution_gap);
+    expect(gaps.reduce((sum: number, gap: number) => sum + gap, 0)).toBe(340);
+    const [request] = calls("ce", "GetCostAndUsage");
+    // Only what was scanned is asked about: these regions, this account, this service.
+    expect(JSON.stringify(request)).toContain("123456789012");
+    for (const region of REGIONS) expect(JSON.stringify(request)).toContain(region);
+
+    // The figures are every tag tool's, and were paid for once.
+    const untagged = await assistant.call("find_untagged_resources", { ...ask, include_costs: true });
+    expect(untagged.data).toMatchObject({ total_monthly_cost: 2 * untagged.data.total_untagged, api_cost_usd: 0 });
+    expect(untagged.data).toMatchObject({ without_cost_figure: 0, currency: "USD" });
+    expect(untagged.data.resources[0]).toMatchObject({ monthly_cost_estimate: 2, cost_source: "service_average" });
+    const dear = await assistant.call("tags_untagged", { ...ask, min_cost_threshold: 2 });
+    expect(dear.data.total_untagged).toBe(untagged.data.total_untagged);
+    expect((await assistant.call("tags_untagged", { ...ask, min_cost_threshold: 2.01 })).data).toMatchObject({
+      ...{ total_untagged: 0, total_monthly_cost: 0 },
+    });
+    const report = await assistant.call("tags_report", {
+      ...ask,
+      limit: undefined,
+      include_costs: true,
+      format: "markdown",
+    });
+    expect(report.data, JSON.stringify(report.data)).toMatchObject({ summary: { cost_attribution_gap: 340 } });
+    expect(report.data.formatted_output).toContain("Cost attribution gap | 340.00");
+    const columns = ["arn", "cost_impact"];
+    const csv = await assistant.call("tags_exportCsv", {
+      resource_types: ["ec2:volume"],
+      columns,
+      include_costs: true,
+    });
+    expect(csv.data.csv_data).toMatch(/,2\.00\r?\n/);
+    const bare = await assistant.call("tags_exportCsv", { resource_types: ["ec2:volume"], columns });
+    expect(bare.data.csv_data.split(/\r?\n/)[1]).toMatch(/,$/);
+  });
+
+  it("shares what is paid for by name among its bearers, and names what is AWS's own figure", async () => {
+    const { Images = [] } = await product!.outsider.ec2.send(new DescribeImagesCommand({ Owners: ["amazon"] }));
+    const launch = (Name: string, count: number) =>
+      clients.get("eu-west-1")!.send(
+        new RunInstancesCommand({
+          ...{ ImageId: Images[0]!.ImageId!, MinCount: count, MaxCount: count },
+          TagSpecifications: [{ ResourceType: "instance", Tags: [{ Key: "Name", Value: Name }] }],
+        }),
+      );
+    await launch("db one", 1);
+    await launch("web", 2);
+    await launch("unnamed-in-costs", 2);
+    const EC2 = "Amazon Elastic Compute Cloud - Compute";
+    await spends(
+      { [EC2]: "100" },
+      { [`${EC2}|Name$DB-One`]: "40", [`${EC2}|Name$web`]: "30", [`${EC2}|Name$gone`]: "10", [`${EC2}|Name$`]: "20" },
+    );
+    const found = await assistant.call("tags_untagged", { resource_types: ["ec2:instance"], include_costs: true });
+    const figures = found.data.resources.map(
+      (one: { current_tags: { Name: string }; monthly_cost_estimate: number; cost_source: string }) => [
+        ...[one.current_tags.Name, one.monthly_cost_estimate, one.cost_source],
+      ],
+    );
+    expect(figures).toEqual([
+      ["db one", 40, "actual"],
+      ["web", 15, "estimated"],
+      ["web", 15, "estimated"],
+      ["unnamed-in-costs", 10, "estimated"],
+      ["unnamed-in-costs", 10, "estimated"],
+    ]);
+    expect(found.data).toMatchObject({ total_monthly_cost: 90, api_cost_usd: 0.02 });
+  });
+
+  it("invents no figure: where Cost Explorer is denied or silent, where a list failed, where it is another region's", async () => {
+    const denied = { status: 400, code: "AccessDeniedException" };
+    const ask = { resource_types: ["s3:bucket"] };
+    proxy.rule({ service: "ce", answer: denied, times: 9 });
+    const check = await assistant.call("tags_check", { ...ask, include_costs: true });
+    expect(check.data, JSON.stringify(check.data)).toMatchObject({
+      cost_attribution_gap: null,
+      cost_data_note: "cost_data_unavailable: access_denied (ce:GetCostAndUsage)",
+    });
+    const untagged = await assistant.call("tags_untagged", { ...ask, include_costs: true });
+    expect(untagged.data.cost_data_note).toContain("cost_data_unavailable");
+    expect(untagged.data.total_monthly_cost).toBeUndefined();
+    const chosen = await assistant.call("tags_untagged", { ...ask, min_cost_threshold: 1 });
+    expect(chosen.data).toMatchObject({ code: "access_denied", action: "ce:GetCostAndUsage" });
+    expect((await assistant.call("tags_costGap", ask)).data.code).toBe("access_denied");
+    proxy.clear();
+
+    await spends({});
+    const silent = await assistant.call("tags_untagged", { ...ask, include_costs: true });
+    expect(silent.data.cost_data_note).toContain("no figures");
+    expect(silent.data.total_monthly_cost).toBeUndefined();
+
+    // Buckets are listed whole, and the money asked for is that of these regions: where a bucket lives it is paid for.
+    await spends({ "Amazon Simple Storage Service": "12" });
+    const here = await assistant.call("tags_untagged", {
+      ...{ ...ask, regions: ["us-east-1", "eu-west-1"], include_costs: true, force_refresh: true },
+    });
+    expect(here.data, JSON.stringify(here.data)).toMatchObject({ without_cost_figure: 0 });
+    await spends({ "Amazon Simple Storage Service": "0.5" });
+    const there = await assistant.call("tags_untagged", {
+      ...{ ...ask, regions: ["eu-central-1"], include_costs: true, force_refresh: true },
+    });
+    expect(there.data).toMatchObject({ without_cost_figure: there.data.total_untagged, total_monthly_cost: 0 });
+    expect(there.data.resources[0].monthly_cost_estimate).toBeUndefined();
+
+    proxy.rule({
+      ...{ service: "ec2", operation: "DescribeVolumes", times: 9 },
+      where: ((request: object) => JSON.stringify(request).includes("eu-central-1")) as never,
+      answer: { status: 403, code: "UnauthorizedOperation" },
+    });
+    const partial = await assistant.call("tags_untagged", {
+      ...{ resource_types: ["ec2:volume"], include_costs: true, force_refresh: true },
+    });
+    // What the volumes of the denied region cost is among the service's spend, and nobody can say how much of it.
+    expect(partial.data).toMatchObject({
+      ...{ without_cost_figure: partial.data.total_untagged, total_monthly_cost: 0 },
+      cost_data_note: expect.stringContaining("attributed to nobody"),
+    });
+  });
+
   it("makes Custodian policies of the policy in force, and knows its tags", async () => {
     const made = await assistant.call("generate_custodian_policy", { resource_types: ["ec2:volume"] });
     expect(made.data, JSON.stringify(made.data)).toMatchObject({
@@ -414,11 +624,11 @@ describe.skipIf(!product)("tag compliance on moto", () => {
     );
     expect(ran).toMatchObject({
       ...{ last_status: "completed", running: false, cron_expression: "0 3 * * MON" },
-      last_run: { account: "123456789012", total_resources: 500, late_seconds: expect.any(Number) },
+      last_run: { account: "123456789012", total_resources: 505, late_seconds: expect.any(Number) },
     });
     expect(Date.parse(ran.next_run)).toBeGreaterThan(Date.parse(ran.last_run.at));
     const after = (await assistant.call("tags_history")).data.history.at(-1);
-    expect(after).toMatchObject({ total_resources: 500, scan_count: before.scan_count + 1 });
+    expect(after).toMatchObject({ total_resources: 505, scan_count: before.scan_count + 1 });
     expect(calls("ec2", "DescribeVolumes").length).toBeGreaterThanOrEqual(3);
     const { schedule_id } = ran;
     expect((await assistant.call("tags_scheduleAudit", { action: "remove", schedule_id })).data.status).toBe("removed");

@@ -41,12 +41,14 @@ const anyInput: fc.Arbitrary<GapInput> = fc.record({
         name,
         state: fc.constantFrom("running", "stopped", "terminated", null),
         compliant: fc.constantFrom(true, false, null),
+        elsewhere: fc.boolean(),
       },
       { requiredKeys: ["arn", "type", "region", "account", "compliant"] },
     ),
     { maxLength: 25 },
   ),
   groupBy: fc.constantFrom("resource_type", "region", "account", "service"),
+  unread: fc.subarray([EC2, S3]),
 });
 
 describe("always", () => {
@@ -108,6 +110,28 @@ describe("always", () => {
 });
 
 describe("the rules", () => {
+  it("lays nothing of a service that was not read whole on what was, and says so", () => {
+    const resources = [resource("a"), resource("b", { type: "s3:bucket" })];
+    const services = { [EC2]: 100 * USD, [S3]: 30 * USD };
+    const answer = gap({ services, types: ["ec2:instance", "s3:bucket"], resources, unread: [EC2] });
+    expect(costs(answer)).toEqual({ a: [0, "unknown"], b: [30, "service_average"] });
+    expect(answer).toMatchObject({ attributable_spend: 30 * USD, attribution_gap: 100 * USD, unallocated: 100 * USD });
+    expect(answer.warnings).toEqual([expect.stringContaining(EC2)]);
+    expect(answer.breakdown["ec2:instance"]?.note).toContain("cannot be told");
+  });
+
+  it("gives what is paid for elsewhere no figure, and its share to the others", () => {
+    const bucket = { type: "s3:bucket", region: "global" };
+    const resources = [resource("a", bucket), resource("b", { ...bucket, elsewhere: true })];
+    const answer = gap({ services: { [S3]: 30 * USD }, types: ["s3:bucket"], resources });
+    expect(costs(answer)).toEqual({ a: [30, "service_average"], b: [0, "unknown"] });
+  });
+
+  it("has no figure where credits are more than the spend", () => {
+    const answer = gap({ services: { [EC2]: -USD }, types: ["ec2:instance"], resources: [resource("a")] });
+    expect(costs(answer)).toEqual({ a: [0, "unknown"] });
+  });
+
   it("shares a service's spend once, whatever number of types it serves", () => {
     const answer = gap({
       services: { [RDS]: 100 * USD },

@@ -15,7 +15,8 @@ import { OpsError } from "../../src/core/errors.js";
 import type { Json, JsonObject } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
 import { read } from "../../src/core/tool.js";
-import { Arn, Filters, ForceRefresh, Limit, Regions, ResourceTypes, SeverityFilter } from "./inputs.js";
+import { type CostsBeside, costsAsked, costsBeside, DAY_MS, usd, withCosts } from "./costs.js";
+import { Arn, Filters, ForceRefresh, IncludeCosts, Limit, Regions, ResourceTypes, SeverityFilter } from "./inputs.js";
 import { heldExceptions, heldPolicy } from "./policy.js";
 import { compliance, Metadata, Quality, type Scanned, scan, scoreOf, taggedView } from "./scan.js";
 import { seenOf } from "./seen.js";
@@ -23,7 +24,22 @@ import { seenOf } from "./seen.js";
 const Row = z.looseObject({});
 const plain = <T>(value: T): Json => value as unknown as Json;
 
-function breakdown(scanned: Scanned, found: Compliance): JsonObject[] {
+/** What the resources of a region cost that their tags attribute to nobody; null where not all of them have a figure. */
+function regionalGaps(scanned: Scanned, found: Compliance, beside: CostsBeside): ReadonlyMap<string, number | null> {
+  const attributed = new Set(
+    found.statuses.flatMap((one) => (one.status === "fully_compliant" && !one.excepted ? [one.resource_arn] : [])),
+  );
+  const gaps = new Map<string, number | null>();
+  for (const { arn, region } of scanned.resources) {
+    const given = beside.of(arn);
+    const before = gaps.get(region) ?? 0;
+    const isKnown = gaps.get(region) !== null && given !== null;
+    gaps.set(region, isKnown ? before + (attributed.has(arn) ? 0 : given.cost) : null);
+  }
+  return new Map([...gaps].map(([region, gap]) => [region, gap === null ? null : Math.round(gap * 1e6) / 1e6]));
+}
+
+function breakdown(scanned: Scanned, found: Compliance, beside: CostsBeside): JsonObject[] {
   const violated = new Map<string, number>();
   for (const { region } of found.violations) violated.set(region, (violated.get(region) ?? 0) + 1);
   const counted = new Map<string, { total: number; compliant: number }>();
@@ -36,6 +52,7 @@ function breakdown(scanned: Scanned, found: Compliance): JsonObject[] {
     if (status.status === "fully_compliant") row.compliant++;
     counted.set(region, row);
   }
+  const gaps = beside.costs && regionalGaps(scanned, found, beside);
   const isBlind = new Set(
     scanned.regions.flatMap(({ region, unread, taggedOnly }) =>
       unread.length + taggedOnly.length > 0 ? [region] : [],
@@ -51,6 +68,7 @@ function breakdown(scanned: Scanned, found: Compliance): JsonObject[] {
         compliant_resources: compliant,
         compliance_score: total > 0 ? compliant / total : isBlind.has(region) ? null : 1,
         violation_count: violated.get(region) ?? 0,
+        ...(gaps && { cost_attribution_gap: gaps.has(region) ? gaps.get(region)! : isBlind.has(region) ? null : 0 }),
       };
     });
 }
@@ -96,6 +114,7 @@ export const check = read({
     filters: Filters.optional(),
     severity: SeverityFilter,
     store_snapshot: z.boolean().default(false).describe("Keep it for tags.history and tags.drift"),
+    include_costs: IncludeCosts,
     force_refresh: ForceRefresh,
     limit: Limit,
   }),
@@ -110,6 +129,8 @@ export const check = read({
     out_of_scope_resources: z.number(),
     violations: z.array(Row),
     violation_count: z.number(),
+    cost_attribution_gap: z.number().nullable(),
+    cost_data_note: z.string(),
     resource_status: z.array(Row),
     not_shown: z.object({ violations: z.number(), resource_status: z.number() }),
     scan_timestamp: z.string(),
@@ -120,12 +141,13 @@ export const check = read({
     skipped_types: z.array(z.string()),
     policy_warnings: z.array(z.string()),
   }),
-  async run({ severity, store_snapshot, limit, ...question }, ports) {
+  async run({ severity, store_snapshot, include_costs, limit, ...question }, ports) {
     const [{ policy, hash }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
     const scanned = await scan(ports, question);
     const found = compliance(policy, exceptions, scanned, ports.now);
     const score = scoreOf(found, scanned);
-    const violations = bySeverity(found.violations, severity);
+    const beside = await costsBeside(ports, scanned, found, costsAsked(question, include_costs));
+    const violations = withCosts(bySeverity(found.violations, severity), beside);
     const notStored = store_snapshot ? await storeSnapshot(ports, scanned, found, hash) : null;
     const worst = [...found.statuses].sort((a, b) => a.score_percent - b.score_percent);
     return {
@@ -140,6 +162,7 @@ export const check = read({
         out_of_scope_resources: found.outOfScope,
         violations: plain(violations.slice(0, limit)) as Json[],
         violation_count: violations.length,
+        ...beside.facts,
         resource_status: plain(worst.slice(0, limit)) as Json[],
         not_shown: {
           violations: Math.max(0, violations.length - limit),
@@ -150,7 +173,7 @@ export const check = read({
         ...(notStored !== null && { not_stored_because: notStored }),
         data_quality: scanned.quality,
         region_metadata: scanned.metadata,
-        regional_breakdown: breakdown(scanned, found),
+        regional_breakdown: breakdown(scanned, found, beside),
         skipped_types: [...scanned.skippedTypes],
         policy_warnings: [...policy.warnings],
       },
@@ -161,17 +184,28 @@ export const check = read({
 export const untagged = read({
   title: "Find resources without required tags",
   description:
-    "Resources that lack required tags (presence only; values are judged by tags.check), also those that never bore any tag, in all enabled regions. What could not be read is in data_quality and is not called untagged.",
+    "Resources that lack required tags (presence only; values are judged by tags.check), also those that never bore any tag, in all enabled regions. What could not be read is in data_quality and is not called untagged. With costs the dearest come first; one without a figure has none, which is not free.",
   scope: "region",
   foreignText: true,
   input: z.object({
     resource_types: ResourceTypes,
     regions: Regions.optional(),
+    include_costs: IncludeCosts,
+    min_cost_threshold: z
+      .number()
+      .min(0)
+      .max(1_000_000)
+      .optional()
+      .describe("Monthly, inclusive; implies include_costs"),
     force_refresh: ForceRefresh,
     limit: Limit,
   }),
   output: z.object({
     total_untagged: z.number(),
+    total_monthly_cost: z.number().optional(),
+    without_cost_figure: z.number().optional(),
+    currency: z.string().optional(),
+    cost_data_note: z.string().optional(),
     resources: z.array(Row),
     not_shown: z.number(),
     data_quality: Quality,
@@ -179,20 +213,38 @@ export const untagged = read({
     skipped_types: z.array(z.string()),
     scan_timestamp: z.string(),
   }),
-  async run({ regions, limit, ...question }, ports) {
+  async run({ regions, include_costs, min_cost_threshold, limit, ...given }, ports) {
     const [{ policy }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
-    const scanned = await scan(ports, { ...question, ...(regions && { filters: { regions } }) });
+    const question = { ...given, ...(regions && { filters: { regions } }) };
+    const scanned = await scan(ports, question);
     const found = compliance(policy, exceptions, scanned, ports.now);
     const missing = new Map<string, string[]>();
     for (const { resource_arn, tag_name, violation_type } of found.violations) {
       if (violation_type !== "missing_required_tag") continue;
       missing.set(resource_arn, [...(missing.get(resource_arn) ?? []), tag_name]);
     }
-    const lacking = scanned.resources.filter(({ arn }) => missing.has(arn));
+    const least = min_cost_threshold;
+    const isPriced = include_costs || least !== undefined;
+    const beside = await costsBeside(ports, scanned, found, costsAsked(question, isPriced));
+    if (least !== undefined && !beside.costs) throw beside.failure ?? noThreshold(beside.facts.cost_data_note);
+    const all = scanned.resources.filter(({ arn }) => missing.has(arn));
+    const costOf = ({ arn }: Tagged): number | null => beside.of(arn)?.cost ?? null;
+    const figures = all.filter((one) => costOf(one) !== null);
+    const kept = least === undefined ? all : figures.filter((one) => costOf(one)! >= least);
+    // Dearest first, where there are costs; what has none comes last.
+    const lacking = beside.costs ? [...kept].sort((a, b) => (costOf(b) ?? -1) - (costOf(a) ?? -1)) : kept;
     return {
       data: {
         total_untagged: lacking.length,
-        resources: lacking.slice(0, limit).map((one) => untaggedRow(one, missing.get(one.arn)!, ports.now)),
+        resources: lacking
+          .slice(0, limit)
+          .map((one) => ({ ...untaggedRow(one, missing.get(one.arn)!, ports.now), ...figureOf(beside.of(one.arn)) })),
+        ...(beside.costs && {
+          total_monthly_cost: usd(lacking.reduce((sum, one) => sum + Math.round((costOf(one) ?? 0) * 1e6), 0)),
+          without_cost_figure: all.length - figures.length,
+          ...(beside.costs.currency !== null && { currency: beside.costs.currency }),
+        }),
+        ...(isPriced && { cost_data_note: beside.facts.cost_data_note }),
         not_shown: Math.max(0, lacking.length - limit),
         data_quality: scanned.quality,
         region_metadata: scanned.metadata,
@@ -203,7 +255,15 @@ export const untagged = read({
   },
 });
 
-const DAY_MS = 86_400_000;
+const figureOf = (given: ReturnType<CostsBeside["of"]>): JsonObject =>
+  given ? { monthly_cost_estimate: given.cost, cost_source: given.source } : {};
+
+/** Without figures nothing can be said to cost so much. */
+const noThreshold = (note: string): OpsError =>
+  new OpsError("aws_unavailable", "What these resources cost is not known, so they cannot be chosen by it.", {
+    field: "min_cost_threshold",
+    details: { cost_data_note: note },
+  });
 
 const untaggedRow = (one: Tagged, missing: readonly string[], now: Date): JsonObject => ({
   resource_id: one.resource_id,

@@ -39,4 +39,5 @@ export const Arn = z
   );
 
 export const ForceRefresh = z.boolean().default(false).describe("Ask AWS even where a scan is cached");
+export const IncludeCosts = z.boolean().default(false).describe("Ask Cost Explorer, $0.01 a request");
 export const Limit = z.number().int().min(1).max(1_000).default(50).describe("Rows shown of each list");

@@ -17,7 +17,8 @@ import {
 } from "../../policies/tagging/report.js";
 import type { Json } from "../../src/core/json.js";
 import { read } from "../../src/core/tool.js";
-import { Filters, ForceRefresh, ResourceTypes, SeverityFilter } from "./inputs.js";
+import { costsAsked, costsBeside, withCosts } from "./costs.js";
+import { Filters, ForceRefresh, IncludeCosts, ResourceTypes, SeverityFilter } from "./inputs.js";
 import { heldExceptions, heldPolicy } from "./policy.js";
 import { compliance, Quality, scan, scoreOf } from "./scan.js";
 
@@ -34,6 +35,7 @@ export const report = read({
     resource_types: ResourceTypes,
     format: z.enum(["json", "csv", "markdown"]).default("json"),
     include_recommendations: z.boolean().default(true),
+    include_costs: IncludeCosts,
     filters: Filters.optional(),
     force_refresh: ForceRefresh,
   }),
@@ -46,39 +48,46 @@ export const report = read({
       compliant_resources: z.number(),
       non_compliant_resources: z.number(),
       total_violations: z.number(),
+      cost_attribution_gap: z.number().nullable(),
     }),
+    cost_data_note: z.string(),
     excepted_resources: z.number(),
     data_quality: Quality,
     skipped_types: z.array(z.string()),
     report_timestamp: z.string(),
     scan_timestamp: z.string(),
   }),
-  async run({ format, include_recommendations, ...question }, ports) {
+  async run({ format, include_recommendations, include_costs, ...question }, ports) {
     const [{ policy }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
     const scanned = await scan(ports, question);
     const found = compliance(policy, exceptions, scanned, ports.now);
-    const violations = found.violations.filter(({ severity }) => severity === "error");
+    const beside = await costsBeside(ports, scanned, found, costsAsked(question, include_costs));
+    const errors = found.violations.filter(({ severity }) => severity === "error");
+    const violations = withCosts(errors, beside);
     const summary: ReportSummary = {
       overall_compliance_score: scoreOf(found, scanned),
       total_resources: found.total,
       compliant_resources: found.compliant,
       non_compliant_resources: found.total - found.compliant,
       total_violations: violations.length,
-      cost_attribution_gap: 0,
+      cost_attribution_gap: beside.facts.cost_attribution_gap,
     };
-    const { cost_attribution_gap: _, ...shown } = summary;
     const recommendations = include_recommendations ? recommendationsFor(summary, violations) : [];
     const parts = { summary, violations, recommendations, ...warningOf(scanned.quality) };
-    const ranked = rankedTags(violations).byCount.map(({ total_cost_impact: _cost, ...row }) => row);
+    const ranked = rankedTags(violations);
+    const bare = ranked.byCount.map(({ total_cost_impact, ...row }) =>
+      beside.costs ? { ...row, total_cost_impact } : row,
+    );
     const formatted =
       format === "csv"
         ? reportCsv(parts)
         : format === "markdown"
           ? reportMarkdown(parts)
           : JSON.stringify({
-              summary: shown,
+              summary,
               grade: gradeIn(summary),
-              top_violations_by_count: ranked,
+              top_violations_by_count: bare,
+              ...(beside.costs && { top_violations_by_cost: ranked.byCost }),
               recommendations,
               ...warningOf(scanned.quality),
             });
@@ -86,7 +95,8 @@ export const report = read({
       data: {
         format,
         formatted_output: formatted,
-        summary: { ...shown },
+        summary: { ...summary },
+        cost_data_note: beside.facts.cost_data_note,
         excepted_resources: found.excepted,
         data_quality: scanned.quality,
         skipped_types: [...scanned.skippedTypes],
@@ -111,6 +121,7 @@ export const exportCsv = read({
     resource_types: ResourceTypes.default(["all"]),
     severity: SeverityFilter,
     columns: z.array(Column).min(1).max(CSV_COLUMNS.length).optional(),
+    include_costs: IncludeCosts,
     filters: Filters.optional(),
     force_refresh: ForceRefresh,
   }),
@@ -121,15 +132,18 @@ export const exportCsv = read({
     columns: z.array(z.string()),
     format: z.literal("csv"),
     filters_applied: z.looseObject({}),
+    cost_data_note: z.string(),
     data_quality: Quality,
     skipped_types: z.array(z.string()),
     export_timestamp: z.string(),
     scan_timestamp: z.string(),
   }),
-  async run({ severity, columns = [...DEFAULT_COLUMNS], ...question }, ports) {
+  async run({ severity, columns = [...DEFAULT_COLUMNS], include_costs, ...question }, ports) {
     const [{ policy }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
     const scanned = await scan(ports, question);
-    const rows = bySeverity(compliance(policy, exceptions, scanned, ports.now).violations, severity);
+    const found = compliance(policy, exceptions, scanned, ports.now);
+    const beside = await costsBeside(ports, scanned, found, costsAsked(question, include_costs));
+    const rows = withCosts(bySeverity(found.violations, severity), beside);
     return {
       data: {
         csv_data: violationsCsv(rows, columns),
@@ -138,6 +152,7 @@ export const exportCsv = read({
         columns,
         format: "csv",
         filters_applied: { resource_types: question.resource_types, severity },
+        cost_data_note: beside.facts.cost_data_note,
         data_quality: scanned.quality,
         skipped_types: [...scanned.skippedTypes],
         export_timestamp: ports.now.toISOString(),

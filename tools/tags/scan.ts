@@ -29,6 +29,8 @@ export interface Scanned {
   readonly skippedTypes: readonly string[];
   /** Where was looked. */
   readonly scannedRegions: readonly string[];
+  /** The regions that the figures are about, where they are not all of the account. */
+  readonly limitedTo: readonly string[] | null;
   /** When AWS was asked. */
   readonly at: string;
   readonly metadata: JsonObject;
@@ -178,6 +180,7 @@ function found(
     types,
     skippedTypes: skipped,
     scannedRegions: places.regions,
+    limitedTo: places.skipped.length > 0 || places.failure !== null ? places.regions : null,
     at,
     complete,
     metadata: {

@@ -11,6 +11,7 @@ import { storeSnapshot } from "./check.js";
 import { ForceRefresh, ResourceTypes } from "./inputs.js";
 import { heldExceptions, heldPolicy } from "./policy.js";
 import { compliance, Quality, scan } from "./scan.js";
+import { authored } from "./who.js";
 
 const DAY_MS = 86_400_000;
 const Days = z.number().int().min(1).max(90);
@@ -84,7 +85,7 @@ export const history = read({
 export const drift = read({
   title: "Find drifted tags",
   description:
-    "Tags that were added, removed or changed since they were last stored (tags.check with store_snapshot). The first run stores a baseline and reports nothing. Who did it: state.drift for what this server changed.",
+    "Tags that were added, removed or changed since they were last stored (tags.check with store_snapshot). The first run stores a baseline and reports nothing. Who did it and when (`by`, `at`) is this server's record or CloudTrail's word with its confidence; `pending` or `unknown` where neither can say.",
   scope: "region",
   foreignText: true,
   input: z.object({
@@ -116,7 +117,13 @@ export const drift = read({
     const isRequired = (type: string, key: string): boolean =>
       requiredFor(policy, type).some(({ name }) => name === key);
     const baseline = new Map([...stored].map(([arn, { tags }]) => [arn, tags] as const));
-    const found = tagDrift(baseline, scanned.resources, keys, isRequired);
+    const times = new Map([...stored].map(([arn, { timestamp }]) => [arn, timestamp] as const));
+    const found = await authored(
+      ports,
+      tagDrift(baseline, scanned.resources, keys, isRequired),
+      scanned.resources,
+      times,
+    );
     const first = stored.size === 0 && scanned.resources.length > 0;
     const notStored = first
       ? await storeSnapshot(ports, scanned, compliance(policy, exceptions, scanned, ports.now), hash)
