@@ -87,7 +87,7 @@ export async function authored(
     const ref = refOf(byArn.get(arn)!);
     return { ref, names: namesOf(ref, { arn }), since: since.get(arn)!, changes: some.map(differenceOf) };
   });
-  const answers = await ports.whoChanged(questions);
+  const answers = questions.length > 0 ? await ports.whoChanged(questions) : [];
   const said = new Map(
     [...asked.values()].flatMap((some, index) =>
       some.map((drift, at) => [drift, authorView(answers[index]?.[at])] as const),
