@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { isWorld } from "../policies/types.js";
 import { type ChangeStep, type ResourceRef, ridOf, type Seen } from "../src/core/change.js";
+import { canonicalCidr } from "../src/core/cidr.js";
 import { type GroupUser, type Rule, SecurityGroup, showRule } from "../src/core/content/security-groups.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
@@ -24,7 +25,7 @@ const NewRule = z
       .regex(/^(tcp|udp|icmp|icmpv6|all|-1|\d{1,3})$/, "must be tcp, udp, icmp, icmpv6, all or a number")
       .default("tcp"),
     fromPort: z.number().int().min(-1).max(65_535).optional(),
-    toPort: z.number().int().min(-1).max(65_535).optional().describe("Default: fromPort"),
+    toPort: z.number().int().min(-1).max(65_535).optional().describe("Default: fromPort; ICMP: every code"),
     peer: z.string().regex(CIDR_OR_ID, "must be a CIDR block, sg-… or pl-…").describe("CIDR block, sg-… or pl-…"),
     description: data(z.string().max(255)).optional(),
   })
@@ -41,7 +42,16 @@ const NewRule = z
 
 type RuleWanted = Omit<Rule, "ruleId">;
 
-/** As AWS stores it: `all` is -1 and carries no ports, one port is a range of one. */
+const NUMBERED: Readonly<Record<string, string>> = { all: "-1", "1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6" };
+
+/** Ports as AWS stores them: one is a range of one; of ICMP they are a type and a code, -1 for all; others have none. */
+function portsOf(protocol: string, fromPort: number | undefined, toPort: number | undefined) {
+  if (protocol === "icmp" || protocol === "icmpv6") return { fromPort: fromPort ?? -1, toPort: toPort ?? -1 };
+  if (fromPort === undefined || (protocol !== "tcp" && protocol !== "udp")) return {};
+  return { fromPort, toPort: toPort ?? fromPort };
+}
+
+/** As AWS stores it: protocols it has a name for are named, and a block of addresses has no bits of a host. */
 function normalised(rule: {
   direction: "ingress" | "egress";
   protocol: string;
@@ -50,16 +60,12 @@ function normalised(rule: {
   peer: string;
   description?: string | undefined;
 }): RuleWanted {
-  const protocol = rule.protocol === "all" ? "-1" : rule.protocol;
-  const ports =
-    protocol === "-1" || rule.fromPort === undefined
-      ? {}
-      : { fromPort: rule.fromPort, toPort: rule.toPort ?? rule.fromPort };
+  const protocol = NUMBERED[rule.protocol] ?? rule.protocol;
   return {
     direction: rule.direction,
     protocol,
-    ...ports,
-    peer: rule.peer,
+    ...portsOf(protocol, rule.fromPort, rule.toPort),
+    peer: canonicalCidr(rule.peer),
     ...(rule.description ? { description: rule.description } : {}),
   };
 }
@@ -168,7 +174,7 @@ const get = read({
     groupId: GroupId,
     direction: z.enum(["ingress", "egress"]).optional(),
     port: z.number().int().min(0).max(65_535).optional().describe("Rules that let this port through"),
-    peer: z.string().optional(),
+    peer: z.string().transform(canonicalCidr).optional(),
     limit: z.number().int().min(1).max(200).optional().describe("Rules; default: as many as fit"),
     cursor: z.string().optional(),
   }),

@@ -40,17 +40,27 @@ export function severalAccounts(
     return fresh;
   }
 
-  /** Whose credentials are of the account: the server's own first, then the list in its order. Who cannot say is not. */
-  async function ofAccount(account: string): Promise<{ via: string | undefined; identity: Identity | null }[]> {
-    const asked = [undefined, ...listed].map(async (entry) => {
+  /** Whose credentials are of the account: the server's own first, then the list in its order; and why some cannot say. */
+  async function ofAccount(account: string) {
+    const found: { via: string | undefined; identity: Identity | null }[] = [];
+    const silent: unknown[] = [];
+    const asked = [undefined, ...listed].map((entry) => {
       const told = entry && accountOf(entry);
       if (told !== undefined && told !== account) return null;
-      const identity = await reachOf(entry?.name)
+      const identity = reachOf(entry?.name)
         .identity()
-        .catch(() => null);
-      return (identity?.account ?? told) === account ? { via: entry?.name, identity } : null;
+        .catch((error: unknown) => {
+          if (told === undefined) silent.push(error);
+          return null;
+        });
+      return { via: entry?.name, told, identity };
     });
-    return (await Promise.all(asked)).filter((one) => one !== null);
+    for (const one of asked) {
+      if (one === null) continue;
+      const identity = await one.identity;
+      if ((identity?.account ?? one.told) === account) found.push({ via: one.via, identity });
+    }
+    return { found, silent };
   }
 
   const allowed = listed.map((entry) => {
@@ -64,8 +74,10 @@ export function severalAccounts(
       const exact = listed.find((one) => [one.name, one.profile, one.roleArn].includes(name));
       if (exact) return exact.name;
       if (name === ownProfile) return undefined;
-      const [found] = /^\d{12}$/.test(name) ? await ofAccount(name) : [];
-      if (found) return found.via;
+      const { found, silent } = /^\d{12}$/.test(name) ? await ofAccount(name) : { found: [], silent: [] };
+      if (found[0]) return found[0].via;
+      // Credentials that cannot say whose they are may be of this very account.
+      if (silent.length > 0) throw silent[0];
       const names = allowed.map((one) => (one.account ? `${one.name} (${one.account})` : one.name));
       throw new OpsError(
         "unknown_account",
@@ -79,7 +91,7 @@ export function severalAccounts(
     },
     async reaching(account, arn) {
       if (listed.length === 0) return { via: undefined };
-      const found = await ofAccount(account);
+      const { found } = await ofAccount(account);
       const same =
         arn === undefined ? undefined : found.find(({ identity }) => identity && roleOf(identity.arn) === roleOf(arn));
       const [first] = found;

@@ -23,6 +23,7 @@ import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { withinBounds } from "../core/shown.js";
 import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
+import { refuseDataLoss } from "./data-kept.js";
 import { type GateDeps, writerAt } from "./deps.js";
 import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { withMade } from "./made.js";
@@ -236,6 +237,8 @@ async function recheck(
         deps,
       );
     }
+    // The copy that the plan rested on may be gone by now.
+    for (const step of steps) await refuseDataLoss(request.aws, step, deps.clock.now());
     if (disjoint.length > 0) notes.push(rebased(first.ref, disjoint));
   }
   return { live, notes };

@@ -2,8 +2,14 @@
 // final snapshot, and whichever tool planned the deletion, this is asked.
 
 import type { ChangeStep } from "../core/change.js";
-import type { ClusterSnapshot, DatabaseSnapshot } from "../core/content/databases.js";
+import type {
+  ClusterSnapshot,
+  DatabaseCluster,
+  DatabaseInstance,
+  DatabaseSnapshot,
+} from "../core/content/databases.js";
 import { OpsError } from "../core/errors.js";
+import type { Page } from "../core/page.js";
 import type { AwsReader } from "../core/ports.js";
 
 /** A snapshot older than this is no copy of what is deleted today. */
@@ -24,20 +30,36 @@ export async function refuseDataLoss(aws: AwsReader, step: ChangeStep, now: Date
     refuseProtected(step, instance.deletionProtection);
     // The data of a member is its cluster's, and that of a replica is its source's.
     if (instance.clusterId !== undefined || instance.replicaOf !== undefined) return [];
-    const { items } = await aws.list("AWS::RDS::DBSnapshot", manualOf("db-instance-id", ref.id));
-    return [copyOf(step, items, now)];
+    return [copyOf(step, await manualOf(aws, "AWS::RDS::DBSnapshot", "db-instance-id", ref.id), instance, now)];
   }
   if (ref.type === "AWS::RDS::DBCluster") {
     const cluster = await aws.get("AWS::RDS::DBCluster", ref.id);
     if (!cluster) return [];
     refuseProtected(step, cluster.deletionProtection);
-    const { items } = await aws.list("AWS::RDS::DBClusterSnapshot", manualOf("db-cluster-id", ref.id));
-    return [copyOf(step, items, now)];
+    return [copyOf(step, await manualOf(aws, "AWS::RDS::DBClusterSnapshot", "db-cluster-id", ref.id), cluster, now)];
   }
   return [];
 }
 
-const manualOf = (filter: string, id: string) => ({ filters: { [filter]: [id], "snapshot-type": ["manual"] } });
+/** Every manual snapshot: AWS promises no order, so the newest may stand on the last page. */
+async function manualOf(
+  aws: AwsReader,
+  type: "AWS::RDS::DBSnapshot" | "AWS::RDS::DBClusterSnapshot",
+  filter: string,
+  id: string,
+): Promise<readonly Snapshot[]> {
+  const found: Snapshot[] = [];
+  let cursor: string | undefined;
+  do {
+    const page: Page<Snapshot> = await aws.list(type, {
+      filters: { [filter]: [id], "snapshot-type": ["manual"] },
+      ...(cursor !== undefined && { cursor }),
+    });
+    found.push(...page.items);
+    cursor = page.next;
+  } while (cursor !== undefined);
+  return found;
+}
 
 function refuseProtected({ ref }: ChangeStep, isProtected: boolean): void {
   if (!isProtected) return;
@@ -52,8 +74,15 @@ function refuseProtected({ ref }: ChangeStep, isProtected: boolean): void {
   );
 }
 
-function copyOf({ ref }: ChangeStep, snapshots: readonly Snapshot[], now: Date): string {
-  const since = new Date(now.getTime() - FRESH_HOURS * 3_600_000).toISOString();
+function copyOf(
+  { ref }: ChangeStep,
+  snapshots: readonly Snapshot[],
+  { createdAt: made = "" }: Pick<DatabaseInstance | DatabaseCluster, "createdAt">,
+  now: Date,
+): string {
+  const fresh = new Date(now.getTime() - FRESH_HOURS * 3_600_000).toISOString();
+  // An older one is of another database, which bore the name before.
+  const since = fresh > made ? fresh : made;
   const newest = snapshots
     .filter(({ status, createdAt = "" }) => status === "available" && createdAt >= since)
     .sort((a, b) => ((a.createdAt ?? "") < (b.createdAt ?? "") ? 1 : -1))[0];

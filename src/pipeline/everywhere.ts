@@ -223,7 +223,9 @@ function added(values: readonly (Json | undefined)[]): Json {
 }
 
 function allFailed(failed: readonly (Answer & { outcome: OpsError })[]): OpsError {
-  const { code, message, field, details: all, next } = failed[0]!.outcome;
+  // That some regions have none says nothing of those that could not be read.
+  const unread = failed.find(({ outcome }) => outcome.code !== "not_found") ?? failed[0]!;
+  const { code, message, field, details: all, next } = unread.outcome;
   const { region: _, ...details } = all;
   return new OpsError(code, message, {
     ...(field === undefined ? {} : { field }),

@@ -1,7 +1,12 @@
 // Databases where moto is wrong about AWS (scripted): changes that wait for the window, work that takes time and fails,
 // announced maintenance, AWS's own refusals. The rest of each answer is moto's.
 
-import { CreateDBInstanceCommand, CreateDBSnapshotCommand, DescribeDBInstancesCommand } from "@aws-sdk/client-rds";
+import {
+  CreateDBInstanceCommand,
+  CreateDBSnapshotCommand,
+  DeleteDBSnapshotCommand,
+  DescribeDBInstancesCommand,
+} from "@aws-sdk/client-rds";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Answer, Assistant } from "../harness.js";
 import { type Product, startProduct } from "./product.js";
@@ -268,6 +273,10 @@ describe.skipIf(!product)("databases, scripted where moto is wrong", () => {
     const planned = await remove();
     expect(planned.isError, JSON.stringify(planned.data)).toBe(false);
     expect(planned.data.change.warnings.join()).toContain(`${name}-final`);
+    // The copy that the plan was allowed for goes before it is applied.
+    await outsider.rds.send(new DeleteDBSnapshotCommand({ DBSnapshotIdentifier: `${name}-final` }));
+    expect((await apply(planned)).data).toMatchObject({ code: "unsupported", nothingWasChanged: true });
+    expect(cloudControl.world.get(type, name)).toBeTruthy();
     await apply(await plan({ deletionProtection: true, apply: "immediate" }));
     expect((await remove()).data).toMatchObject({ code: "unsupported", deletionProtection: true });
   });

@@ -141,6 +141,11 @@ describe("all regions", () => {
     expect(data.failedRegions).toBeUndefined();
     expect(data.emptyRegions).toHaveLength(NAMES.length - 1);
     await expect(ask(() => absent)).rejects.toMatchObject({ code: "not_found" });
+    const denied = (): Promise<Outcome> =>
+      Promise.resolve({ status: "refused", error: new OpsError("access_denied", "AWS denied the call.") });
+    await expect(ask((region) => (region === "r-09" ? denied : absent))).rejects.toMatchObject({
+      code: "access_denied",
+    });
   });
 
   it("shows a first page that is longer than the limit, and whole pages only after it", async () => {

@@ -37,10 +37,18 @@ export interface GroupReference {
   readonly direction: Rule["direction"];
 }
 
+type Range = Pick<Rule, "fromPort" | "toPort">;
+
+const portsOf = ({ fromPort, toPort }: Range): string =>
+  fromPort === undefined ? "all" : fromPort === toPort ? `${fromPort}` : `${fromPort}-${toPort}`;
+
+/** Of ICMP the ports are a type and a code. */
+const icmpOf = ({ fromPort = -1, toPort = -1 }: Range): string =>
+  fromPort === -1 ? "all" : `type ${fromPort}${toPort === -1 ? "" : ` code ${toPort}`}`;
+
 /** A rule in a few characters, from validated parts only: `tcp/22 from 10.0.0.0/8`. */
 export function showRule(rule: Omit<Rule, "ruleId">): string {
-  const one = rule.fromPort === rule.toPort ? rule.fromPort : `${rule.fromPort}-${rule.toPort}`;
-  const traffic =
-    rule.protocol === "-1" ? "all traffic" : `${rule.protocol}/${rule.fromPort === undefined ? "all" : one}`;
+  const one = rule.protocol.startsWith("icmp") ? icmpOf(rule) : portsOf(rule);
+  const traffic = rule.protocol === "-1" ? "all traffic" : `${rule.protocol}/${one}`;
   return `${traffic} ${rule.direction === "ingress" ? "from" : "to"} ${rule.peer}`;
 }

@@ -1,0 +1,54 @@
+// Rules as AWS stores them, in process: a rule that is written otherwise is the same rule.
+
+import { afterEach, describe, expect, it } from "vitest";
+import { type InMemory, inMemory } from "../in-memory.js";
+
+const intent = "as the user asked";
+let session: InMemory;
+afterEach(() => session.close());
+
+async function group(): Promise<string> {
+  session = await inMemory({ args: ["--toolsets", "all"] });
+  const { securityGroups } = await session.call("securityGroups_list");
+  return securityGroups[0].groupId;
+}
+
+const add = (groupId: string, rule: object) => session.call("securityGroups_addRule", { groupId, rule, intent });
+const apply = ({ executionToken }: { executionToken: string }) => session.call("changes_apply", { executionToken });
+
+describe("a rule", () => {
+  it.each([
+    [
+      { fromPort: 5432, peer: "10.20.30.40/16" },
+      { fromPort: 5432, peer: "10.20.0.0/16" },
+    ],
+    [
+      { protocol: "6", fromPort: 22, peer: "2001:DB8:0:0::1/32" },
+      { fromPort: 22, peer: "2001:db8::/32" },
+    ],
+    [
+      { protocol: "icmp", peer: "10.0.0.0/8" },
+      { protocol: "icmp", fromPort: -1, toPort: -1, peer: "10.0.0.0/8" },
+    ],
+    [
+      { protocol: "50", fromPort: 1, peer: "10.0.0.0/8" },
+      { protocol: "50", peer: "10.0.0.0/8" },
+    ],
+  ])("%j is the rule %j", async (given, stored) => {
+    const groupId = await group();
+    const applied = await apply(await add(groupId, given));
+    expect(applied).toMatchObject({ outcome: "applied" });
+    expect(applied.notes ?? []).toEqual([]);
+    expect(await add(groupId, stored)).toMatchObject({ code: "rule_exists" });
+    expect(await add(groupId, given)).toMatchObject({ code: "rule_exists" });
+  });
+
+  it("for pings lets every code of the type through, and says type and code", async () => {
+    const groupId = await group();
+    const planned = await add(groupId, { protocol: "icmp", fromPort: 8, peer: "10.0.0.0/8" });
+    expect(planned.change.summary).toBe(`Add icmp/type 8 from 10.0.0.0/8 to ${groupId}`);
+    await apply(planned);
+    const { securityGroup } = await session.call("securityGroups_get", { groupId, peer: "10.9.9.9/8" });
+    expect(securityGroup.rules).toMatchObject([{ protocol: "icmp", fromPort: 8, toPort: -1, peer: "10.0.0.0/8" }]);
+  });
+});
