@@ -5,6 +5,10 @@ const MARK = "[REDACTED]";
 /** Access keys of every kind, named secrets, and the credentials in urls and connection strings. */
 const SECRETS: readonly (readonly [RegExp, string | ((...parts: string[]) => string)])[] = [
   [/\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z2-7]{16}\b/g, MARK],
+  // Tokens that say themselves whose they are: GitHub, Slack, Stripe, and any signed JSON token.
+  [/\b(?:gh[pousr]_\w{30,}|github_pat_\w{22,}|xox[abeprs]-[\w-]{10,}|[rs]k_live_\w{10,})/g, MARK],
+  [/\bhttps:\/\/hooks\.slack\.com\/[^\s"'<>]+/g, MARK],
+  [/\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*/g, MARK],
   [/\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/]*:[^\s@/]+@[^\s"'<>]*/gi, MARK],
   [
     /\b(?:Server|Data Source|Host|Endpoint)\s*=[^;\s]+;(?:[\w ]{1,40}=[^;\s"']*;)*\s*(?:Password|Pwd|SharedAccessKey|AccountKey)\s*=[^;\s"']+[^\s"']*/gi,

@@ -3,6 +3,7 @@
 import type { State } from "../src/core/change.js";
 import { OpsError } from "../src/core/errors.js";
 import {
+  calledIn,
   type Difference,
   diff,
   isObject,
@@ -84,7 +85,9 @@ function namesSecret(names: readonly string[], value: Json): boolean {
   if (value === null || (isSecretMark(value) && /^[0-9a-f]{64}$/.test(value.$secret))) return false;
   if (names.some(looksSecret) || isSecretMark(value)) return true;
   if (Array.isArray(value)) return value.some((item) => namesSecret([], item));
-  return isObject(value) && Object.entries(value).some(([name, member]) => namesSecret([name], member));
+  return (
+    isObject(value) && Object.entries(value).some(([name, member]) => namesSecret([calledIn(value, name)], member))
+  );
 }
 
 const unescaped = (segment: string): string => segment.replace(/~1/g, "/").replace(/~0/g, "~");

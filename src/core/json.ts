@@ -234,12 +234,29 @@ export const holdsSecretMark = (value: unknown): boolean =>
   (Array.isArray(value) ? value.some(holdsSecretMark) : isObject(value) && Object.values(value).some(holdsSecretMark));
 
 const SECRET_NAME =
-  /pass(word|phrase|wd)?$|secret(string|value|key)?$|private_?key|^(auth|access|api)_?(token|key)$|credentials?$|connection_?string|user_?data/i;
+  /pass(word|phrase|wd)?$|secret(string|value|key)?$|private_?key|(auth|access|api)[_-]?(token|key)$|credentials?$|connection_?string|user_?data/i;
+/** As variables are named; AWS's own tokens, which are no secrets, are written in camel case. */
+const TOKEN_VARIABLE = /(^|_)TOKEN$/;
 
 /** Whether a property of this name is taken for a secret wherever no schema says otherwise. */
-export const looksSecret = (name: string): boolean => SECRET_NAME.test(name) && !SWITCH.test(name);
+export const looksSecret = (name: string): boolean =>
+  (SECRET_NAME.test(name) || TOKEN_VARIABLE.test(name)) && !SWITCH.test(name);
 /** Whether AWS keeps a password, not the password. */
 const SWITCH = /^(Manage|Rotate)Master(User)?Password$/;
+
+/** How lists write a name beside its value: environments of containers, variables of builds, parameters. Tags write Key. */
+const PAIRS: readonly (readonly [name: string, value: string])[] = [
+  ["Name", "Value"],
+  ["name", "value"],
+  ["ParameterKey", "ParameterValue"],
+  ["OptionName", "Value"],
+];
+
+/** What a member is called: by its own name, or, where it is the value of a pair, by the name beside it. */
+export function calledIn(object: JsonObject, key: string): string {
+  const [beside] = PAIRS.find(([name, value]) => value === key && typeof object[name] === "string") ?? [];
+  return beside === undefined ? key : String(object[beside]);
+}
 
 /**
  * A copy in which every leaf that `isSecret` names is replaced. Paths are pointers in the document; array indices
@@ -258,7 +275,8 @@ export function redact(
       .filter(([, member]) => member !== undefined)
       .map(([key, member]) => {
         const here = `${path}/${escapePointer(key)}`;
-        return [key, member !== null && isSecret(here, key) ? mark(member) : redact(member, isSecret, mark, here)];
+        const secret = member !== null && isSecret(here, calledIn(value, key));
+        return [key, secret ? mark(member) : redact(member, isSecret, mark, here)];
       }),
   );
 }

@@ -8,6 +8,7 @@ import type { DeployTarget } from "../core/content/deployments.js";
 import type { ResourceSchema } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import {
+  calledIn,
   escapePointer,
   isObject,
   isSecretMark,
@@ -101,7 +102,7 @@ async function mapSecrets(
   for (const [key, member] of Object.entries(value)) {
     if (member === undefined) continue;
     const here = `${path}/${escapePointer(key)}`;
-    const secret = member !== null && isSecret(here, key);
+    const secret = member !== null && isSecret(here, calledIn(value, key));
     members.push([key, secret ? await visit(member, here) : await mapSecrets(member, isSecret, visit, here)]);
   }
   return Object.fromEntries(members);
@@ -148,6 +149,17 @@ const onTheWay = (path: string): (readonly [path: string, name: string])[] =>
   ]);
 
 const never: IsSecret = () => false;
+
+/** Where a document holds the value of a pair that its name makes a secret: a patch tells its place alone. */
+function pairsIn(value: Json | undefined, path = ""): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => pairsIn(item, `${path}/${index}`));
+  if (!isObject(value)) return [];
+  return Object.entries(value).flatMap(([key, member]) => {
+    const here = `${path}/${escapePointer(key)}`;
+    const called = calledIn(value, key);
+    return called !== key && looksSecret(called) ? [here] : pairsIn(member, here);
+  });
+}
 
 /**
  * @param fingerprint keyed hash of a value; equal for equal values of one store. It throws `key_unavailable` where the
@@ -260,7 +272,11 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
   /** One step; what it sends is put into `envelopes`. */
   async function hideStep(step: ChangeStep, number: number, request: HideRequest, envelopes: StepEnvelope[]) {
     const rid = ridOf(step.ref);
-    const isSecret = rule(step.reader === "cloudcontrol" ? await request.schemaOf(step.ref.type) : undefined);
+    const named = rule(step.reader === "cloudcontrol" ? await request.schemaOf(step.ref.type) : undefined);
+    const paired = new Set(
+      [step.before, step.after, step.desired].flatMap((document) => pairsIn(document ?? undefined)),
+    );
+    const isSecret: IsSecret = (path, name) => named(path, name) || paired.has(path);
 
     async function hold(secret: Json, at: string): Promise<Json> {
       const mark = (await printed(secret)) as { readonly $secret: string };

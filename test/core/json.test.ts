@@ -170,12 +170,36 @@ describe("secrets", () => {
     "userData",
     "accessKey",
     "ConnectionString",
+    "STRIPE_API_KEY",
+    "stripeApiKey",
+    "GITHUB_TOKEN",
+    "TOKEN",
+    "github-access-token",
   ])("%s is taken for one", (name) => {
     expect(looksSecret(name)).toBe(true);
     expect(redact({ deep: [{ [name]: "x" }] })).toEqual({ deep: [{ [name]: "[redacted]" }] });
+    for (const [key, value] of [
+      ["Name", "Value"],
+      ["name", "value"],
+      ["ParameterKey", "ParameterValue"],
+    ] as const) {
+      expect(redact([{ [key]: name, [value]: "x" }])).toEqual([{ [key]: name, [value]: "[redacted]" }]);
+    }
   });
-  it.each(["KeyName", "executionToken", "ClientToken", "Name", "credentialSource", "SecretId", "nextCursor"])(
-    "%s is not",
-    (name) => expect(looksSecret(name)).toBe(false),
-  );
+  it("a tag is text, whatever its key", () => {
+    const tag = { Key: "password", Value: "see the vault" };
+    expect(redact([tag])).toEqual([tag]);
+  });
+  it.each([
+    "KeyName",
+    "executionToken",
+    "ClientToken",
+    "NextToken",
+    "KMSKey",
+    "ApiKeySource",
+    "Name",
+    "credentialSource",
+    "SecretId",
+    "nextCursor",
+  ])("%s is not", (name) => expect(looksSecret(name)).toBe(false));
 });

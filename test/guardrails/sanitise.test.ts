@@ -22,6 +22,13 @@ describe("secrets go from every text", () => {
     ["Server=db;Database=shop;User Id=app;Password=pw; timed out", "[REDACTED] timed out"],
     ["-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "[REDACTED]"],
     ["-----BEGIN PRIVATE KEY-----\ncut off", "[REDACTED]"],
+    [`pushed with ghp_${"a1".repeat(18)}`, "pushed with [REDACTED]"],
+    [
+      `posted by xoxb-${"12".repeat(6)}-x to https://hooks.slack.com/${"services"}/T0/B0/x`,
+      "posted by [REDACTED] to [REDACTED]",
+    ],
+    [`charged with sk_live_${"9z".repeat(12)}.`, "charged with [REDACTED]."],
+    [`signed eyJ${"hbGci".repeat(3)}.eyJ${"zdWIi".repeat(3)}.c2ln`, "signed [REDACTED]"],
   ])("%s", (text, clean) => {
     expect(withoutSecrets(text)).toBe(clean);
     expect(sanitised(text)).toBe(clean);

@@ -199,7 +199,14 @@ const secretive = fc
       MasterUserPassword: secretText,
       Nested: fc.record({ Inner: fc.record({ Hidden: secretText, Seen: fc.constant("plain") }) }),
       Users: fc.array(fc.record({ Label: fc.constantFrom("a", "b"), Key: secretText }), { minLength: 1, maxLength: 3 }),
-      Environment: fc.record({ Variables: fc.record({ DB_PASSWORD: secretText, MODE: fc.constant("fast") }) }),
+      Environment: fc.oneof(
+        fc.record({ Variables: fc.record({ DB_PASSWORD: secretText, MODE: fc.constant("fast") }) }),
+        // As containers and builds have it: the name stands beside the value.
+        secretText.map((Value) => [
+          { Name: "MODE", Value: "fast" },
+          { Name: "DB_PASSWORD", Value },
+        ]),
+      ),
       UserData: secretText,
       Credentials: fc.record({ User: secretText, Token: secretText }),
     },
