@@ -123,6 +123,17 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because:
+      "tags that somebody added to a bucket without any, once the call was on its way, were kept by the model alone",
+    steps: [
+      { do: "create", by: "a", name: 0, wish: {}, now: true },
+      { do: "update", by: "a", target: 0, wish: { "tag:y": "1" }, basedOn: "last", now: false },
+      { do: "apply", by: "a", token: 0, fault: "poll denied" },
+      { do: "outside", target: 0, wish: { "tag:z": "1" } },
+      { do: "crash", during: { do: "apply", by: "a", token: 0 }, at: 0, any: false },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },

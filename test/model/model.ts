@@ -205,14 +205,26 @@ export class Model {
     return touches === "all" ? groups.length > 0 : groups.some((group) => touches.has(group));
   }
 
+  /** What a call of ours leaves where AWS holds `before`: tags are sent as the whole list that was planned. */
+  madeBy({ kind, makes, touches, before: planned, wish }: Plan, before: Fields | null): Fields | null {
+    if (kind === "delete") return null;
+    if (kind === "create") return makes;
+    const after = put(before ?? {}, wish);
+    if (touches === "all" || !touches.has("tags")) return after;
+    const tags = Object.entries(put(planned ?? {}, wish)).filter(([field]) => groupOf(field) === "tags");
+    const others = Object.entries(after).filter(([field]) => groupOf(field) !== "tags");
+    return Object.fromEntries([...others, ...tags]);
+  }
+
   /** A call of ours was carried out by AWS. */
   carriedOut(plan: Plan, key: string): void {
     const before = this.aws.get(key) ?? null;
+    const after = this.madeBy(plan, before);
     plan.effects++;
     plan.found = before;
     plan.key = key;
-    if (plan.kind === "delete") this.aws.delete(key);
-    else this.aws.set(key, plan.kind === "create" ? plan.makes! : put(before ?? {}, plan.wish));
+    if (after === null) this.aws.delete(key);
+    else this.aws.set(key, after);
   }
 
   // ── what is remembered ─────────────────────────────────────────────────────────────────────────────────────────

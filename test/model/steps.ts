@@ -128,11 +128,11 @@ function noticeEffect(run: Run, { clientToken: token, operation, type, id, readA
     if (plan.state === "cancelled") fail("a cancelled change was carried out", { plan });
     const key = `${type}/${id}`;
     const before = model.aws.get(key) ?? null;
-    const after = plan.kind === "delete" ? null : plan.kind === "create" ? plan.makes! : { ...before, ...plan.wish };
+    const after = model.madeBy(plan, before);
     if (plan.kind !== "create") {
       for (const field of Object.keys({ ...before, ...after })) {
         const is = before?.[field];
-        if ((after?.[field] ?? undefined) === is || plan.before?.[field] === is) continue;
+        if (after?.[field] === is || plan.before?.[field] === is) continue;
         const moved = model.outside.get(`${key} ${field}`) ?? -1;
         if (moved <= readAt) fail("a change nobody had seen was overwritten", { key, field, is, plan, moved, readAt });
       }
