@@ -178,6 +178,7 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
     },
     async stopping(step, requestToken) {
       if (step.service === "cloudcontrol") {
+        if (requestToken === undefined) return null;
         return { ...step, operation: "CancelResourceRequest", input: { RequestToken: requestToken } };
       }
       const stop = await rowOf(step).stop?.(api, followed(step, requestToken, clock));

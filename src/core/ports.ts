@@ -184,7 +184,7 @@ export interface AwsWriter {
   /** How far the work is. Without a handle, where `follows`: the answer was lost, and live shows that the call was taken. */
   poll(step: ChangeStep, requestToken?: string): Promise<Progress>;
   /** The step that asks AWS to stop work in progress; null where AWS has no such call, or nothing to stop. */
-  stopping(step: ChangeStep, requestToken: string): Promise<ChangeStep | null>;
+  stopping(step: ChangeStep, requestToken?: string): Promise<ChangeStep | null>;
   /** What an operation of this id made, found by its mark in AWS; `null` where the service bears no mark. */
   find(step: ChangeStep, op: { readonly id: string; readonly clientToken: string }): Promise<readonly string[] | null>;
   /** Whether AWS is at work on a request that may be this step's; false where a call is done once it is answered. */

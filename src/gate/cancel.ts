@@ -1,30 +1,30 @@
 // Stops a request that AWS is working on. Its operation stays open until AWS says how it ended.
 
-import type { Caller, Change, Operation } from "../core/change.js";
+import type { Caller, Change, ChangeStep, Operation } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import type { AwsReader } from "../core/ports.js";
 import { type GateDeps, writerAt } from "./deps.js";
 
 /**
- * @param running the operation of the change that has a request in progress
+ * @param running the operation of the change that is open, and its step with the ids of what earlier steps made
  * @throws OpsError unsupported when there is nothing to stop or AWS is past stopping, read_only, identity_mismatch
  */
 export async function cancelRequest(
   deps: GateDeps,
   change: Change,
-  running: Operation | undefined,
+  running: { readonly operation: Operation; readonly step: ChangeStep } | undefined,
   caller: Caller,
   aws: AwsReader,
 ): Promise<void> {
   const next = [{ tool: "changes.get", arguments: { changeId: change.id } }];
-  const step = running && change.steps[running.step];
   const nothingToStop = (): OpsError =>
     new OpsError(
       "unsupported",
       `${change.id} is ${change.state}, and AWS has nothing of it in progress that could be stopped. Only a planned change, or one under way in Cloud Control or as a deployment, can be cancelled.`,
       { field: "changeId", next },
     );
-  if (!running?.requestToken || !step) throw nothingToStop();
+  if (!running) throw nothingToStop();
+  const { operation, step } = running;
   if (!deps.config.allowWrites) {
     throw new OpsError(
       "read_only",
@@ -44,10 +44,10 @@ export async function cancelRequest(
   }
   deps.log("info", "asking AWS to stop a request", { changeId: change.id, by: caller.arn });
   const writer = writerAt(deps, aws);
-  const stop = await writer.stopping(step, running.requestToken);
+  const stop = await writer.stopping(step, operation.requestToken);
   if (!stop) throw nothingToStop();
   try {
-    await writer.send(stop, running);
+    await writer.send(stop, operation);
   } catch (error) {
     if (!(error instanceof OpsError) || !PAST_STOPPING.has(String(error.details.awsCode))) throw error;
     throw new OpsError(

@@ -208,8 +208,9 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
       if (change.state !== "planned") {
         const running = change.operationIds
           .map((id) => before.operations.get(id))
-          .find((operation) => operation?.requestToken && !operation.settledAt);
-        await cancelRequest(deps, change, running, caller, aws);
+          .find((operation) => operation && !operation.settledAt);
+        const step = running && withMade(change.steps[running.step]!, change, before);
+        await cancelRequest(deps, change, step && { operation: running, step }, caller, aws);
         // The call that is applying the change sees its end by itself, and another process records its own.
         const ours = running!.owner.session === deps.owner.session;
         if (ours && !executing.has(changeId)) await finish(running!, aws, before, 5_000, () => {});

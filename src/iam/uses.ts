@@ -144,6 +144,7 @@ export const USES: Readonly<Record<string, Uses>> = {
       "codedeploy:StopDeployment",
       "autoscaling:StartInstanceRefresh",
       "autoscaling:RollbackInstanceRefresh",
+      "autoscaling:CancelInstanceRefresh",
     ],
   },
   snapshots: { reads: ["rds:DescribeDBSnapshots", "rds:DescribeDBClusterSnapshots"], writes: [] },

@@ -55,6 +55,8 @@ export interface ServiceOptions {
   readonly breaker?: boolean;
   readonly controller?: string;
   readonly shiftsTraffic?: boolean;
+  /** ROLLING by itself. */
+  readonly strategy?: string;
   readonly tags?: { key: string; value: string }[];
 }
 
@@ -115,7 +117,14 @@ export class ScriptedEcs {
 
   /** A service that has run a version for a while. */
   serve(cluster: string, name: string, taskDefinition: string, by: Party, options: ServiceOptions = {}): Service {
-    const { desired = 2, breaker = true, controller = "ECS", shiftsTraffic = false, tags = [] } = options;
+    const {
+      desired = 2,
+      breaker = true,
+      controller = "ECS",
+      shiftsTraffic = false,
+      strategy = "ROLLING",
+      tags = [],
+    } = options;
     const service: Service = {
       name,
       cluster,
@@ -126,7 +135,7 @@ export class ScriptedEcs {
       configuration: {
         maximumPercent: 200,
         minimumHealthyPercent: 100,
-        strategy: "ROLLING",
+        strategy,
         deploymentCircuitBreaker: { enable: breaker, rollback: breaker },
       },
       loadBalancers: shiftsTraffic ? [{ containerName: "web", containerPort: 8080, advancedConfiguration: {} }] : [],
@@ -219,6 +228,13 @@ export class ScriptedEcs {
         looks: 0,
       },
     ];
+  }
+
+  /** The stage of a deployment that shifts traffic, by the looks it still takes. */
+  private stageOf(service: Service, { status }: Pick<Deployed, "status">): string | undefined {
+    if (status !== "IN_PROGRESS" || service.configuration.strategy === "ROLLING") return undefined;
+    const stages = ["BAKE_TIME", "PRODUCTION_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT", "SCALE_UP"];
+    return stages[Math.min(service.rollouts[0]?.looks ?? 0, stages.length - 1)];
   }
 
   /** Lets whatever is under way end. */
@@ -399,6 +415,7 @@ export class ScriptedEcs {
             },
             sourceServiceRevisions: source ? [{ arn: source }] : [],
             deploymentConfiguration: service.configuration,
+            lifecycleStage: this.stageOf(service, one),
           })),
       ),
       failures: [],

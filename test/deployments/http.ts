@@ -6,7 +6,7 @@ import { ScriptedCodeDeploy } from "./codedeploy.js";
 import { ScriptedEcs } from "./ecs.js";
 import { OURSELVES } from "./party.js";
 import { ScriptedRefreshes } from "./refresh.js";
-import { type Handlers, Script } from "./script.js";
+import { type Handlers, PLACE, Script } from "./script.js";
 
 const wired = (value: unknown): unknown => {
   if (value instanceof Date) return value.getTime() / 1_000;
@@ -15,6 +15,9 @@ const wired = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, wired(member)]));
 };
 
+/** The scripts know one account and region; on the wire they are those of the emulator beside them. */
+const [HERE, THERE] = [`${PLACE.region}:${PLACE.account}`, "eu-west-1:123456789012"] as const;
+
 export const overHttp =
   (handlers: Handlers) =>
   ({ headers, body }: ScriptedRequest): ScriptedAnswer => {
@@ -22,7 +25,8 @@ export const overHttp =
     try {
       const handler = handlers[operation];
       if (!handler) throw Object.assign(new Error(`no ${operation} in the script`), { name: "InvalidAction" });
-      return { status: 200, body: JSON.stringify(wired(handler(JSON.parse(body || "{}") as never, OURSELVES))) };
+      const answer = handler(JSON.parse(body.replaceAll(THERE, HERE) || "{}") as never, OURSELVES);
+      return { status: 200, body: JSON.stringify(wired(answer)).replaceAll(HERE, THERE) };
     } catch (error) {
       const { name, message } = error as Error;
       return { status: 400, body: JSON.stringify({ __type: name, message }) };
@@ -85,13 +89,14 @@ export const overQuery =
 export async function deploymentsOverHttp() {
   /** The server is a process of its own, with this machine's time; AWS's is never behind it, and each service has its own. */
   const script = (): Script => {
-    const made = new Script(new Date("2026-01-05T08:00:00Z"));
+    const made = new Script(new Date("2026-01-05T08:00:00Z"), 0.001);
     made.clock = () => new Date();
     return made;
   };
-  const ecs = new ScriptedEcs(script());
-  const codedeploy = new ScriptedCodeDeploy(script());
-  const refreshes = new ScriptedRefreshes(script());
+  const scripts = [script(), script(), script()] as const;
+  const ecs = new ScriptedEcs(scripts[0]);
+  const codedeploy = new ScriptedCodeDeploy(scripts[1]);
+  const refreshes = new ScriptedRefreshes(scripts[2]);
   const [ecsHttp, codedeployHttp, autoscalingHttp] = await Promise.all([
     startScriptedHttp(overHttp(ecs.handlers)),
     startScriptedHttp(overHttp(codedeploy.handlers)),
@@ -101,6 +106,8 @@ export async function deploymentsOverHttp() {
     ecs,
     codedeploy,
     refreshes,
+    /** Every change so far, whoever made it. */
+    recorded: () => scripts.flatMap(({ trail }) => trail),
     routes: { ecs: ecsHttp.endpoint, codedeploy: codedeployHttp.endpoint, autoscaling: autoscalingHttp.endpoint },
     stop: () => Promise.all([ecsHttp.stop(), codedeployHttp.stop(), autoscalingHttp.stop()]),
   };

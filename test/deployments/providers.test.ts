@@ -110,6 +110,20 @@ describe("instance refreshes (scripted)", () => {
     expect(workers.version).toBe("3");
   });
 
+  it("of a group that says $Latest cannot be rolled back by AWS: the plan says so, and stopping ends it where it is", async () => {
+    const { account, refreshes, session, call, apply } = await story();
+    const group = refreshes.group("floating", "$Latest");
+    const planned = await call("create", { service: "floating", version: "3", intent: "pin it" });
+    expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+    expect(planned.change.warnings.join()).toContain("cannot roll this refresh back");
+    refreshes.looks = 500;
+    expect(await apply(planned)).toMatchObject({ outcome: "in_progress" });
+    const stopped = await session.call("changes_cancel", { changeId: planned.change.changeId });
+    expect(stopped.isError, JSON.stringify(stopped)).toBeUndefined();
+    expect(account.writes("CancelInstanceRefresh")).toHaveLength(1);
+    expect(group.refreshes[0]).toMatchObject({ Status: "Cancelled" });
+  });
+
   it("is found where the answer was lost, and not begun twice", async () => {
     const { account, call, apply, workers } = await story();
     account.lost.add("autoscaling:StartInstanceRefresh");

@@ -115,17 +115,32 @@ export class ScriptedRefreshes {
       };
     },
     StartInstanceRefresh: (
-      input: { AutoScalingGroupName: string; DesiredConfiguration: { LaunchTemplate: { Version: string } } },
+      input: {
+        AutoScalingGroupName: string;
+        DesiredConfiguration: { LaunchTemplate: { Version: string } };
+        Preferences?: { AutoRollback?: boolean | string };
+      },
       by: Party,
     ) => {
       const group = this.groups.get(input.AutoScalingGroupName)!;
+      if (String(input.Preferences?.AutoRollback) === "true" && group.version.startsWith("$"))
+        throw refusal("ValidationError", "Auto rollback needs a launch template version that is a number.");
       return {
         InstanceRefreshId: this.begin(group, input.DesiredConfiguration.LaunchTemplate.Version, by).InstanceRefreshId,
       };
     },
-    RollbackInstanceRefresh: ({ AutoScalingGroupName }: { AutoScalingGroupName: string }) => {
+    CancelInstanceRefresh: ({ AutoScalingGroupName }: { AutoScalingGroupName: string }) => {
       const made = this.groups.get(AutoScalingGroupName)!.refreshes.find(({ Status }) => Status === "InProgress");
       if (!made) throw refusal("ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found.");
+      Object.assign(made, { Status: "Cancelled", StatusReason: "Cancelled by a user.", EndTime: this.script.now() });
+      return { InstanceRefreshId: made.InstanceRefreshId };
+    },
+    RollbackInstanceRefresh: ({ AutoScalingGroupName }: { AutoScalingGroupName: string }) => {
+      const group = this.groups.get(AutoScalingGroupName)!;
+      const made = group.refreshes.find(({ Status }) => Status === "InProgress");
+      if (!made) throw refusal("ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found.");
+      if (group.version.startsWith("$"))
+        throw refusal("IrreversibleInstanceRefresh", "The group's launch template version is not a number.");
       Object.assign(made, {
         Status: "RollbackSuccessful",
         StatusReason: "Rolled back by a user.",

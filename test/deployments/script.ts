@@ -29,7 +29,11 @@ export class Script {
   /** The clock of whoever looks: AWS's is never behind it. */
   clock: () => Date = () => new Date(0);
 
-  constructor(start: Date) {
+  /** @param pace how much of a second passes in one of AWS's: beside a real clock, hardly any */
+  constructor(
+    start: Date,
+    private readonly pace = 1,
+  ) {
     this.#time = start.getTime();
   }
 
@@ -38,7 +42,7 @@ export class Script {
   }
 
   pass(seconds: number): void {
-    this.#time = this.now().getTime() + seconds * 1_000;
+    this.#time = this.now().getTime() + seconds * 1_000 * this.pace;
   }
 
   /** A change: time moves on, and CloudTrail has it. */

@@ -284,13 +284,15 @@ async function refreshPlan(ports: ReadPorts, target: Refreshed, wanted: Wanted):
   const { template, version } = wanted;
   const { items } = await ports.aws.deployments.history(target, { limit: 1 });
   const launchedFrom = `${template.name ?? template.id}:${version}`;
+  // AWS goes back to a version it knows by its number, and to no other.
+  const goesBack = /^\d+$/.test(template.version);
   const step: ChangeStep = {
     service: "autoscaling",
     operation: "StartInstanceRefresh",
     input: {
       AutoScalingGroupName: target.content.groupName,
       DesiredConfiguration: { LaunchTemplate: { LaunchTemplateId: template.id, Version: version } },
-      Preferences: { AutoRollback: true, SkipMatching: true },
+      Preferences: { AutoRollback: goesBack, SkipMatching: true },
       newestRefresh: items[0]?.deploymentId ?? "",
     },
     ...touched(ports.aws, target),
@@ -302,7 +304,9 @@ async function refreshPlan(ports: ReadPorts, target: Refreshed, wanted: Wanted):
     steps: [step],
     warnings: [
       "Instances are replaced a few at a time: those that run now are terminated.",
-      "Where AWS's checks fail, the refresh is rolled back to the version before.",
+      goesBack
+        ? "Where AWS's checks fail, the refresh is rolled back to the version before."
+        : `The group says ${template.version} and not a number, so AWS cannot roll this refresh back: one that fails, or is stopped with changes.cancel, leaves the instances it has replaced.`,
     ],
     facts: {
       provider: "instance-refresh",

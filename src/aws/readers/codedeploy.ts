@@ -80,6 +80,7 @@ function deploymentOf(aws: DeploymentInfo): Deployment {
     createdAt: aws.createTime?.toISOString() ?? "",
     finishedAt: aws.completeTime?.toISOString(),
     startedBy: aws.creator,
+    stage: undefined,
     progress: isRunning({ status }) && of > 0 ? { done, of } : undefined,
     reason: reason ? foreign(reason, REASON) : undefined,
     rollback: rolledBack

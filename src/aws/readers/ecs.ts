@@ -291,6 +291,7 @@ function deploymentOf(
     createdAt: (aws.createdAt ?? aws.startedAt)?.toISOString() ?? "",
     finishedAt: (aws.finishedAt ?? aws.stoppedAt)?.toISOString(),
     startedBy: undefined,
+    stage: isRunning({ status }) && aws.lifecycleStage ? foreign(aws.lifecycleStage, 80) : undefined,
     progress: isRunning({ status }) && of !== undefined ? { done: done ?? 0, of } : undefined,
     reason: reason ? foreign(reason, REASON) : undefined,
     rollback: aws.rollback

@@ -48,6 +48,7 @@ function deploymentOf(aws: InstanceRefresh): Deployment {
     createdAt: aws.StartTime?.toISOString() ?? "",
     finishedAt: aws.EndTime?.toISOString(),
     startedBy: undefined,
+    stage: undefined,
     progress:
       isRunning({ status }) && aws.PercentageComplete !== undefined
         ? { done: aws.PercentageComplete, of: 100 }

@@ -106,10 +106,12 @@ export const CODEDEPLOY_WRITES: Rows<CodeDeployWrites> = {
     requestToken: ({ deploymentId }) => deploymentId,
     find: createdBy,
     follow: followDeployment,
-    stop: async (_, { handle }) =>
-      handle === undefined
+    stop: async (api, { step, handle }) => {
+      const deploymentId = handle ?? (await lostDeployment(api, step));
+      return deploymentId === undefined
         ? null
-        : { operation: "StopDeployment", input: { deploymentId: handle, autoRollbackEnabled: true } },
+        : { operation: "StopDeployment", input: { deploymentId, autoRollbackEnabled: true } };
+    },
   },
   "codedeploy:StopDeployment": { idempotency: "natural", dryRun: false, input: asIs, identifiers: () => [] },
 };

@@ -140,16 +140,31 @@ async function followRollout(api: Reads, { step, handle }: Followed): Promise<Pr
   return failed(ours?.rolloutState ?? "REPLACED", ours?.rolloutStateReason);
 }
 
-/** AWS brings the version back that ran before. */
-async function stopRollout(api: Reads, { step }: Followed) {
-  const { serviceDeployments: running = [] } = await api.call("ecs", "ListServiceDeployments", {
-    ...serviceOf(step.ref.id),
-    status: ["PENDING", "IN_PROGRESS"],
-  });
-  const arn = running[0]?.serviceDeploymentArn;
-  return arn === undefined
+/**
+ * AWS brings the version back that ran before. What is in progress has to be the step's own rollout: where somebody else
+ * deployed meanwhile theirs took its place, and is not ours to stop.
+ */
+async function stopRollout(api: Reads, { step, handle }: Followed) {
+  if (handle !== undefined) {
+    const primary = (await describedService(api, step.ref.id))?.deployments?.find(({ status }) => status === "PRIMARY");
+    if (primary?.id !== handle) return null;
+  }
+  const [record, { serviceDeployments: running = [] }] = await Promise.all([
+    recordOf(api, step),
+    api.call("ecs", "ListServiceDeployments", {
+      ...serviceOf(step.ref.id),
+      status: ["PENDING", "IN_PROGRESS"],
+    }),
+  ]);
+  const ours = running.find(
+    ({ serviceDeploymentArn }) => record && lastOf(serviceDeploymentArn) === record.deploymentId,
+  );
+  return ours?.serviceDeploymentArn === undefined
     ? null
-    : { operation: "StopServiceDeployment", input: { serviceDeploymentArn: arn, stopType: "ROLLBACK" } };
+    : {
+        operation: "StopServiceDeployment",
+        input: { serviceDeploymentArn: ours.serviceDeploymentArn, stopType: "ROLLBACK" },
+      };
 }
 
 export const ECS_WRITES: Rows<EcsWrites> = {

@@ -1,6 +1,8 @@
 // What is written to bring the instances of an Auto Scaling group to another version of their launch template.
 
 import type {
+  CancelInstanceRefreshAnswer,
+  CancelInstanceRefreshType,
   RollbackInstanceRefreshAnswer,
   RollbackInstanceRefreshType,
   StartInstanceRefreshAnswer,
@@ -18,6 +20,7 @@ import { asIs, type Followed, type Reads, type Rows } from "./row.js";
 export interface RefreshWrites {
   "autoscaling:StartInstanceRefresh": [StartInstanceRefreshType, StartInstanceRefreshAnswer];
   "autoscaling:RollbackInstanceRefresh": [RollbackInstanceRefreshType, RollbackInstanceRefreshAnswer];
+  "autoscaling:CancelInstanceRefresh": [CancelInstanceRefreshType, CancelInstanceRefreshAnswer];
 }
 
 const RECENT = 20;
@@ -55,6 +58,23 @@ async function followRefresh(api: Reads, { step, handle }: Followed): Promise<Pr
   };
 }
 
+/**
+ * AWS stops whatever refresh of the group is in progress, so the one in progress has to be the step's own. It brings the old
+ * version back only where the group named one by its number; else the refresh can but be ended where it is.
+ */
+async function stopRefresh(api: Reads, { step, handle }: Followed) {
+  const refresh = await refreshOf(api, step, handle);
+  if (!refresh || !isRunning(refresh)) return null;
+  const { Preferences: preferences } = step.input;
+  const back = isObject(preferences) && preferences.AutoRollback === true;
+  return {
+    operation: back ? "RollbackInstanceRefresh" : "CancelInstanceRefresh",
+    input: { AutoScalingGroupName: step.ref.id },
+  };
+}
+
+const STOPS = { idempotency: "natural", dryRun: false, input: asIs, identifiers: () => [] } as const;
+
 export const REFRESH_WRITES: Rows<RefreshWrites> = {
   "autoscaling:StartInstanceRefresh": {
     idempotency: "none",
@@ -64,10 +84,8 @@ export const REFRESH_WRITES: Rows<RefreshWrites> = {
     requestToken: ({ InstanceRefreshId }) => InstanceRefreshId,
     find: async (api, _, step) => ((await refreshOf(api, step)) ? [step.ref.id] : []),
     follow: followRefresh,
-    stop: async (_, { step }) => ({
-      operation: "RollbackInstanceRefresh",
-      input: { AutoScalingGroupName: step.ref.id },
-    }),
+    stop: stopRefresh,
   },
-  "autoscaling:RollbackInstanceRefresh": { idempotency: "natural", dryRun: false, input: asIs, identifiers: () => [] },
+  "autoscaling:RollbackInstanceRefresh": STOPS,
+  "autoscaling:CancelInstanceRefresh": STOPS,
 };

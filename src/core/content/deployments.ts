@@ -86,6 +86,8 @@ export const Deployment = z.object({
   createdAt: z.string(),
   finishedAt: z.string().optional(),
   startedBy: z.string().optional().describe("what AWS says began it"),
+  /** Of one that shifts traffic and is in progress: where AWS says it is, as PRODUCTION_TRAFFIC_SHIFT or BAKE_TIME. */
+  stage: z.string().optional(),
   progress: z.object({ done: z.number(), of: z.number() }).optional(),
   reason: z.string().optional().describe("AWS's words"),
   rollback: z.object({ to: z.string().optional(), reason: z.string().optional() }).optional(),
