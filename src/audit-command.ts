@@ -1,7 +1,7 @@
 // `aws-devops-mcp audit`: the log as an operator reads it, and the end of rows that are too old.
 
 import { livenessOn, thisOwner } from "../state/drivers/host.js";
-import { purgeBefore, query } from "./audit.js";
+import { purgeBefore, query, refusals } from "./audit.js";
 import { type CommandOptions, type Config, ConfigError } from "./config.js";
 import type { JsonObject } from "./core/json.js";
 import type { AuditFilter } from "./core/ports.js";
@@ -10,9 +10,11 @@ import { auditDatabase, type Host } from "./serve.js";
 const HELP = `aws-devops-mcp audit: what was called through this server, newest first
 
 Usage: aws-devops-mcp audit [--tool NAME] [--status success|failure|started] [--correlation ID] [--since TIME] [--limit NUMBER] [--json]
+       aws-devops-mcp audit security [--since TIME] [--json]
        aws-devops-mcp audit purge DAYS
 
 TIME is ISO 8601, or how long ago: 90m, 2h, 7d. started: begun, with no end on record.
+security: what the guardrails refused, counted by class and kind of attack.
 --audit-db FILE and --data DIR say where the log is, as for the server.
 `;
 
@@ -44,7 +46,16 @@ export async function auditCommand(
     throw new ConfigError("no audit log is kept in the sandbox, or with --audit-db off; name one with --audit-db FILE");
   try {
     const [verb, days, ...more] = words;
-    if (verb !== undefined && (verb !== "purge" || more.length > 0)) throw new ConfigError(HELP);
+    const known = verb === "purge" ? more.length === 0 : verb === "security" ? days === undefined : verb === undefined;
+    if (!known) throw new ConfigError(HELP);
+    if (verb === "security") {
+      const { since, ...others } = filter;
+      if (Object.values(others).some((one) => one !== undefined))
+        throw new ConfigError("audit security takes --since and --json");
+      const found = await refusals(db, since === undefined ? undefined : timeOf(since, host.clock.now()));
+      host.write(json ? `${JSON.stringify({ refusals: found }, null, 2)}\n` : securityText(found));
+      return 0;
+    }
     if (verb === "purge") {
       if (!/^\d{1,4}$/.test(days ?? "")) throw new ConfigError("audit purge takes a number of days: audit purge 90");
       const before = new Date(host.clock.now().getTime() - Number(days) * 86_400_000);
@@ -92,6 +103,16 @@ function timeOf(text: string, now: Date): string {
   const at = count && unit ? now.getTime() - Number(count) * UNITS[unit]! : Date.parse(text);
   if (Number.isNaN(at)) throw new ConfigError("--since must be a time such as 2026-11-27T10:00:00Z, or 90m, 2h, 7d");
   return new Date(at).toISOString();
+}
+
+function securityText(found: readonly JsonObject[]): string {
+  if (found.length === 0) return "The guardrails refused nothing.\n";
+  const lines = found.map(({ class: name, kind, count, sessions, last }) =>
+    [String(count).padStart(6), kind === undefined ? name : `${name} (${kind})`, `${sessions} sessions`, `last ${last}`]
+      .map(plain)
+      .join("  "),
+  );
+  return `${lines.join("\n")}\n`;
 }
 
 // Names and texts of others may hide characters that a terminal obeys.

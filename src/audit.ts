@@ -203,6 +203,29 @@ export async function query(db: Sqlite, { tool, status, correlationId, since, li
   }));
 }
 
+/** What the guardrails refused: how often, of which kind of attack, and when last. */
+const GUARDED = ["security_violation", "unknown_tool", "rate_limited", "loop_detected", "budget_exhausted"];
+
+/** Refusals by class and kind, most first. What was refused is not among it. */
+export async function refusals(db: Sqlite, since?: string): Promise<JsonObject[]> {
+  const rows = await db.all(
+    `SELECT refusal_class AS class, CASE refusal_class WHEN 'security_violation' THEN parameters END AS what,
+       count(*) AS count, count(DISTINCT session_id) AS sessions, max(timestamp) AS last
+     FROM audit_logs WHERE refusal_class IN (${GUARDED.map(() => "?").join(", ")}) AND timestamp >= ?
+     GROUP BY class, what ORDER BY count DESC, class, what`,
+    ...GUARDED,
+    since ?? "",
+  );
+  return rows.map(({ class: name, what, count, sessions, last }) => {
+    const kind = typeof what === "string" ? parsed(what)._security_violation : undefined;
+    return {
+      class: String(name),
+      ...(typeof kind === "string" && { kind }),
+      ...{ count: Number(count), sessions: Number(sessions), last: String(last) },
+    };
+  });
+}
+
 function rowOf(row: Readonly<Record<string, unknown>>): JsonObject {
   const { parameters, ...rest } = row as JsonObject & { parameters: string };
   const filled = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));

@@ -27,6 +27,7 @@ const whoami = read({
     leftThisHour: z.object({ creates: z.number(), deletes: z.number() }),
     budget: z.looseObject({ sessionId: z.string() }).optional(),
     counters: z.record(z.string(), z.number()),
+    securityEvents: z.record(z.string(), z.number()).optional(),
     version: z.string(),
   }),
   async run(_input, { aws, state, mode, now }) {
@@ -64,6 +65,7 @@ const whoami = read({
           ...mode.counters,
           securityEvents: Object.values(events).reduce((sum, count) => sum + count, 0),
         },
+        ...(Object.keys(events).length > 0 ? { securityEvents: { ...events } } : {}),
         version: mode.version,
       },
     };

@@ -1,11 +1,14 @@
 // Where a call looks: the account and region it names, or those of the change it is about, or the session's, and AWS there.
 // Nothing ever falls back to a region of ours, and no call goes out with credentials it did not name. What is about the record alone looks nowhere.
 
+import type { Cache } from "../cache.js";
 import type { Call, Outcome, StaleNotice } from "../core/call.js";
+import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
+import type { Region } from "../core/content.js";
 import { OpsError } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
-import type { Aws, AwsReader } from "../core/ports.js";
+import type { Aws, AwsReader, Cached } from "../core/ports.js";
 import { EVERYWHERE } from "../core/tool.js";
 
 /** Where a change belongs, and who planned it. */
@@ -19,12 +22,14 @@ export interface LocateDeps {
   readonly aws: Aws;
   /** Where the change is that the input names by token or id. */
   readonly placeOfChange: (input: JsonObject) => Promise<PlaceOfChange | undefined>;
+  readonly cache: Cache;
+  readonly currentState: () => Promise<State>;
   /** Whether a tool takes the common `account`. */
   readonly takesAccount: (tool: string) => boolean;
 }
 
 export const locate =
-  ({ aws, placeOfChange, takesAccount }: LocateDeps): Layer<Call, Outcome> =>
+  ({ aws, placeOfChange, takesAccount, cache, currentState }: LocateDeps): Layer<Call, Outcome> =>
   async (call, next) => {
     if (call.entry!.tool.scope === "none") return next(call);
     const input = call.input!;
@@ -35,7 +40,7 @@ export const locate =
         : await aws.accounts.named(String(input.account));
     const outcome =
       input.region === EVERYWHERE
-        ? await everywhere(call, next, aws, via)
+        ? await everywhere(call, next, aws, via, (home) => regionsOf(home, cache, currentState))
         : await inRegion(call, next, aws, via, change?.region);
     if (aws.accounts.allowed.length === 0) return outcome;
     const noticed = { ...outcome, ...noticesOf(outcome) };
@@ -119,6 +124,7 @@ async function everywhere(
   next: (call: Call) => Promise<Outcome>,
   aws: Aws,
   via: string | undefined,
+  regionsOf: (home: AwsReader) => Promise<Cached<Region[]>>,
 ): Promise<Outcome> {
   const { tool, name } = call.entry!;
   if (tool.kind !== "read" || !tool.everywhere) {
@@ -133,9 +139,24 @@ async function everywhere(
     const outcome = await next({ ...call, aws: home, input: { ...call.input, region: home.region } });
     return { ...placed(home), ...outcome };
   }
-  const enabled = (await home.regions()).filter(({ optIn }) => optIn !== "not-opted-in");
+  const listed = await regionsOf(home);
+  const enabled = listed.value.filter(({ optIn }) => optIn !== "not-opted-in");
   const names = enabled.map(({ region }) => region).sort();
   const reader = async (region: string): Promise<AwsReader> => checked(await aws.reader(region, via), via);
   const outcome = await next({ ...call, aws: home, everywhere: { names, reader } });
-  return { ...placed(home), region: EVERYWHERE, ...outcome };
+  const told = { ...placed(home), region: EVERYWHERE, ...outcome };
+  if (told.status !== "ok" || listed.source !== "cache") return told;
+  // A region that was enabled since is not among those asked.
+  return { ...told, data: { ...told.data, regionListAgeSeconds: listed.ageSeconds } };
+}
+
+/** Asked once an hour, under the same question as regions.list. */
+async function regionsOf(home: AwsReader, cache: Cache, currentState: () => Promise<State>): Promise<Cached<Region[]>> {
+  const state = await currentState().catch(() => undefined);
+  const { account, identity } = home;
+  const { cached } = cache.forCall({ account, arn: identity.arn, ...(state && { state }) });
+  return cached("regions", { ask: {} }, async () => ({
+    value: (await home.regions()).map((region) => ({ ...region })),
+    whole: true,
+  }));
 }

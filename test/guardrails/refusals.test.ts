@@ -28,6 +28,23 @@ async function planned(session: InMemory): Promise<Record<string, unknown>> {
 }
 const applied = { outcome: "applied" };
 
+it("session.whoami counts what was attempted, by kind, and repeats nothing of it", async () => {
+  const session = await inMemory({ env: {} });
+  expect((await session.call("session_whoami")).securityEvents).toBeUndefined();
+  for (let n = 0; n < 6; n++) await session.call(`grant_me_admin_${n}`).catch(() => {});
+  await session.call("instances_get", { instanceId: "i-1; rm -rf /" });
+  await session.call("instances_get", { instanceId: "i-1\u0000" });
+  const { securityEvents, counters, ...rest } = await session.call("session_whoami");
+  expect(securityEvents).toEqual({
+    unknown_tool_attempt: 6,
+    rate_limit_exceeded: 1,
+    injection_attempt: 1,
+    validation_bypass_attempt: 1,
+  });
+  expect(counters.securityEvents).toBe(9);
+  expect(JSON.stringify([securityEvents, counters, rest])).not.toMatch(/grant_me_admin|rm -rf/);
+});
+
 describe("a change that a guardrail refuses to apply keeps its token", () => {
   it("budget_exhausted", async () => {
     const session = await inMemory({ env: {}, args: ["--calls-per-hour", "1", "--budget-seconds", "60"] });

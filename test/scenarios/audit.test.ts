@@ -57,6 +57,19 @@ it("writes one row for every path, and the command shows them newest first", asy
     ...Array(4).fill("session.seen success"),
     ...Array(2).fill("session.seen budget_exhausted"),
   ]);
+  const audit = (...args: string[]) =>
+    execFileSync(process.execPath, [CLI, "audit", "security", "--audit-db", join(folder.path, "paths.db"), ...args], {
+      encoding: "utf8",
+    });
+  expect(JSON.parse(audit("--json")).refusals).toMatchObject([
+    { class: "budget_exhausted", count: 2, sessions: 1, last: expect.stringMatching(/^20/) },
+    { class: "loop_detected", count: 1 },
+    { class: "security_violation", kind: "injection_attempt", count: 1 },
+    { class: "unknown_tool", count: 1 },
+  ]);
+  expect(audit()).toContain("security_violation (injection_attempt)");
+  expect(audit()).not.toContain("rm -rf");
+  expect(audit("--since", "2099-01-01")).toBe("The guardrails refused nothing.\n");
   const id = good.meta["aws-devops-mcp/correlationId"];
   expect(rows.at(-1)).toMatchObject({ correlation_id: id, status: "success" });
   const attacked = wrapped.data.correlationId;

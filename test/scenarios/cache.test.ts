@@ -3,7 +3,7 @@
 import { expect, it } from "vitest";
 import { memoryCache } from "../../src/cache.js";
 import { loadConfig } from "../../src/config.js";
-import type { CacheStore } from "../../src/core/ports.js";
+import type { AwsReader, CacheStore } from "../../src/core/ports.js";
 import { inMemory } from "../in-memory.js";
 
 const launch = { imageId: "ami-0cc00000000000001", instanceType: "t3.micro", intent: "one more for the queue" };
@@ -53,6 +53,36 @@ it("what is cached says since when it was true", async () => {
   const cached = await assistant.call("regions_list");
   expect(live).toMatchObject({ source: "live", age_seconds: 0 });
   expect(cached).toMatchObject({ source: "cache", age_seconds: 90, asOf: live.asOf, regions: live.regions });
+  await assistant.close();
+});
+
+it("which regions there are is asked once for all that look everywhere, and an answer from the list says its age", async () => {
+  let asked = 0;
+  const assistant = await inMemory({
+    wrap: (aws) => ({
+      ...aws,
+      async reader(region, via) {
+        const reader = await aws.reader(region, via);
+        const regions: AwsReader["regions"] = () => {
+          asked++;
+          return reader.regions();
+        };
+        return { ...reader, regions };
+      },
+    }),
+  });
+  const everywhere = (limit: number) => assistant.call("instances_list", { region: "*", limit });
+  const first = await everywhere(25);
+  expect(first.regionListAgeSeconds).toBeUndefined();
+  assistant.pass(120_000);
+  const second = await everywhere(26);
+  expect(second).toMatchObject({ regionListAgeSeconds: 120, count: first.count });
+  expect(second.source, "the instances themselves are read now").toBeUndefined();
+  expect(await assistant.call("regions_list")).toMatchObject({ source: "cache", age_seconds: 120 });
+  expect(asked).toBe(1);
+  assistant.pass(3_600_000);
+  await everywhere(27);
+  expect(asked).toBe(2);
   await assistant.close();
 });
 
