@@ -358,8 +358,10 @@ export function createApp(ports: AppPorts): App {
   };
 }
 
-const memoryTagging = ({ policyPath, fallbackToDefaultPolicy }: Config, clock: Clock) => ({
-  files: taggingFiles({ policyPath, folder: null, fallbackToDefault: fallbackToDefaultPolicy, clock }),
+const memoryTagging = ({ policyPath, resourceTypesPath, fallbackToDefaultPolicy }: Config, clock: Clock) => ({
+  files: taggingFiles({
+    ...{ policyPath, resourceTypesPath, folder: null, fallbackToDefault: fallbackToDefaultPolicy, clock },
+  }),
   history: memoryHistory(),
   schedules: memorySchedules(),
 });

@@ -69,9 +69,14 @@ const OLD_PARAMETERS: Readonly<Record<string, string>> = {
   execution_token: "executionToken",
 };
 
-const Region = z.string().min(1).optional().describe("AWS region; default: the session's");
-const Account = z.string().min(1).optional().describe("AWS account: alias, id or profile; default: the session's");
-const AnyRegion = z.string().min(1).optional().describe("AWS region, or * for all enabled; default: the session's");
+const isList = (text: string): boolean => text.trimStart().startsWith("[");
+const Name = z
+  .string()
+  .min(1)
+  .refine((text) => !isList(text), "is one name, not a list");
+const Region = Name.optional().describe("AWS region; default: the session's");
+const Account = Name.optional().describe("AWS account: alias, id or profile; default: the session's");
+const AnyRegion = Name.optional().describe("AWS region, or * for all enabled; default: the session's");
 const Intent = data(z.string().min(3).max(2000)).describe("Why the user wants this, in their words");
 const Explanation = data(z.string().max(4000)).optional().describe("What will change and what it affects");
 const BasedOn = z.union([z.string(), z.array(z.string())]).optional();
@@ -274,7 +279,8 @@ function outputSchema(tool: Tool): ListedTool["outputSchema"] {
 
 /** @throws OpsError validation_error for the first thing wrong, with every other one in its details. */
 export function parseInput(entry: CallEntry, given: Readonly<Record<string, unknown>>): JsonObject {
-  const result = entry.input.safeParse(given);
+  const asGiven = entry.input.safeParse(given);
+  const result = asGiven.success ? asGiven : (mendedInput(entry, given, asGiven.error.issues) ?? asGiven);
   if (result.success) return result.data as JsonObject;
   const problems = result.error.issues.map((issue) => problemOf(issue, Object.keys(entry.input.shape)));
   const first = problems[0]!;
@@ -284,6 +290,58 @@ export function parseInput(entry: CallEntry, given: Readonly<Record<string, unkn
     field: first.field,
     details: { problems: problems.slice(0, 10), accepts: Object.keys(entry.input.shape) },
   });
+}
+
+/**
+ * What some clients wrap: `["x"]`, or a list written as text. Only where the argument is wrong as it stands, and only
+ * text without escapes, for the inside of that was looked at with the rest of the call.
+ */
+function unwrapped(
+  given: Readonly<Record<string, unknown>>,
+  issues: readonly z.core.$ZodIssue[],
+): Record<string, unknown> | null {
+  const mended = structuredClone(given) as Record<string, unknown>;
+  let isMended = false;
+  for (const { path } of issues) {
+    const last = path.at(-1);
+    if (last === undefined) continue;
+    const holder = path.slice(0, -1).reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)?.[key], mended);
+    if (typeof holder !== "object" || holder === null || !Object.hasOwn(holder, last)) continue;
+    const inner = innerOf((holder as Record<PropertyKey, unknown>)[last]);
+    if (inner === undefined) continue;
+    (holder as Record<PropertyKey, unknown>)[last] = inner;
+    isMended = true;
+  }
+  return isMended ? mended : null;
+}
+
+/** Text may hold a list of one where one is wanted: so it is unwrapped twice at most. */
+function mendedInput(
+  { input }: CallEntry,
+  given: Readonly<Record<string, unknown>>,
+  issues: readonly z.core.$ZodIssue[],
+) {
+  const once = unwrapped(given, issues);
+  if (!once) return null;
+  const parsed = input.safeParse(once);
+  if (parsed.success) return parsed;
+  const twice = unwrapped(once, parsed.error.issues);
+  const last = twice && input.safeParse(twice);
+  return last?.success ? last : null;
+}
+
+const isScalar = (value: unknown): boolean => ["string", "number", "boolean"].includes(typeof value);
+
+/** The one scalar of a list, or the list that a text is; undefined where it is neither. */
+function innerOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 1 && isScalar(value[0]) ? value[0] : undefined;
+  if (typeof value !== "string" || !/^\s*\[[^\\]*\]\s*$/.test(value)) return undefined;
+  try {
+    const list = JSON.parse(value) as unknown[];
+    return list.length > 0 && list.every(isScalar) ? list : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function problemOf(issue: z.core.$ZodIssue, known: readonly string[]): { field: string; problem: string } {

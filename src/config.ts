@@ -183,6 +183,11 @@ export const ConfigSchema = z.strictObject({
     .optional()
     .describe("ID of that policy (default: what is in force for the account)"),
   fallbackToDefaultPolicy: flag.default(true).describe("make a tagging policy where there is none"),
+  resourceTypesPath: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("FILE that says which resource types are scanned and what they cost under (default: built in)"),
   historyDbPath: z
     .string()
     .min(1)
@@ -341,6 +346,7 @@ const OLD_VARIABLES: Readonly<Record<string, Key>> = {
   FALLBACK_TO_DEFAULT_POLICY: "fallbackToDefaultPolicy",
   HISTORY_DB_PATH: "historyDbPath",
   DATABASE_PATH: "historyDbPath",
+  RESOURCE_TYPES_CONFIG_PATH: "resourceTypesPath",
   SCHEDULER_ENABLED: "dailySnapshot",
   SNAPSHOT_SCHEDULE_HOUR: "snapshotHour",
   SNAPSHOT_SCHEDULE_MINUTE: "snapshotMinute",
@@ -390,17 +396,6 @@ const SHARED_VARIABLES: Readonly<
     key: "environment",
     means: (text) => (ENVIRONMENT_NAME.test(text) ? text : undefined),
     says: "the same",
-  },
-};
-
-/**
- * Variables of theirs that ask for what this server does not do. Whoever sets one relies on it, so it is refused rather than
- * passed over; a value that asks for nothing is none.
- */
-const NOT_HERE: Readonly<Record<string, { readonly asks: (text: string) => boolean; readonly instead: string }>> = {
-  RESOURCE_TYPES_CONFIG_PATH: {
-    asks: () => true,
-    instead: "this server knows the types it scans; a call names those it wants (resource_types)",
   },
 };
 
@@ -472,7 +467,7 @@ const NEVER_FROM_A_FILE: ReadonlySet<string> = new Set([
 const isOurs = (name: string): boolean =>
   !NEVER_FROM_A_FILE.has(name) &&
   (KEYS.some((key) => envName(key) === name) ||
-    [OLD_VARIABLES, OLD_SWITCHES, SHARED_VARIABLES, NOT_HERE].some((table) => Object.hasOwn(table, name)) ||
+    [OLD_VARIABLES, OLD_SWITCHES, SHARED_VARIABLES].some((table) => Object.hasOwn(table, name)) ||
     ["AWS_REGION", "AWS_DEFAULT_REGION", "REDIS_PASSWORD", PASSPHRASE, `${PASSPHRASE}_OLD`].includes(name));
 
 const MOST_ENV_BYTES = 65_536;
@@ -579,11 +574,6 @@ function readPassphrase(file: string): string {
 /** Every variable of one source, theirs before ours: ours wins where both are set. */
 function takeVariables(env: Env, take: (key: Key, value: unknown, name: string) => void): void {
   const set = (name: string): string | undefined => env[name] || undefined;
-  for (const [name, { asks, instead }] of Object.entries(NOT_HERE)) {
-    const text = set(name);
-    if (text !== undefined && asks(text))
-      throw new ConfigError(`${name} is not supported: ${instead}. Unset it to go on`);
-  }
   for (const [name, key] of Object.entries(OLD_VARIABLES)) {
     const text = set(name);
     if (text !== undefined) take(key, fromText(key, text, name), name);
@@ -798,10 +788,6 @@ export function optionRows(): readonly OptionRow[] {
     ...ALSO,
   ];
 }
-
-/** Variables of theirs that are refused, and what to do instead. */
-export const refusedVariables = (): readonly (readonly [string, string])[] =>
-  Object.entries(NOT_HERE).map(([name, { instead }]) => [name, instead]);
 
 /** The flags as `--help` prints them; the README's table is made from the same text. */
 export function flagHelp(): string {

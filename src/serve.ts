@@ -188,11 +188,11 @@ function taggingOf(config: Config, store: Store, owner: Owner, liveness: Livenes
   if (!store.durable) return {};
   const folder = join(store.location, "tagging");
   const path = isAbsolute(config.historyDbPath) ? config.historyDbPath : join(folder, config.historyDbPath);
-  const { policyPath, fallbackToDefaultPolicy: fallbackToDefault } = config;
+  const { policyPath, resourceTypesPath, fallbackToDefaultPolicy: fallbackToDefault } = config;
   const db = sqlite({ path, schema: HISTORY_SCHEMA, clock, owner, liveness });
   return {
     tagging: {
-      files: taggingFiles({ policyPath, folder, fallbackToDefault, clock }),
+      files: taggingFiles({ policyPath, resourceTypesPath, folder, fallbackToDefault, clock }),
       history: scanHistory(db),
       schedules: auditSchedules(db),
     },

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ALIASES, createCatalogue, inWireNames } from "../src/catalogue.js";
-import { OTHER_VARIABLES, optionRows, refusedVariables } from "../src/config.js";
+import { OTHER_VARIABLES, optionRows } from "../src/config.js";
 import { CODES } from "../src/core/errors.js";
 import { readActions, writeActions } from "../src/iam/policy.js";
 import { USES } from "../src/iam/uses.js";
@@ -71,7 +71,6 @@ const SECTIONS: Readonly<Record<string, () => string>> = {
       ...Object.entries(OTHER_VARIABLES)
         .filter(([name]) => !optionRows().some(({ variable }) => variable === name))
         .map(([name, text]) => `| | \`${name}\` | | | ${cell(text)} |`),
-      ...refusedVariables().map(([name, instead]) => `| | \`${name}\` | | refused | ${cell(instead)} |`),
     ].join("\n"),
 };
 

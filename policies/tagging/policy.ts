@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { compilePattern, type Pattern } from "./pattern.js";
-import { SCANNED_TYPES } from "./types.js";
+import { BUILT_IN, SCANNED_TYPES, type TypeTable } from "./types.js";
 
 const Name = z.string().min(1).max(128);
 const Values = z.array(z.string()).nullish();
@@ -50,16 +50,18 @@ export interface TaggingPolicy {
   readonly rules: readonly TagRule[];
   /** What of the file could not be taken as it stands. */
   readonly warnings: readonly string[];
+  /** The types that a rule without a list applies to. */
+  readonly types: readonly string[];
 }
 
 /**
  * A policy from the value of its file.
  * @throws z.ZodError where it is no policy.
  */
-export function policyFrom(value: unknown): TaggingPolicy {
+export function policyFrom(value: unknown, table: TypeTable = BUILT_IN): TaggingPolicy {
   const file = PolicyFile.parse(value);
-  const warnings: string[] = [];
-  const known = new Set(SCANNED_TYPES);
+  const warnings: string[] = [...table.warnings];
+  const known = new Set([...SCANNED_TYPES, ...table.types]);
   const required = file.required_tags.map((tag): TagRule => {
     const compiled: ReturnType<typeof compilePattern> | null = tag.validation_regex
       ? compilePattern(tag.validation_regex)
@@ -91,7 +93,7 @@ export function policyFrom(value: unknown): TaggingPolicy {
       appliesTo: null,
     }),
   );
-  return { file, rules: [...required, ...optional], warnings };
+  return { file, rules: [...required, ...optional], warnings, types: table.types };
 }
 
 export const appliesTo = (rule: TagRule, type: string): boolean => rule.appliesTo?.includes(type) ?? true;
@@ -106,7 +108,7 @@ export const accepts = (rule: TagRule, value: string): boolean =>
 /** Every type some required tag applies to: a rule without a list means all that are scanned. */
 export const applicableTypes = (policy: TaggingPolicy): readonly string[] =>
   [
-    ...new Set(policy.rules.filter(({ required }) => required).flatMap((rule) => rule.appliesTo ?? SCANNED_TYPES)),
+    ...new Set(policy.rules.filter(({ required }) => required).flatMap((rule) => rule.appliesTo ?? policy.types)),
   ].sort();
 
 /** What is written where there is no policy and the operator did not say otherwise. */
@@ -144,7 +146,8 @@ export const defaultPolicy = (now: string): PolicyFile =>
   });
 
 /** The file of a policy as `tags.policy` shows it. */
-export function policyView({ file, rules, warnings }: TaggingPolicy, now: string) {
+export function policyView(policy: TaggingPolicy, now: string) {
+  const { file, rules, warnings } = policy;
   const required = rules.filter((rule) => rule.required);
   const optional = rules.filter((rule) => !rule.required);
   return {
@@ -170,7 +173,7 @@ export function policyView({ file, rules, warnings }: TaggingPolicy, now: string
     },
     required_tag_count: required.length,
     optional_tag_count: optional.length,
-    all_applicable_resource_types: [...applicableTypes({ file, rules, warnings })],
+    all_applicable_resource_types: [...applicableTypes(policy)],
     policy_warnings: [...warnings],
   };
 }

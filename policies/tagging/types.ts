@@ -1,4 +1,7 @@
-// The resource types of tag compliance by their `service:type` names: which are scanned, which are free, what they cost under.
+// The resource types of tag compliance by their `service:type` names: which are scanned, which are free, what they cost under;
+// built in, or as the operator's file says.
+
+import { z } from "zod";
 
 interface TypeFacts {
   /** The CloudFormation type; absent where there is none. */
@@ -94,24 +97,101 @@ export const GLOBAL_TYPES: ReadonlySet<string> = new Set([
 /** Types of the set that AWS keeps no tags on: nothing can be asked of them. */
 const UNTAGGABLE: ReadonlySet<string> = new Set(["glue:table"]);
 
-export const isScanned = (type: string): boolean => Object.hasOwn(SCANNED, type) && !UNTAGGABLE.has(type);
+/** Whether there is a way to list it. */
+const isListed = (type: string): boolean => Object.hasOwn(SCANNED, type) && !UNTAGGABLE.has(type);
+
+/** What is scanned, and what it costs under. */
+export interface TypeTable {
+  /** `all`. */
+  readonly types: readonly string[];
+  isScanned(type: string): boolean;
+  /** Cost Explorer's name of the type's service; empty: free, or not known. */
+  costsOf(type: string): string;
+  /** Whether a service of Cost Explorer is one that no resource with tags stands behind. */
+  isUnattributable(service: string): boolean;
+  /** What of the operator's file could not be taken as it stands. */
+  readonly warnings: readonly string[];
+}
 
 /**
  * The types a caller means: `all` is the scannable set. Names the scanner does not scan are skipped, never an error.
  * @example chosenTypes(["ec2:instance", "rds:db-instance"]) // { types: ["ec2:instance"], skipped: ["rds:db-instance"] }
  */
-export function chosenTypes(named: readonly string[]): {
+export function chosenTypes(
+  named: readonly string[],
+  { types, isScanned }: Pick<TypeTable, "types" | "isScanned"> = BUILT_IN,
+): {
   readonly types: readonly string[];
   readonly skipped: readonly string[];
   readonly all: boolean;
 } {
   const all = named.includes("all");
-  const wanted = [...new Set(all ? [...SCANNED_TYPES, ...named.filter((name) => name !== "all")] : named)];
+  const wanted = [...new Set(all ? [...types, ...named.filter((name) => name !== "all")] : named)];
   return { types: wanted.filter(isScanned), skipped: wanted.filter((name) => !isScanned(name)), all };
 }
 
 const UNATTRIBUTABLE =
   /^(Tax|AWS Cost Explorer|AWS Data Transfer|AWS Marketplace|Refund|Savings Plans? for .*)$|\bSupport\b|\(Amazon Bedrock Edition\)$|Marketplace/;
 
-/** Cost Explorer names of what no resource with tags stands behind. */
-export const isUnattributable = (service: string): boolean => UNATTRIBUTABLE.test(service);
+const isUnattributable = (service: string): boolean => UNATTRIBUTABLE.test(service);
+const builtInCosts = (type: string): string => (Object.hasOwn(SCANNED, type) ? SCANNED[type]!.costs : "");
+
+export const BUILT_IN: TypeTable = {
+  types: SCANNED_TYPES,
+  isScanned: isListed,
+  costsOf: builtInCosts,
+  isUnattributable,
+  warnings: [],
+};
+
+const TYPE = /^[a-z0-9-]+:[a-z0-9-]+$/;
+const TypeName = z.string().regex(TYPE, "must look like ec2:instance");
+
+/** A list, or lists under headings; what begins with `_` is a comment. */
+const listOf = <T extends z.ZodType<string>>(name: T) => {
+  const Grouped = z
+    .record(z.string(), z.unknown())
+    .transform((groups) => Object.fromEntries(Object.entries(groups).filter(([key]) => !key.startsWith("_"))));
+  return z.union([z.array(name), Grouped.pipe(z.record(z.string(), z.array(name)))], {
+    error: "must be a list of names, or lists of names under headings",
+  });
+};
+
+/** The file as users have it: every part may be absent, and what it says beyond this is ignored. */
+const TypesFile = z.looseObject({
+  cost_generating_resources: listOf(TypeName).optional(),
+  free_resources: listOf(TypeName).optional(),
+  unattributable_services: listOf(z.string().min(1)).optional(),
+  service_name_mapping: z
+    .record(z.string(), z.unknown())
+    .transform((all) => Object.fromEntries(Object.entries(all).filter(([key]) => !key.startsWith("_"))))
+    .pipe(z.record(TypeName, z.string()))
+    .optional(),
+});
+
+const flat = (list: readonly string[] | Readonly<Record<string, readonly string[]>>): string[] => [
+  ...new Set(Array.isArray(list) ? (list as readonly string[]) : Object.values(list).flat()),
+];
+
+/**
+ * The table that an operator's file makes. It chooses among the types that can be listed: others are skipped and said.
+ * @throws z.ZodError where it is no such file
+ */
+export function typeTable(value: unknown): TypeTable {
+  const file = TypesFile.parse(value);
+  const named = file.cost_generating_resources ? flat(file.cost_generating_resources) : SCANNED_TYPES;
+  const types = named.filter(isListed);
+  const unlisted = named.filter((type) => !isListed(type) && !UNTAGGABLE.has(type));
+  const unattributable = file.unattributable_services && new Set(flat(file.unattributable_services));
+  const costs = file.service_name_mapping ?? {};
+  return {
+    types,
+    isScanned: (type) => isListed(type) && (types.includes(type) || !file.cost_generating_resources),
+    costsOf: (type) => (Object.hasOwn(costs, type) ? costs[type]! : builtInCosts(type)),
+    isUnattributable: unattributable ? (service) => unattributable.has(service) : isUnattributable,
+    warnings:
+      unlisted.length > 0
+        ? [`The file of resource types names some that cannot be listed, and are skipped: ${unlisted.join(", ")}.`]
+        : [],
+  };
+}

@@ -40,6 +40,8 @@ export interface TaggingFiles {
     value: JsonObject,
     name?: string,
   ): Promise<{ readonly path: string; readonly kept?: string; readonly inForce: boolean }>;
+  /** The file of resource types; `value` is null where there is none, `path` then what was looked for by name. */
+  resourceTypes(): Promise<{ readonly path: string | null; readonly value: Json }>;
   exceptions(): Promise<{ readonly path: string; readonly list: readonly Json[] }>;
   writeExceptions(list: readonly JsonObject[]): Promise<{ readonly path: string; readonly kept?: string }>;
 }

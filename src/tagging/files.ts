@@ -10,6 +10,8 @@ import type { MadePolicy, PolicySource, TaggingFiles } from "../core/tagging.js"
 export interface FileOptions {
   /** As configured; a relative one is looked for in the working directory first. */
   readonly policyPath: string;
+  /** The file of resource types, where the operator names one. */
+  readonly resourceTypesPath?: string | undefined;
   /** Where files are made; null: nowhere, and what is written lives as long as this process. */
   readonly folder: string | null;
   readonly fallbackToDefault: boolean;
@@ -17,9 +19,11 @@ export interface FileOptions {
 }
 
 const EXCEPTIONS = "tag_exceptions.json";
+const RESOURCE_TYPES = "config/resource_types.json";
 const MOST_BYTES = 4_000_000;
 
-export function taggingFiles({ policyPath, folder, fallbackToDefault, clock }: FileOptions): TaggingFiles {
+export function taggingFiles(options: FileOptions): TaggingFiles {
+  const { policyPath, resourceTypesPath, folder, fallbackToDefault, clock } = options;
   const own = (name: string): string | null => (folder === null ? null : join(folder, name));
   const memory = new Map<string, Json>();
 
@@ -150,6 +154,11 @@ export function taggingFiles({ policyPath, folder, fallbackToDefault, clock }: F
         held = { ...said, message: "The policy this server holds in memory.", value };
       }
       return { ...written, inForce: path === inForce };
+    },
+    async resourceTypes() {
+      const path = found(resourceTypesPath ?? RESOURCE_TYPES);
+      if (path !== null) return { path, value: parsed(path) };
+      return { path: resourceTypesPath ?? null, value: null };
     },
     async exceptions() {
       const path = exceptionsPath();

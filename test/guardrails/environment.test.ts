@@ -2,7 +2,7 @@
 
 import { chmodSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { type Config, ConfigError, loadConfig, optionRows, refusedVariables } from "../../src/config.js";
+import { type Config, loadConfig, optionRows } from "../../src/config.js";
 import { temporaryFolder } from "../harness.js";
 
 const of = (env: Record<string, string>, ...args: string[]): Config => loadConfig(args, env).config;
@@ -16,6 +16,7 @@ describe("a variable of theirs", () => {
     ["FALLBACK_TO_DEFAULT_POLICY", "false", "fallbackToDefaultPolicy", false],
     ["AUTO_IMPORT_AWS_POLICY", "false", "autoImportPolicy", false],
     ["AUTO_IMPORT_POLICY_ID", "p-0123456789", "autoImportPolicyId", "p-0123456789"],
+    ["RESOURCE_TYPES_CONFIG_PATH", "/types.json", "resourceTypesPath", "/types.json"],
     ["SCHEDULER_ENABLED", "true", "dailySnapshot", true],
     ["SNAPSHOT_SCHEDULE_HOUR", "4", "snapshotHour", 4],
     ["SNAPSHOT_SCHEDULE_MINUTE", "30", "snapshotMinute", 30],
@@ -59,14 +60,6 @@ describe("a variable of theirs", () => {
   it("is what the more telling of two says", () => {
     expect(of({ REDIS_TTL: "120", COMPLIANCE_CACHE_TTL_SECONDS: "180" }).cacheTtlSeconds).toBe(180);
     expect(of({ DEBUG: "1", LOG_LEVEL: "ERROR" }).logLevel).toBe("error");
-  });
-
-  it("that asks for what this server does not do is refused with what to do instead", () => {
-    for (const [name, instead] of refusedVariables()) {
-      const message = `${name} is not supported: ${instead}. Unset it to go on`;
-      expect(() => of({ [name]: "true" })).toThrow(new ConfigError(message));
-      expect(of({ [name]: "" })).toEqual(of({}));
-    }
   });
 
   it("yields to ours, and ours to a flag", () => {
@@ -182,11 +175,8 @@ describe("a file of settings", () => {
   });
 });
 
-it("every variable of the reference is an option's, refused, or read elsewhere", () => {
-  const told = new Set([
-    ...optionRows().flatMap(({ theirs }) => theirs.map((name) => name.replace(/[= ].*$/, ""))),
-    ...refusedVariables().map(([name]) => name),
-  ]);
+it("every variable of the reference is an option's, or read elsewhere", () => {
+  const told = new Set([...optionRows().flatMap(({ theirs }) => theirs.map((name) => name.replace(/[= ].*$/, "")))]);
   const elsewhere = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "REDIS_PASSWORD"];
   const missing = THEIRS.filter((name) => !told.has(name) && !elsewhere.includes(name));
   expect(missing).toEqual([]);

@@ -56,6 +56,7 @@ function world({ readAt = NOW } = {}) {
     tagging: {
       files: {
         policy: async () => ({ source: "existing_file", success: true, message: "", policy_path: "p", value: POLICY }),
+        resourceTypes: async () => ({ path: null, value: null }),
         exceptions: async () => ({ path: "e", list: exceptions }),
         writeExceptions: async (list: readonly JsonObject[]) => {
           exceptions = list;

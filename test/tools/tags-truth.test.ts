@@ -76,6 +76,7 @@ function world({ resources = [], enabled = ["eu-west-1", "us-east-1"], allowedRe
     tagging: {
       files: {
         policy: async () => ({ source: "existing_file", success: true, message: "", policy_path: "p", value: POLICY }),
+        resourceTypes: async () => ({ path: null, value: null }),
         exceptions: async () => ({ path: "e", list: exceptions }),
       },
       history,

@@ -5,7 +5,7 @@ import { type ChangeStep, ridOf } from "../../src/core/change.js";
 import { OpsError } from "../../src/core/errors.js";
 import { digest, type Json, type JsonObject } from "../../src/core/json.js";
 import type { PlanPorts } from "../../src/core/ports.js";
-import { tagsOf } from "../../src/core/tags.js";
+import { stackOf, tagsOf } from "../../src/core/tags.js";
 import { plan } from "../../src/core/tool.js";
 import { taggingSteps } from "../../state/tagging-steps.js";
 import { Arn } from "./inputs.js";
@@ -59,8 +59,13 @@ export const apply = plan({
       const remove = (wanted.remove ?? []).filter((key) => Object.hasOwn(now, key));
       const replaced = Object.keys(set).filter((key) => Object.hasOwn(now, key));
       if (replaced.length === 0 && remove.length === 0) addsOnly.push(ridOf(seen.ref));
+      const stack = stackOf(seen.content);
       const owner = ownerOf(now);
-      if (owner !== null) {
+      if (stack !== null) {
+        warnings.push(
+          `${resource.id} belongs to the CloudFormation stack that \`stack\` names: its next update may undo this. Change the template instead.`,
+        );
+      } else if (owner !== null) {
         warnings.push(`${resource.id} is managed by ${owner}: edit the code instead, or its next run undoes this.`);
       }
       const most = Object.keys({ ...now, ...set }).filter((key) => !key.startsWith("aws:")).length - remove.length;
@@ -73,6 +78,7 @@ export const apply = plan({
       steps.push(...taggingSteps(seen, wanted.resource_arn, { set, remove }, await propertyOf(ports, seen)));
       differences.push({
         resource_arn: wanted.resource_arn,
+        ...(stack && { stack: stack.name }),
         added: pick(set, (key) => !Object.hasOwn(now, key)),
         replaced: replaced.map((key) => ({ key, from: now[key]!, to: set[key]! })),
         removed: remove.map((key) => ({ key, was: now[key]! })),

@@ -10,7 +10,6 @@ import {
 } from "../../policies/tagging/evaluate.js";
 import { requiredFor } from "../../policies/tagging/policy.js";
 import { bySeverity } from "../../policies/tagging/report.js";
-import { isScanned } from "../../policies/tagging/types.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { Json, JsonObject } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
@@ -299,7 +298,7 @@ export const validate = read({
     validation_timestamp: z.string(),
   }),
   async run({ resource_arns }, ports) {
-    const [{ policy }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
+    const [{ policy, types }, exceptions] = await Promise.all([heldPolicy(ports), heldExceptions(ports)]);
     const arns = [...new Set(resource_arns)];
     let done = 0;
     const looked = await Promise.all(
@@ -319,7 +318,7 @@ export const validate = read({
       if (found === null || found instanceof OpsError) continue;
       const view = taggedView(found.resource);
       const one = compliance(policy, exceptions, { resources: [view] } as unknown as Scanned, ports.now);
-      const judged = isScanned(view.resource_type) && requiredFor(policy, view.resource_type).length > 0;
+      const judged = types.isScanned(view.resource_type) && requiredFor(policy, view.resource_type).length > 0;
       const isCompliant = one.violations.every(({ severity }) => severity !== "error");
       if (isCompliant) compliant++;
       if (found.seen) seen.push(found.seen);

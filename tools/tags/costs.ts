@@ -2,7 +2,7 @@
 
 import { type CostGap, costGap, type GapGroup, type GapResource } from "../../policies/cost-gap.js";
 import type { Compliance, Violation } from "../../policies/tagging/evaluate.js";
-import { GLOBAL_TYPES, isUnattributable, SCANNED } from "../../policies/tagging/types.js";
+import { GLOBAL_TYPES, type TypeTable } from "../../policies/tagging/types.js";
 import { namedBy } from "../../src/core/arns.js";
 import type { Period, Spend, SpendFilter, SpendGroup } from "../../src/core/content/costs.js";
 import { OpsError } from "../../src/core/errors.js";
@@ -13,7 +13,7 @@ import type { Scanned, ScanQuestion } from "./scan.js";
 export const DAY_MS = 86_400_000;
 
 /** Services whose spend Cost Explorer can tell apart by the Name tag of instances and databases. */
-const NAMED = [SCANNED["ec2:instance"]!.costs, SCANNED["rds:db"]!.costs];
+const withNamesIn = ({ costsOf }: TypeTable): string[] => ["ec2:instance", "rds:db"].map(costsOf).filter(Boolean);
 
 export const usd = (micros: number): number => Math.round(micros) / 1e6;
 
@@ -98,13 +98,11 @@ function resourcesOf(scanned: Scanned, { statuses }: Compliance, account: string
   return [...seen, ...hidden];
 }
 
-const serviceOf = (type: string): string => SCANNED[type]?.costs ?? "";
-
 /** Services of which a list failed somewhere: whose the spend is cannot be said. */
-function unreadServices({ unread, regions, types }: Scanned): string[] {
+function unreadServices({ unread, regions, types, table }: Scanned): string[] {
   const blind = regions.flatMap(({ taggedOnly, failed }) => (failed ? types : taggedOnly));
   const lists = unread.flatMap(({ arn, type }) => (arn === undefined ? [type] : []));
-  return [...new Set([...blind, ...lists].map(serviceOf))].filter(Boolean);
+  return [...new Set([...blind, ...lists].map(table.costsOf))].filter(Boolean);
 }
 
 export interface CostQuestion {
@@ -128,7 +126,8 @@ export async function costsOver(
   found: Compliance,
   { period, groupBy, all, forceRefresh }: CostQuestion,
 ): Promise<Costs> {
-  const named = [...new Set(scanned.types.map(serviceOf).filter(Boolean))];
+  const { table } = scanned;
+  const named = [...new Set(scanned.types.map(table.costsOf).filter(Boolean))];
   const filter = filterOf(scanned, ports.aws.account);
   const limited = all ? filter : { ...filter, services: named };
   const byService: SpendGroup = { by: "service" };
@@ -136,7 +135,9 @@ export async function costsOver(
   const spend: Totals = isFree
     ? { sums: new Map(), currency: null }
     : await spendOf(ports, period, [byService], limited, forceRefresh);
-  const withNames = NAMED.filter((service) => named.includes(service) && (spend.sums.get(service) ?? 0) > 0);
+  const withNames = withNamesIn(table).filter(
+    (service) => named.includes(service) && (spend.sums.get(service) ?? 0) > 0,
+  );
   const byName: Record<string, Record<string, number>> = {};
   if (withNames.length > 0) {
     const groups: SpendGroup[] = [byService, { by: "tag", tagKey: "Name" }];
@@ -152,10 +153,10 @@ export async function costsOver(
   const services = Object.fromEntries(spend.sums);
   const gap = costGap({
     services,
-    unattributable: all ? Object.keys(services).filter(isUnattributable) : [],
+    unattributable: all ? Object.keys(services).filter(table.isUnattributable) : [],
     unread: unreadServices(scanned),
     types: scanned.types,
-    serviceOf: Object.fromEntries(scanned.types.map((type) => [type, serviceOf(type)])),
+    serviceOf: Object.fromEntries(scanned.types.map((type) => [type, table.costsOf(type)])),
     byName,
     resources: resourcesOf(scanned, found, ports.aws.account),
     ...(groupBy && { groupBy }),

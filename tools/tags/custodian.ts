@@ -49,7 +49,7 @@ export const custodianPolicy = read({
     warnings: z.array(z.string()),
   }),
   async run({ resource_types, violation_types, target_tags = [], dry_run }, ports) {
-    const { policy } = await heldPolicy(ports);
+    const { policy, types: table } = await heldPolicy(ports);
     const required = policy.rules.filter((rule) => rule.required).map(({ name }) => name);
     const unknown = target_tags.filter((tag) => !required.includes(tag));
     if (unknown.length > 0) {
@@ -59,7 +59,7 @@ export const custodianPolicy = read({
         next: [{ tool: "tags.policy", arguments: {} }],
       });
     }
-    const { types, skipped } = chosenTypes(resource_types);
+    const { types, skipped } = chosenTypes(resource_types, table);
     const made = custodianPolicies(policy, { types, violations: violation_types, tags: target_tags, dryRun: dry_run });
     return {
       data: {

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { TagException } from "../../policies/tagging/exceptions.js";
 import { defaultPolicy, policyFrom, policyView, type TaggingPolicy } from "../../policies/tagging/policy.js";
+import { BUILT_IN, type TypeTable, typeTable } from "../../policies/tagging/types.js";
 import { OpsError } from "../../src/core/errors.js";
 import { digest, type Json, type JsonObject } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
@@ -13,6 +14,7 @@ import { autoImported } from "./organizations.js";
 export interface HeldPolicy {
   readonly policy: TaggingPolicy;
   readonly source: PolicySource;
+  readonly types: TypeTable;
   /** Of the file's content: an answer under another policy is another answer. */
   readonly hash: string;
 }
@@ -23,9 +25,32 @@ const faultOf = (error: z.ZodError): string => {
   return issue ? `${issue.path.join(".") || "the file"}: ${issue.message}` : "it has another shape";
 };
 
+/**
+ * The types that are scanned, as the operator's file says.
+ * @throws OpsError validation_error naming the field that is wrong
+ */
+export async function heldTypes({ tagging }: Pick<ReadPorts, "tagging">): Promise<TypeTable> {
+  const { path, value } = await tagging.files.resourceTypes();
+  if (value === null) {
+    if (path === null) return BUILT_IN;
+    return { ...BUILT_IN, warnings: [`There is no file of resource types at ${path}; the built-in list is used.`] };
+  }
+  try {
+    return typeTable(value);
+  } catch (cause) {
+    if (!(cause instanceof z.ZodError)) throw cause;
+    const because = faultOf(cause);
+    throw new OpsError("validation_error", "The file of resource types cannot be taken; it was left as it is.", {
+      details: { resource_types_path: path, field_in_file: because.split(": ")[0]!, because },
+      cause,
+    });
+  }
+}
+
 /** @throws OpsError validation_error where the file is no policy, not_found where there is none. */
 export async function heldPolicy(ports: Pick<ReadPorts, "aws" | "tagging" | "now">): Promise<HeldPolicy> {
   const { tagging, now } = ports;
+  const types = await heldTypes(ports);
   const source = await tagging.files.policy(
     () => autoImported(ports),
     () => defaultPolicy(now.toISOString()) as unknown as JsonObject,
@@ -36,7 +61,7 @@ export async function heldPolicy(ports: Pick<ReadPorts, "aws" | "tagging" | "now
     });
   }
   try {
-    return { policy: policyFrom(source.value), source, hash: digest(source.value) };
+    return { policy: policyFrom(source.value, types), source, types, hash: digest(source.value) };
   } catch (cause) {
     if (!(cause instanceof z.ZodError)) throw cause;
     throw new OpsError("validation_error", "The policy file is no tagging policy; it was left as it is.", {

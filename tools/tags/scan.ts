@@ -4,12 +4,13 @@ import { z } from "zod";
 import { type Compliance, complianceOf, type Tagged } from "../../policies/tagging/evaluate.js";
 import type { TagException } from "../../policies/tagging/exceptions.js";
 import type { TaggingPolicy } from "../../policies/tagging/policy.js";
-import { chosenTypes, GLOBAL_TYPES } from "../../policies/tagging/types.js";
+import { chosenTypes, GLOBAL_TYPES, type TypeTable } from "../../policies/tagging/types.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { Json, JsonObject } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
 import type { RegionScan, TaggedResource, Unread } from "../../src/core/tagged.js";
 import type { Filters } from "./inputs.js";
+import { heldTypes } from "./policy.js";
 
 /** In `all` mode there is more to do in a region. */
 const ALL = { timeoutMs: 180_000, regionsAtOnce: 8 };
@@ -25,6 +26,7 @@ export interface Scanned {
   readonly resources: readonly Tagged[];
   readonly unread: readonly Unread[];
   readonly regions: readonly RegionScan[];
+  readonly table: TypeTable;
   readonly types: readonly string[];
   readonly skippedTypes: readonly string[];
   /** Where was looked. */
@@ -111,7 +113,8 @@ function unseenAccounts({ account }: ReadPorts["aws"], filters: Filters | undefi
 export async function scan(ports: ReadPorts, question: ScanQuestion): Promise<Scanned> {
   const { aws, cached, tagging, progress, now } = ports;
   const unseen = unseenAccounts(aws, question.filters);
-  const { types, skipped, all } = chosenTypes(question.resource_types);
+  const table = await heldTypes(ports);
+  const { types, skipped, all } = chosenTypes(question.resource_types, table);
   const places = await placesOf(ports, question.filters);
   const load = async () => {
     const regions = await aws.tagged.scan(
@@ -139,7 +142,7 @@ export async function scan(ports: ReadPorts, question: ScanQuestion): Promise<Sc
           },
           load,
         );
-  return found(value as unknown as readonly RegionScan[], { unseen, places, types, skipped, at: readAt });
+  return found(value as unknown as readonly RegionScan[], { unseen, places, table, types, skipped, at: readAt });
 }
 
 function found(
@@ -147,12 +150,13 @@ function found(
   facts: {
     readonly unseen: readonly string[];
     readonly places: Places;
+    readonly table: TypeTable;
     readonly types: readonly string[];
     readonly skipped: readonly string[];
     readonly at: string;
   },
 ): Scanned {
-  const { places, unseen, types, skipped, at } = facts;
+  const { places, unseen, table, types, skipped, at } = facts;
   const resources = regions.flatMap((one) => one.resources).map(taggedView);
   const unread = regions.flatMap((one) => one.unread);
   const failed = regions.filter((one) => one.failed);
@@ -177,6 +181,7 @@ function found(
     resources,
     unread,
     regions,
+    table,
     types,
     skippedTypes: skipped,
     scannedRegions: places.regions,
