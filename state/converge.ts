@@ -254,7 +254,10 @@ export function converge(request: ConvergeRequest): Converged {
   if (reader === "tags") return convergeTags(request);
   const own = isOwnType(ref.type) ? CONVERGERS[ref.type] : undefined;
   if (own) return own(request);
-  if (!isObject(live.tags) || !isObject(target.tags)) return { steps: [], remaining: unhandled(diff(live, target)) };
+  // EC2's calls tag what is EC2's.
+  if (!ref.type.startsWith("AWS::EC2::") || !isObject(live.tags) || !isObject(target.tags)) {
+    return { steps: [], remaining: unhandled(diff(live, target)) };
+  }
   const tagged = tagSteps(live as JsonObject & Tagged, target as JsonObject & Tagged, ref);
   return { steps: tagged, remaining: unhandled(diff({ ...live, tags: {} }, { ...target, tags: {} })) };
 }

@@ -94,7 +94,7 @@ export const SETTINGS = {
     api: "DBParameterGroupName",
     path: "/parameterGroup",
     when: "soon",
-    note: () => "static parameters of it wait for a reboot, which RDS does not make by itself",
+    note: () => "its parameters wait for a reboot, which RDS does not make by itself",
   },
   autoMinorVersionUpgrade: { api: "AutoMinorVersionUpgrade", path: "/autoMinorVersionUpgrade", when: "soon" },
   caCertificate: {
@@ -188,6 +188,25 @@ export function effectsOf(live: DatabaseInstance, wanted: Wanted, apply: Apply):
   });
 }
 
+/** Below so many GiB RDS sets IOPS and throughput of gp3 itself, and refuses to be told them. */
+const GP3_FROM: readonly (readonly [engine: RegExp, gib: number])[] = [
+  [/^(mysql|mariadb|postgres)/, 400],
+  [/^oracle/, 200],
+  [/^db2/, 100],
+];
+
+/** What RDS wants to be told again where a part of provisioned storage changes: size and IOPS go together. */
+function toldAgain(live: DatabaseInstance, asked: readonly SettingName[]): SettingName[] {
+  if (!asked.includes("storageGib") && !asked.includes("iops")) return [];
+  const { type, allocatedGib = 0 } = accepted(live).storage;
+  const [, least] = GP3_FROM.find(([engine]) => engine.test(live.engine)) ?? [undefined, 0];
+  const provisioned = type === "io1" || type === "io2" || (type === "gp3" && allocatedGib >= least);
+  const parts: readonly SettingName[] = ["storageGib", "iops", ...(type === "gp3" ? ["throughputMibps" as const] : [])];
+  return provisioned
+    ? parts.filter((name) => !asked.includes(name) && at(accepted(live), settingOf(name).path) !== undefined)
+    : [];
+}
+
 /** One ModifyDBInstance. `managed`: RDS takes the master user's password into Secrets Manager. */
 export function modifyStep(
   live: DatabaseInstance,
@@ -199,6 +218,9 @@ export function modifyStep(
   const asked = differing(live, wanted);
   const values = asked.map((name) => [settingOf(name), name, wanted[name]!] as const);
   const desired = values.map(([{ path }, , value]) => nested(path, value)).reduce(merged, {});
+  const again = toldAgain(live, asked).map(
+    (name) => [settingOf(name), at(accepted(live), settingOf(name).path)!] as const,
+  );
   const waiting = values.filter(([, name, value]) => apply === "window" && whenOf(name, live, value) === "apply");
   const now = values.filter((one) => !waiting.includes(one));
   // Immediately is everything: also what somebody queued for the window before.
@@ -220,6 +242,7 @@ export function modifyStep(
       DBInstanceIdentifier: ref.id,
       ApplyImmediately: apply === "immediate",
       ...Object.fromEntries(values.map(([{ api }, , value]) => [api, value])),
+      ...Object.fromEntries(again.map(([{ api }, value]) => [api, value])),
       ...(more.allowMajorVersionUpgrade && { AllowMajorVersionUpgrade: true }),
       ...(more.managed && { ManageMasterUserPassword: true }),
     },
@@ -230,7 +253,11 @@ export function modifyStep(
     after: { ...after, pending },
     // What is queued is part of what was judged: applied immediately it goes along, whoever asked for it.
     touches: [
-      ...new Set([...values.map(([{ path }]) => path), "/pending", ...(more.managed ? ["/masterUserManaged"] : [])]),
+      ...new Set([
+        ...[...values, ...again].map(([{ path }]) => path),
+        "/pending",
+        ...(more.managed ? ["/masterUserManaged"] : []),
+      ]),
     ],
     desired,
   };

@@ -142,26 +142,36 @@ const list = read({
   }),
   async run({ cursor, limit, fields = [], ...query }, { aws, now, revision }) {
     const scope = { ...query, account: aws.account, region: aws.region };
-    const filters = (idFilter: string): Record<string, readonly string[]> => ({
-      ...(query.databaseIds ? { [idFilter]: query.databaseIds } : {}),
-      ...(query.clusterId ? { "db-cluster-id": [query.clusterId] } : {}),
-      ...(query.engine ? { engine: [query.engine] } : {}),
+    const { clusterId, databaseIds, engine } = query;
+    // A cluster is asked for by one filter, whichever argument names it.
+    const clusterIds = clusterId && databaseIds ? databaseIds.filter((id) => id === clusterId) : databaseIds;
+    const filters = (ids: Record<string, readonly string[] | undefined>): Record<string, readonly string[]> =>
+      Object.fromEntries(
+        Object.entries({ ...ids, engine: engine === undefined ? undefined : [engine] }).flatMap(([key, values]) =>
+          values ? [[key, values]] : [],
+        ),
+      );
+    const ofClusters = filters({ "db-cluster-id": clusterIds ?? (clusterId ? [clusterId] : undefined) });
+    const ofInstances = filters({
+      "db-instance-id": databaseIds,
+      "db-cluster-id": clusterId ? [clusterId] : undefined,
     });
     const clusters: Part<Database> = {
       idOf,
       async read(page) {
-        const { items, ...rest } = await aws.list(CLUSTER, { ...page, filters: filters("db-cluster-id") });
+        const { items, ...rest } = await aws.list(CLUSTER, { ...page, filters: ofClusters });
         return { ...rest, items: items.map((content) => ({ kind: "cluster", content })) };
       },
     };
     const instances: Part<Database> = {
       idOf,
       async read(page) {
-        const { items, ...rest } = await aws.list(INSTANCE, { ...page, filters: filters("db-instance-id") });
+        const { items, ...rest } = await aws.list(INSTANCE, { ...page, filters: ofInstances });
         return { ...rest, items: items.map((content) => ({ kind: "instance", content })) };
       },
     };
-    const parts = [...(query.kind === "instance" ? [] : [clusters]), ...(query.kind === "cluster" ? [] : [instances])];
+    const noCluster = query.kind === "instance" || clusterIds?.length === 0;
+    const parts = [...(noCluster ? [] : [clusters]), ...(query.kind === "cluster" ? [] : [instances])];
     const from = cursor ? decodeCursor(cursor, scope, now) : undefined;
     const [page, announced] = await Promise.all([
       joined(parts, limit, from),
@@ -396,7 +406,7 @@ function refuseStatus(aws: AwsReader, live: DatabaseInstance, asked: readonly st
 }
 
 /** Engines whose storage RDS grows by at least a tenth. */
-const BY_A_TENTH = /^(mysql|mariadb|postgres|oracle)/;
+const BY_A_TENTH = /^(mysql|mariadb|postgres|oracle|db2)/;
 
 /** What RDS would refuse or change silently is refused or said before anything is sent. */
 function checked(live: DatabaseInstance, given: Wanted, mayUpgrade: boolean): { wanted: Wanted; raised: string[] } {
@@ -571,11 +581,13 @@ const createSnapshot = plan({
       touches: [""],
       desired,
     };
-    const pauses = found.kind === "instance" && !found.content.multiAz;
+    // SQL Server is copied from the primary, standby or not.
+    const pauses =
+      found.kind === "instance" && (!found.content.multiAz || found.content.engine.startsWith("sqlserver"));
     return {
       summary: `Take snapshot ${snapshotId} of ${found.kind} ${databaseId}`,
       steps: [step],
-      warnings: pauses ? ["I/O of a database without a standby may pause for some seconds while it begins."] : [],
+      warnings: pauses ? ["I/O of this database may pause for some seconds while it begins."] : [],
     };
   },
 });

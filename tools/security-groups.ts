@@ -7,6 +7,7 @@ import { canonicalCidr } from "../src/core/cidr.js";
 import { type GroupUser, type Rule, SecurityGroup, showRule } from "../src/core/content/security-groups.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
+import { literal } from "../src/core/filters.js";
 import type { JsonObject } from "../src/core/json.js";
 import type { AwsReader, SeenRecord } from "../src/core/ports.js";
 import { OPERATION_MARK } from "../src/core/tags.js";
@@ -124,7 +125,7 @@ const list = read({
     if (query.groupIds) filters["group-id"] = query.groupIds;
     if (query.groupName) filters["group-name"] = [query.groupName];
     if (query.vpcId) filters["vpc-id"] = [query.vpcId];
-    for (const [key, value] of Object.entries(query.tags ?? {})) filters[`tag:${key}`] = [value];
+    for (const [key, value] of Object.entries(query.tags ?? {})) filters[`tag:${key}`] = [literal(value)];
     const scope = { ...query, account: aws.account, region: aws.region };
     const page = await aws.list("AWS::EC2::SecurityGroup", {
       filters,
@@ -265,7 +266,7 @@ const create = plan({
   }),
   async propose({ groupName, description, vpcId, tags = {} }, { aws, mode }) {
     const same = await aws.list("AWS::EC2::SecurityGroup", {
-      filters: { "group-name": [groupName], "vpc-id": [vpcId] },
+      filters: { "group-name": [literal(groupName)], "vpc-id": [vpcId] },
     });
     const [there] = same.items;
     if (there) {

@@ -40,7 +40,7 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
     "credentials_invalid",
     `InvalidClientTokenId AuthFailure UnrecognizedClient UnrecognizedClientException SignatureDoesNotMatch
      InvalidSignatureException InvalidAccessKeyId IncompleteSignature IncompleteSignatureException
-     MissingAuthenticationToken MissingAuthenticationTokenException InvalidCredentialsException OptInRequired`,
+     MissingAuthenticationToken MissingAuthenticationTokenException InvalidCredentialsException`,
   ),
   ...rows(
     "access_denied",
@@ -82,7 +82,8 @@ export const SYNCHRONOUS: ReadonlyMap<string, ErrorRow> = new Map([
   // Refusals for want of room come with status 500, and have done nothing all the same.
   ...rows(
     "aws_rejected",
-    `ServiceLimitExceededException InsufficientInstanceCapacity InsufficientHostCapacity InsufficientCapacity
+    // OptInRequired: the terms of a Marketplace product were not accepted.
+    `OptInRequired ServiceLimitExceededException InsufficientInstanceCapacity InsufficientHostCapacity InsufficientCapacity
      InsufficientReservedInstanceCapacity InsufficientAddressCapacity InvalidRequestException`,
   ),
   // The token was used before with other parameters: an earlier call under it may have acted.

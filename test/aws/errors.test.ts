@@ -73,6 +73,8 @@ describe("errors", () => {
     [aws("NotFound", 404), "aws_rejected", "aws_rejected"],
     [aws("InvalidInstanceID.Malformed"), "aws_rejected", "aws_rejected"],
     [aws("InsufficientInstanceCapacity", 500), "aws_rejected", "aws_rejected"],
+    // A Marketplace image whose terms nobody accepted; the credentials are as good as before.
+    [aws("OptInRequired", 401), "aws_rejected", "aws_rejected"],
     [aws("InvalidPermission.Duplicate"), "rule_exists", "rule_exists"],
     [aws("AlreadyExistsException"), "already_exists", "already_exists"],
     [aws("NotUpdatableException"), "replacement_needed", "replacement_needed"],

@@ -38,6 +38,18 @@ const group = (rules: readonly Rule[], more: Partial<SecurityGroup> = {}): Secur
 const content = (of: SecurityGroup) => of as unknown as JsonObject;
 const wanted = ({ ruleId: _, ...rest }: Rule): RuleWanted => rest;
 
+it("tags nothing by EC2's calls that is not EC2's", () => {
+  const of = (tags: JsonObject): JsonObject => ({ taskDefinition: "shop:1", tags });
+  const made = converge({
+    ref: ref("shop:1", "AWS::ECS::TaskDefinition"),
+    reader: "service",
+    live: of({}),
+    target: of({ team: "web" }),
+  });
+  expect(made.steps).toEqual([]);
+  expect(made.remaining).toMatchObject([{ path: "/tags/team" }]);
+});
+
 describe("authorizeStep", () => {
   it.each<[string, Partial<Rule>, JsonObject]>([
     [

@@ -52,3 +52,34 @@ describe("a rule", () => {
     expect(securityGroup.rules).toMatchObject([{ protocol: "icmp", fromPort: 8, toPort: -1, peer: "10.0.0.0/8" }]);
   });
 });
+
+describe("a name or a tag with a star in it", () => {
+  it("is asked for as it is", async () => {
+    const groupId = await group();
+    const { securityGroup } = await session.call("securityGroups_get", { groupId });
+    const make = (groupName: string, tags = {}) =>
+      session.call("securityGroups_create", {
+        groupName,
+        description: "web",
+        vpcId: securityGroup.vpcId,
+        tags,
+        intent,
+      });
+    await apply(await make("webapp", { stage: "prod" }));
+    const planned = await make("web*", { stage: "p*" });
+    expect(planned, JSON.stringify(planned)).toHaveProperty("executionToken");
+    await apply(planned);
+    const named = async (value: string) =>
+      (await session.call("securityGroups_list", { tags: { stage: value } })).securityGroups.map(
+        ({ groupName }: { groupName: string }) => groupName,
+      );
+    expect(await named("p*")).toEqual(["web*"]);
+    expect(await named("prod")).toEqual(["webapp"]);
+    const instances = await session.call("instances_list", { tags: { Name: "*" } });
+    expect(instances).toMatchObject({ count: 0, instances: [] });
+    expect(await session.call("instances_list", { tags: { Name: "api" }, name: "w*" })).toMatchObject({
+      code: "validation_error",
+      field: "name",
+    });
+  });
+});

@@ -5,6 +5,8 @@ import type { Seen } from "../../src/core/change.js";
 import type { AutoScalingGroup, ScalingActivity } from "../../src/core/content/auto-scaling.js";
 import type { Instance, InstanceHealth } from "../../src/core/content/instances.js";
 import { decodeCursor, encodeCursor } from "../../src/core/cursor.js";
+import { OpsError } from "../../src/core/errors.js";
+import { literal } from "../../src/core/filters.js";
 import type { JsonObject } from "../../src/core/json.js";
 import { type Unknown, unknownOf } from "../../src/core/known.js";
 import type { AwsReader, Ledger, ReadPorts } from "../../src/core/ports.js";
@@ -136,7 +138,10 @@ type Query = Readonly<{
 
 function filtersOf(query: { [K in keyof Query]?: Query[K] | undefined }): Record<string, readonly string[]> {
   const filters: Record<string, readonly string[]> = { "instance-state-name": query.states ?? LIVING };
-  for (const [key, value] of Object.entries(query.tags ?? {})) filters[`tag:${key}`] = [value];
+  if (query.name !== undefined && query.tags?.Name !== undefined) {
+    throw new OpsError("validation_error", "name: give `name` or the tag Name, not both.", { field: "name" });
+  }
+  for (const [key, value] of Object.entries(query.tags ?? {})) filters[`tag:${key}`] = [literal(value)];
   if (query.name !== undefined) filters["tag:Name"] = [query.name];
   if (query.vpcId) filters["vpc-id"] = [query.vpcId];
   if (query.securityGroupId) filters["instance.group-id"] = [query.securityGroupId];

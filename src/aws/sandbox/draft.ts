@@ -52,12 +52,12 @@ export function matches(
   });
 }
 
+/** `*` and `?` stand for other characters, but for those behind a backslash. */
 const like = (pattern: string): RegExp =>
   new RegExp(
-    `^${pattern
-      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-      .replaceAll("*", ".*")
-      .replaceAll("?", ".")}$`,
+    `^${pattern.replace(/\\?[\s\S]/g, (part) =>
+      part === "*" ? ".*" : part === "?" ? "." : part.slice(-1).replace(/[.*+?^${}()|[\]\\]/, "\\$&"),
+    )}$`,
     "s",
   );
 
