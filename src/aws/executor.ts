@@ -97,9 +97,13 @@ async function withInFlight(api: WholeApi, step: ChangeStep, error: unknown): Pr
   return new OpsError(error.code, error.message, { details: { ...error.details, inFlight }, cause: error });
 }
 
-const followed = (step: ChangeStep, handle: string | undefined, clock: Clock): Followed => ({
+/** A rollout or a restore may take a day; what takes longer is somebody's to judge. */
+const FOLLOWED_HOURS = 24;
+
+const followed = (step: ChangeStep, handle: string | undefined, clock: Clock, since?: string): Followed => ({
   step,
   now: clock.now(),
+  ...(since !== undefined && { since }),
   ...(handle !== undefined && { handle }),
 });
 
@@ -140,6 +144,7 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
       };
     },
     follows: (step) => rowOf(step).follow !== undefined,
+    followedHours: (step) => rowOf(step).hours ?? FOLLOWED_HOURS,
     batch(steps) {
       const [first] = steps;
       const many = first && rowOf(first).many;
@@ -167,9 +172,9 @@ export function executor(api: WholeApi, clock: Clock): AwsWriter {
         return { identifiers: mine, ...(awsRequestId !== undefined && { awsRequestId: foreign(awsRequestId, 80) }) };
       });
     },
-    async poll(step, requestToken) {
+    async poll(step, requestToken, since) {
       const { follow } = rowOf(step);
-      if (follow) return follow(api, followed(step, requestToken, clock));
+      if (follow) return follow(api, followed(step, requestToken, clock, since));
       if (requestToken === undefined) throw new OpsError("internal", "There is no request of this call to ask about.");
       const progress = await requestProgress(api, requestToken, step.kind, clock.now());
       if (progress.code !== "resource_busy") return progress;

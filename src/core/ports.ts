@@ -181,8 +181,13 @@ export interface AwsWriter {
   ): Promise<readonly (Sent | OpsError)[]>;
   /** Whether the work goes on after AWS has answered by reads of its own, so that a call that was taken is not yet done. */
   follows(step: ChangeStep): boolean;
-  /** How far the work is. Without a handle, where `follows`: the answer was lost, and live shows that the call was taken. */
-  poll(step: ChangeStep, requestToken?: string): Promise<Progress>;
+  /** For how long such work is looked after; then somebody has to decide what became of it. */
+  followedHours(step: ChangeStep): number;
+  /**
+   * How far the work is. Without a handle, where `follows`: the answer was lost, and live shows that the call was taken.
+   * `since`: when the call was about to be sent.
+   */
+  poll(step: ChangeStep, requestToken?: string, since?: string): Promise<Progress>;
   /** The step that asks AWS to stop work in progress; null where AWS has no such call, or nothing to stop. */
   stopping(step: ChangeStep, requestToken?: string): Promise<ChangeStep | null>;
   /** What an operation of this id made, found by its mark in AWS; `null` where the service bears no mark. */

@@ -136,11 +136,11 @@ async function decided(deps: GateDeps, matter: Matter, decision: Decision): Prom
       { field: "identifier" },
     );
   }
-  return choice === "import" ? imported(matter, decision) : closed(deps, matter, choice, decision);
+  return choice === "import" ? imported(deps, matter, decision) : closed(deps, matter, choice, decision);
 }
 
 /** What live shows is the outcome. */
-async function imported(matter: Matter, { identifier, reason }: Decision): Promise<Ending> {
+async function imported(deps: GateDeps, matter: Matter, { identifier, reason }: Decision): Promise<Ending> {
   const { state, change, operation, step, aws, by } = matter;
   const id = step.ref.id || identifier;
   if (!id) {
@@ -181,9 +181,25 @@ async function imported(matter: Matter, { identifier, reason }: Decision): Promi
       ...restNeverSent(change, operation),
     ],
     results,
-    notes: expected ? [] : [`${id} was taken over as it is now, which is not all that was planned.`],
+    notes: [
+      ...(expected ? [] : [`${id} was taken over as it is now, which is not all that was planned.`]),
+      ...((await stillAtWork(deps, matter)) ? [`AWS is still at work on ${id}: it was taken over as it is now.`] : []),
+    ],
   };
 }
+
+/** Whether work that goes on after its answer has not ended; where AWS does not say, nothing is said of it. */
+async function stillAtWork(deps: GateDeps, { operation, step, aws }: Matter): Promise<boolean> {
+  const writer = writerAt(deps, aws);
+  if (!writer.follows(step)) return false;
+  const answer = await writer.poll(step, operation.requestToken, operation.intentAt).catch(unlessOurs);
+  return answer?.status === "pending";
+}
+
+const unlessOurs = (error: unknown): null => {
+  if (error instanceof OpsError) return null;
+  throw error;
+};
 
 function refuseKnown(state: State, rid: string, change: Change): void {
   const claim = claims(state).get(rid);

@@ -262,8 +262,8 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
     return {
       ...writer,
       send: (step, op, signal) => writer.send(step, op, signal).catch(rethrown),
-      async poll(step, requestToken) {
-        const progress = await writer.poll(step, requestToken);
+      async poll(step, requestToken, since) {
+        const progress = await writer.poll(step, requestToken, since);
         return progress.message === undefined ? progress : { ...progress, message: scrubbed(progress.message) };
       },
     };

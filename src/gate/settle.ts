@@ -163,7 +163,7 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
   for (;;) {
     let answer: Awaited<ReturnType<typeof writer.poll>>;
     try {
-      answer = await writer.poll(step, operation.requestToken);
+      answer = await writer.poll(step, operation.requestToken, operation.intentAt);
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
       // That the call was taken is known; how it goes on, AWS does not let this server see.
@@ -182,7 +182,14 @@ export async function followStep(deps: GateDeps, work: Work): Promise<StepOutcom
     still = answer.atRest ? still + 1 : 0;
     const longAgo = operation.intentAt !== undefined && minutesSince(deps, operation.intentAt) >= AT_REST_MINUTES;
     if (still >= READ_BACKS || (still > 0 && longAgo)) {
-      return failedInAws(deps, work, { code: "aws_failed", ...answer, status: "failed" });
+      // It stayed there, or it was brought there since by somebody else: a look cannot tell.
+      return failedInAws(deps, work, { ...answer, code: "outcome_unknown", status: "failed" });
+    }
+    const hours = writer.follows(step) ? writer.followedHours(step) : Number.POSITIVE_INFINITY;
+    const since = operation.intentAt;
+    if (work.afterwards === "settle" && since !== undefined && minutesSince(deps, since) >= hours * 60) {
+      const because = `AWS has called it in progress for longer than ${hours} hours, and does not say when it will end.`;
+      return parkAs(deps, work, because);
     }
     // What is read of the service itself is in progress for as long as it says so; a request's record may be left behind.
     const late = writer.follows(step) ? null : await overdue(deps, work);
@@ -388,9 +395,11 @@ function failureOf({ step }: Work, answer: Progress, nothingWasChanged: boolean 
       : told !== "aws_failed"
         ? refusalText(told, call, answer.message ?? "")
         : {
-            message: cancelled
-              ? `${name} was cancelled while AWS was at it. Read the resource to see what is true now.`
-              : `AWS could not finish ${name}; its reason is in awsMessage. Read the resource to see what is true now.`,
+            message: answer.atRest
+              ? `AWS took ${name} and it was not seen to finish: ${step.ref.id} rests in another state now, because it stayed there or because somebody changed it since. Read it to see what is true now.`
+              : cancelled
+                ? `${name} was cancelled while AWS was at it. Read the resource to see what is true now.`
+                : `AWS could not finish ${name}; its reason is in awsMessage. Read the resource to see what is true now.`,
           };
   const untagged = answer.awsCode === "UnauthorizedTaggingOperation" && step.kind === "create";
   const hint = untagged ? " The operator can leave this server's own tags out with --default-tags off." : "";
@@ -478,7 +487,7 @@ async function mayBeAtWork(deps: GateDeps, work: Work): Promise<boolean> {
 
 /** Nothing will prove this any more: it is kept, and shown until somebody decides. */
 async function park(deps: GateDeps, work: Work, unreadable?: OpsError): Promise<StepOutcome> {
-  const { step, operation, change } = work;
+  const { step } = work;
   const because = unreadable
     ? `The answer to the call was lost, and AWS does not let this server look for what it did (${unreadable.code}).`
     : step.kind !== "create"
@@ -486,6 +495,10 @@ async function park(deps: GateDeps, work: Work, unreadable?: OpsError): Promise<
       : step.ref.id === ""
         ? "The answer to the call was lost, and what it may have made bears no mark by which it could be found."
         : "The answer to the call was lost, and what bears the name now may be what it made or somebody else's.";
+  return parkAs(deps, work, because);
+}
+
+async function parkAs(deps: GateDeps, { operation, change }: Work, because: string): Promise<StepOutcome> {
   const state = await record(deps, { type: "op.parked", operationId: operation.id, because });
   return {
     status: "unknown",

@@ -102,6 +102,7 @@ export class ScriptedAws {
           : { status: "failed", code: "aws_failed", awsCode: refused, message: "refused" };
       },
       follows: () => false,
+      followedHours: () => 24,
       stopping: async () => null,
       find: async () => null,
       batch: () => 1,

@@ -7,6 +7,8 @@ import { type InMemory, inMemory } from "../in-memory.js";
 
 const GROUP = "sg-0bb00000000000001";
 const RULE = { protocol: "tcp", fromPort: 8443, peer: "10.0.0.0/8" };
+const RULE2 = { ...RULE, fromPort: 9443 };
+const HOUR_MS = 3_600_000;
 const pending: Progress = { status: "pending", done: { count: 1, of: 3 } };
 
 /** AWS that goes on with a rule after it has taken the call, and says so from a list. */
@@ -122,5 +124,91 @@ describe("work that goes on after the answer", () => {
     await session.call("session_whoami");
     const { change } = await look();
     expect(change).toMatchObject({ operations: [{ state: "parked" }] });
+  });
+
+  it("that never ends waits for a decision in the end, and says that AWS is still at it", async () => {
+    const aws = working(pending);
+    const { session, apply, look } = await story(aws);
+    expect(await apply()).toMatchObject({ outcome: "in_progress" });
+    session.pass(23 * HOUR_MS);
+    expect((await look()).change, "a rollout may take a day").toMatchObject({ state: "applying" });
+    session.pass(HOUR_MS);
+    const { change } = await look();
+    expect(change).toMatchObject({ state: "unknown", operations: [{ state: "parked" }] });
+    expect(change.because).toContain("longer than 24 hours");
+    expect((await session.call("session_whoami")).parked).toMatchObject([{ changeId: change.changeId }]);
+    const decision = { changeId: change.changeId, choice: "import", reason: "the rule is there" };
+    const resolved = await session.call("tools_run", { tool: "changes_resolve", arguments: decision });
+    expect(resolved, JSON.stringify(resolved)).toMatchObject({ ok: true, change: { state: "applied" } });
+    expect(resolved.notes.join(" ")).toContain("AWS is still at work");
+    const again = await session.call("securityGroups_addRule", { groupId: GROUP, rule: RULE2, intent: "free again" });
+    expect(again.planned, JSON.stringify(again)).toBe(true);
+    expect(aws.log.filter((one) => one === "send")).toHaveLength(1);
+  });
+});
+
+describe("an instance whose way was not seen to its end", () => {
+  const ID = "i-0aa00000000000004";
+  const edit = (session: InMemory, to: object) =>
+    session.edit((region) => {
+      Object.assign(region.instances[ID]!, to);
+    });
+
+  /** A stop that AWS takes and whose process ends before it is seen to finish; then somebody else, then the next process. */
+  async function stopped(meanwhile: (session: InMemory) => Promise<unknown>, stuck = false) {
+    const hold = { polls: true };
+    const wrap = (aws: Aws): Aws => ({
+      ...aws,
+      writer: (region) => {
+        const writer = aws.writer(region);
+        return {
+          ...writer,
+          poll: (...given) => (hold.polls ? Promise.resolve({ status: "pending" }) : writer.poll(...given)),
+        };
+      },
+    });
+    const first = await inMemory({ wrap });
+    open.push(first);
+    const { revision } = await first.call("instances_get", { instanceId: ID });
+    const planned = await first.call("instances_stop", {
+      instanceIds: [ID],
+      basedOn: [revision],
+      intent: "for the night",
+    });
+    const applied = await first.call("changes_apply", { executionToken: planned.executionToken });
+    expect(applied, JSON.stringify([planned, applied])).toMatchObject({ outcome: "in_progress" });
+    first.pass(30 * 60_000);
+    await meanwhile(first);
+    hold.polls = stuck;
+    const next = await first.beside({ owner: { pid: 2, session: "next" }, liveness: () => "dead", wrap });
+    open.push(next);
+    const { change } = await next.call("changes_get", { changeId: planned.change.changeId });
+    const [entry] = (await next.call("state_history", { identifier: ID })).lineage;
+    return { change, entry };
+  }
+
+  it("is not called failed where somebody started it again: its new launch time proves that it had stopped", async () => {
+    const { change, entry } = await stopped((session) =>
+      edit(session, { state: "running", launchedAt: "2026-11-21T10:20:00.000Z" }),
+    );
+    expect(change).toMatchObject({ state: "applied" });
+    expect(entry).toMatchObject({ outcome: "succeeded", after: { state: "running" } });
+  });
+
+  it("is not called unchanged where nothing proves either: it was not seen to finish", async () => {
+    const { change, entry } = await stopped((session) => edit(session, { state: "running" }));
+    expect(change).toMatchObject({ state: "failed" });
+    expect(entry).toMatchObject({ outcome: "failed" });
+    expect(entry.error.message).toContain("not seen to finish");
+    expect(JSON.stringify(change)).not.toContain("could not finish");
+  });
+
+  it("is done where it arrived, and waits for a decision where it is stuck for hours", async () => {
+    expect((await stopped((session) => edit(session, { state: "stopped" }))).change).toMatchObject({
+      state: "applied",
+    });
+    const { change } = await stopped(async (session) => session.pass(4 * HOUR_MS), true);
+    expect(change).toMatchObject({ operations: [{ state: "parked" }] });
+    expect(change.because).toContain("longer than 4 hours");
   });
 });

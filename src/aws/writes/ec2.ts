@@ -31,6 +31,7 @@ import type {
   UpdateSecurityGroupRuleDescriptionsIngressResult,
 } from "@aws-sdk/client-ec2";
 import type { ChangeStep } from "../../core/change.js";
+import type { Instance } from "../../core/content/instances.js";
 import { isObject, type JsonObject } from "../../core/json.js";
 import type { Progress } from "../../core/ports.js";
 import { OPERATION_MARK, tagsOf, withMark } from "../../core/tags.js";
@@ -116,10 +117,21 @@ const ON_A_GROUP = {
   ...NATURAL,
   identifiers: (_: unknown, input: JsonObject) => ids([input.GroupId ?? null]),
 } as const;
+/** An instance that is still on its way after that does not get there by itself. */
+const MOVED_HOURS = 4;
+
+/** The start of a run: a reboot leaves it, only a start after a stop makes it anew. */
+const startedSince = (live: Instance | null, before: JsonObject | null, since: string | undefined): boolean =>
+  since !== undefined &&
+  live?.launchedAt !== undefined &&
+  live.launchedAt !== before?.launchedAt &&
+  Date.parse(live.launchedAt) > Date.parse(since);
+
 /** AWS answers when it has begun: the instance says when it has arrived. */
-const movesTo = (state: string, through: string) => ({
+const movesTo = (state: "running" | "stopped" | "terminated", through: string) => ({
+  hours: MOVED_HOURS,
   requestToken: (_: unknown, input: JsonObject) => ids(input.InstanceIds)[0],
-  async follow(api: Reads, { step: { ref } }: Followed): Promise<Progress> {
+  async follow(api: Reads, { step: { ref, before }, since }: Followed): Promise<Progress> {
     const live = await instanceReader(api).get(ref.id);
     const now = live?.state ?? "terminated";
     if (now === state) return { status: "succeeded", identifier: ref.id };
@@ -127,6 +139,8 @@ const movesTo = (state: string, through: string) => ({
     const reason = { awsCode: live?.stateReason?.code ?? now, message: live?.stateReason?.awsMessage ?? "" };
     // From there nothing leads back.
     if (now === "terminated" || now === "shutting-down") return { status: "failed", code: "aws_failed", ...reason };
+    // Started again since it was stopped, or stopped again since it was started: it has been where it was sent.
+    if (startedSince(live, before, since)) return { status: "succeeded", identifier: ref.id };
     return { status: "pending", atRest: true, ...reason };
   },
 });

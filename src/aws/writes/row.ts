@@ -36,6 +36,8 @@ export interface Row<M, N extends keyof M> {
    * answer was lost and live shows that AWS took the call. Failed is only what AWS calls so; what can still go on is pending.
    */
   readonly follow?: (api: Reads, work: Followed) => Promise<Progress>;
+  /** For how long it is followed, where that is not the usual; past it a human is asked. */
+  readonly hours?: number;
   /** The write that asks AWS to stop that work, found by reads; null where there is nothing to stop. */
   readonly stop?: (api: Reads, work: Followed) => Promise<Pick<ChangeStep, "operation" | "input"> | null>;
   /** What an operation of this id made, by the mark it left; null where that cannot be said. */
@@ -45,6 +47,8 @@ export interface Row<M, N extends keyof M> {
 export interface Followed {
   readonly step: ChangeStep;
   readonly handle?: string;
+  /** When the call was about to be sent, by this machine's clock. */
+  readonly since?: string;
   readonly now: Date;
 }
 
