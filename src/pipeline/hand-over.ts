@@ -18,7 +18,8 @@ export const handOver =
   ({ clock, runs, waitSeconds, callSeconds }: HandOverDeps): Layer<Call, Outcome> =>
   async (call, next) => {
     const { tool, name } = call.entry!;
-    if (tool.kind !== "read" || waitSeconds >= callSeconds) return next(call);
+    const { aws } = call;
+    if (tool.kind !== "read" || !aws || waitSeconds >= callSeconds) return next(call);
     let hear: Hear | null = call.context.progress;
     let last: Parameters<Hear> | undefined;
     const progress: Hear = (...step) => {
@@ -36,8 +37,8 @@ export const handOver =
     const run = runs.take({
       tool: name,
       startedAt: call.at.toISOString(),
-      account: call.aws!.account,
-      region: call.everywhere ? "*" : call.aws!.region,
+      account: aws.account,
+      region: call.everywhere ? "*" : aws.region,
       answer,
       giveUp,
       last: () => last,

@@ -17,7 +17,7 @@ const GROUP = "sg-0bb00000000000001";
 /** AWS whose lists, and whose writes, stand still until they are let go. */
 async function slow(options: { readonly args?: readonly string[] } = {}) {
   const held: Array<() => void> = [];
-  const at = { reads: 0, given: undefined as AbortSignal | undefined };
+  const at = { reads: 0, sends: 0, given: undefined as AbortSignal | undefined };
   const hold = { reads: false, writes: false };
   const until = () => new Promise<void>((resolve) => held.push(resolve));
   const wrap = (aws: Aws): Aws => ({
@@ -41,6 +41,7 @@ async function slow(options: { readonly args?: readonly string[] } = {}) {
       return {
         ...writer,
         async send(step, op) {
+          at.sends++;
           expect(givenUp(), "what changes AWS cannot be given up").toBeUndefined();
           if (hold.writes) await until();
           return writer.send(step, op);
@@ -56,7 +57,7 @@ async function slow(options: { readonly args?: readonly string[] } = {}) {
   };
   const operation = (verb: string, args: object = {}) =>
     session.call("tools_run", { tool: `operations_${verb}`, arguments: args });
-  return { session, at, hold, go, log, operation };
+  return { session, at, hold, go, log, operation, wrap };
 }
 
 it("a read that takes longer than a client waits is handed over, goes on, and is fetched", async () => {
@@ -164,6 +165,26 @@ it("a change is never cut: the answer says that it goes on, and its outcome is r
   await expect.poll(async () => (await session.call("changes_get", { changeId })).change.state).toBe("applied");
   const group = await session.call("securityGroups_get", { groupId: GROUP });
   expect(JSON.stringify(group)).toContain("8443");
+});
+
+it("what a read settles beside itself is not given up with it", async () => {
+  const { session, at, hold, wrap } = await slow();
+  const planned = await session.call("securityGroups_addRule", {
+    groupId: GROUP,
+    rule: { protocol: "tcp", fromPort: 8443, peer: "10.0.0.0/8" },
+    intent: "office",
+  });
+  hold.writes = true;
+  session.call("changes_apply", { executionToken: planned.executionToken }).catch(() => {});
+  await expect.poll(() => at.sends).toBe(1);
+  hold.writes = false;
+  // The first process never wakes. Everything that follows is a read, and each of them could be given up.
+  const next = await session.beside({ owner: { pid: 2, session: "next" }, liveness: () => "dead", wrap });
+  open.push(next);
+  await next.call("instances_list");
+  expect(at.sends).toBe(2);
+  const { changes } = await next.call("changes_list");
+  expect(changes).toMatchObject([{ changeId: planned.change.changeId, state: "applied" }]);
 });
 
 it("an eleventh long read is waited for, and the results of earlier ones stay", async () => {
