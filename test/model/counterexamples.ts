@@ -134,6 +134,19 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because: "one who was refused a token that its owner used meanwhile was told, truly, that nothing was changed",
+    steps: [
+      { do: "create", by: "a", name: 0, wish: {}, now: false },
+      {
+        do: "meanwhile",
+        during: { do: "apply", by: "mallory", token: 0 },
+        at: 0,
+        any: false,
+        inner: { do: "apply", by: "a", token: 0 },
+      },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },

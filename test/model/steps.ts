@@ -296,7 +296,9 @@ async function applied(run: Run, slot: Slot, plan: Plan, fault: Fault | null = n
     answer.isError &&
     answer.nothingWasChanged === true &&
     said !== "token_spent" &&
-    plan.effects > 0
+    plan.effects > 0 &&
+    // What another process was told of under the same token, while this one was being refused, was not this one.
+    !plan.acknowledged
   )
     fail("an answer says that nothing was changed, and something was", facts);
   if (slot === "mallory" && said !== "identity_mismatch" && plan.by !== "mallory")
