@@ -1,6 +1,7 @@
 // Whether the call in whose course something runs was given up. Reads of AWS end then; nothing that records or changes does.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import { setMaxListeners } from "node:events";
 import { OpsError } from "./errors.js";
 
 const calls = new AsyncLocalStorage<AbortSignal>();
@@ -13,6 +14,8 @@ export function whileWanted<T>(work: () => Promise<T>): {
   const over = new AbortController();
   const around = calls.getStore();
   const signal = around ? AbortSignal.any([around, over.signal]) : over.signal;
+  // One call reads many things at once, and each of them listens: that is no leak for Node to warn of.
+  setMaxListeners(0, signal);
   return { answer: calls.run(signal, () => orGivenUp(work(), signal)), giveUp: (because) => over.abort(because) };
 }
 
