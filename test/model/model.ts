@@ -64,8 +64,11 @@ export function editedOutside(content: JsonObject, wish: Wish): JsonObject {
       ...(access as JsonObject),
     };
   for (const tag of Tags as { Key: string; Value: string | null }[]) {
-    const others = ((next.Tags ?? []) as { Key: string }[]).filter(({ Key }) => Key !== tag.Key);
-    next.Tags = (tag.Value === null ? others : [...others, tag]) as unknown as JsonObject[string];
+    const held = (next.Tags ?? []) as { Key: string }[];
+    const others = held.filter(({ Key }) => Key !== tag.Key);
+    // In its place: a `test` of Cloud Control compares lists in their order.
+    const put = others.length < held.length ? held.map((one) => (one.Key === tag.Key ? tag : one)) : [...held, tag];
+    next.Tags = (tag.Value === null ? others : put) as unknown as JsonObject[string];
   }
   return next;
 }
