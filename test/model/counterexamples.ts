@@ -147,6 +147,16 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because: "a refusal by AWS met the call that a crash had cut off, sent again before this one",
+    steps: [
+      { do: "create", by: "a", name: 0, wish: {}, now: true },
+      { do: "update", by: "a", target: 0, wish: { "tag:z": "1" }, basedOn: "fresh", now: false },
+      { do: "register", by: "a", version: 0, now: false },
+      { do: "crash", during: { do: "apply", by: "a", token: 0 }, at: 40, any: true },
+      { do: "apply", by: "a", token: 1, fault: "refused" },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },
