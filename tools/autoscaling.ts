@@ -140,6 +140,8 @@ const get = read({
 
 /** Pages of AWS's that are looked through for one instance. */
 const MOST_PAGES = 10;
+/** A lifecycle hook holds an activity for so long at most: what began earlier has ended, in whatever order AWS lists it. */
+const LONGEST_MS = 48 * 3_600_000;
 
 const activities = read({
   title: "List scaling activities",
@@ -164,6 +166,7 @@ const activities = read({
     if (query.groupName !== undefined) await existing(aws, query.groupName);
     const question = { ...query, account: aws.account, region: aws.region };
     const since = query.since === undefined ? undefined : new Date(query.since).toISOString();
+    const earliest = since === undefined ? "" : new Date(Date.parse(since) - LONGEST_MS).toISOString();
     const late = ({ startedAt, endedAt }: ScalingActivity) => since !== undefined && (endedAt ?? startedAt) < since;
     const fits = (one: ScalingActivity) =>
       (query.instanceId === undefined || one.instanceIds.includes(query.instanceId)) && !(late(one) && one.endedAt);
@@ -180,7 +183,7 @@ const activities = read({
       looked += page.items.length;
       found.push(...page.items.filter(fits));
       next = page.next;
-      if (page.items.some((one) => late(one))) next = undefined;
+      if (page.items.some(({ startedAt }) => startedAt !== "" && startedAt < earliest)) next = undefined;
     }
     return {
       data: {

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { z } from "zod";
 import { revisionOf } from "../../src/core/change.js";
-import { isObject, type JsonObject } from "../../src/core/json.js";
+import { isObject, isSecretMark, type JsonObject, redact, sameJson } from "../../src/core/json.js";
 import type { Clock, Log, SeenRecord, SeenShelf } from "../../src/core/ports.js";
 import { fromDisk, toDisk } from "../events.js";
 
@@ -20,10 +20,16 @@ const Shape = z.strictObject({
   revision: z.string(),
   observedAt: z.string(),
   ref: z.strictObject({ account: z.string(), region: z.string(), type: z.string(), id: z.string() }),
-  reader: z.enum(["service", "cloudcontrol"]),
+  reader: z.enum(["service", "cloudcontrol", "tags"]),
   properties: Content,
   shown: z.array(z.string()).optional(),
 });
+
+/** Whatever a reader forgot to put a fingerprint for: its revision is good in this process only. */
+const holdsClearSecret = (content: JsonObject): boolean => {
+  const told = redact(content, undefined, (secret) => (isSecretMark(secret) ? secret : "[redacted]"));
+  return !sameJson(told, content);
+};
 
 const dayOf = (at: Date): string => at.toISOString().slice(0, 10);
 
@@ -68,7 +74,7 @@ export function seenFolder({ root, clock, log, mayWrite = () => true }: SeenFold
 
   return {
     keep(record) {
-      if (failed || !mayWrite() || !REVISION.test(record.revision)) return;
+      if (failed || !mayWrite() || !REVISION.test(record.revision) || holdsClearSecret(record.content)) return;
       writing = writing
         .then(() => write(record))
         .catch((error: unknown) => {

@@ -143,6 +143,15 @@ describe("a revision and the process that handed it out", () => {
     const shelf = open();
     shelf.keep(kept);
     expect(await shelf.find(kept.revision)).toEqual(kept);
+    const tagged = (value: object) => {
+      const content = { arn: "arn:aws:s3:::b", tags: { DbPassword: value } } as unknown as typeof record.content;
+      return { ...record, reader: "tags" as const, content, revision: revisionOf(4, content) };
+    };
+    const [fingerprint, clear] = [tagged({ $secret: "ab12" }), tagged("correct-horse" as unknown as object)];
+    shelf.keep(fingerprint);
+    shelf.keep(clear);
+    expect(await shelf.find(fingerprint.revision), "tags alone").toEqual(fingerprint);
+    expect(await shelf.find(clear.revision), "a secret in clear").toBeNull();
     now = new Date("2026-11-22T20:00:00Z");
     expect(await open().find(kept.revision), "the day after").toEqual(kept);
     now = new Date("2026-11-22T23:30:00Z");
