@@ -14,12 +14,18 @@ const SCHEMA_VERSION = 1;
 interface ClassRow {
   /** The read tools that show it: what makes one of them stale evicts it. None: AWS publishes it, whatever we change. */
   readonly shownBy: readonly string[];
+  /** Reads of what it is made from: a resource that comes, goes or changes is another scan. */
+  readonly madeOf?: readonly string[];
   /** Whether an answer says what asking cost. */
   readonly metered: boolean;
 }
 
 export const CLASSES: Readonly<Record<DataClass, ClassRow>> = {
-  compliance: { shownBy: ["tags.check", "tags.untagged", "tags.report", "tags.exportCsv"], metered: false },
+  compliance: {
+    shownBy: ["tags.check", "tags.untagged", "tags.report", "tags.exportCsv"],
+    madeOf: ["instances.list", "databases.list", "deployments.list"],
+    metered: false,
+  },
   costs: {
     shownBy: ["costs.summary", "costs.byTag", "costs.forecast", "costs.anomalies", "tags.costGap"],
     metered: true,
@@ -123,7 +129,9 @@ export function cacheKey(
 const prefixOf = (dataClass: DataClass, account: string): string => `${dataClass}:${account}:`;
 
 const isStaleBy = (dataClass: DataClass, patterns: readonly string[]): boolean =>
-  CLASSES[dataClass].shownBy.some((tool) => patterns.some((pattern) => matchGlob(pattern, tool)));
+  [...CLASSES[dataClass].shownBy, ...(CLASSES[dataClass].madeOf ?? [])].some((tool) =>
+    patterns.some((pattern) => matchGlob(pattern, tool)),
+  );
 
 /**
  * Until when what was read of a class may have been changed by us: the end of the last change that made it stale, the

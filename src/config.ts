@@ -431,7 +431,8 @@ function fromText(key: Key, text: string, where: string): unknown {
     if (/^(0|false|no|off|)$/i.test(text)) return false;
     throw new ConfigError(`${where} must be true or false`);
   }
-  if (kind instanceof z.ZodNumber) return Number(text);
+  // Blanks are no number: read as 0 they would lift a limit.
+  if (kind instanceof z.ZodNumber) return text.trim() === "" ? Number.NaN : Number(text);
   if (kind instanceof z.ZodArray)
     return text
       .split(",")

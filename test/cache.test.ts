@@ -41,6 +41,16 @@ function recorded(tool: string, operation: Partial<Operation>, account = scope.a
   };
 }
 
+it("a scan of tags is outdated by whatever makes, ends or changes what it scans", async () => {
+  const { cache, pass } = bench();
+  const ask = (state?: State) =>
+    cache.forCall({ ...scope, ...(state && { state }) }).cached("compliance", { ask: {} }, load(1));
+  await ask();
+  pass(10);
+  expect((await ask()).source).toBe("cache");
+  expect((await ask(recorded("instances.launch", { state: "succeeded", settledAt: iso(5) }))).source).toBe("live");
+});
+
 describe("a key", () => {
   const words = fc.uniqueArray(fc.string({ maxLength: 8 }), { maxLength: 6 });
 

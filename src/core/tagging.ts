@@ -43,7 +43,10 @@ export interface TaggingFiles {
   /** The file of resource types; `value` is null where there is none, `path` then what was looked for by name. */
   resourceTypes(): Promise<{ readonly path: string | null; readonly value: Json }>;
   exceptions(): Promise<{ readonly path: string; readonly list: readonly Json[] }>;
-  writeExceptions(list: readonly JsonObject[]): Promise<{ readonly path: string; readonly kept?: string }>;
+  /** One change at a time, each made to the list as it is then: what another call has added is never lost. */
+  changeExceptions(
+    change: (list: readonly Json[], path: string) => readonly JsonObject[],
+  ): Promise<{ readonly path: string; readonly kept?: string }>;
 }
 
 /** What a stored scan covered: only scans of one scope are compared. */

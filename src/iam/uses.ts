@@ -183,6 +183,7 @@ export const USES: Readonly<Record<string, Uses>> = {
       "s3:GetBucketLocation",
       "s3:GetBucketTagging",
       "cloudcontrol:GetResource",
+      "cloudcontrol:ListResources",
       "cloudformation:DescribeType",
       "organizations:DescribeEffectivePolicy",
       "organizations:ListPolicies",

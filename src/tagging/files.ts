@@ -57,7 +57,7 @@ export function taggingFiles(options: FileOptions): TaggingFiles {
     try {
       mkdirSync(dirname(path), { recursive: true });
       const stamp = clock.now().toISOString().replace(/[:.]/g, "-");
-      const kept = existsSync(path) ? `${path}.${stamp}.bak` : undefined;
+      const kept = existsSync(path) ? unused(`${path}.${stamp}`) : undefined;
       const draft = `${path}.${stamp}.new`;
       writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { flag: "wx", mode: 0o644 });
       if (kept) writeFileSync(kept, readFileSync(path), { flag: "wx" });
@@ -69,6 +69,26 @@ export function taggingFiles(options: FileOptions): TaggingFiles {
         cause,
       });
     }
+  }
+
+  /** Two of one moment are two. */
+  const unused = (stem: string): string => {
+    for (let count = 0; ; count++) {
+      const name = `${stem}${count === 0 ? "" : `-${count}`}.bak`;
+      if (!existsSync(name)) return name;
+    }
+  };
+
+  /** What this process was told where it may write nothing goes before the file: it was made from it. */
+  function heldExceptions(): { path: string; list: readonly Json[] } {
+    const path = exceptionsPath();
+    const value = memory.get("exceptions") ?? (existsSync(path) ? parsed(path) : []);
+    if (Array.isArray(value)) return { path, list: value };
+    const { exceptions } = (value ?? {}) as JsonObject;
+    if (Array.isArray(exceptions)) return { path, list: exceptions };
+    throw new OpsError("validation_error", "The file of exceptions must be a list; it was left as it is.", {
+      details: { path },
+    });
   }
 
   const put = (path: string | null, name: string, value: Json): { path: string; kept?: string } => {
@@ -160,18 +180,11 @@ export function taggingFiles(options: FileOptions): TaggingFiles {
       if (path !== null) return { path, value: parsed(path) };
       return { path: resourceTypesPath ?? null, value: null };
     },
-    async exceptions() {
-      const path = exceptionsPath();
-      const value = existsSync(path) ? parsed(path) : (memory.get("exceptions") ?? []);
-      if (Array.isArray(value)) return { path, list: value };
-      const { exceptions } = (value ?? {}) as JsonObject;
-      if (Array.isArray(exceptions)) return { path, list: exceptions };
-      throw new OpsError("validation_error", "The file of exceptions must be a list; it was left as it is.", {
-        details: { path },
-      });
-    },
-    async writeExceptions(list) {
-      return put(folder === null ? null : exceptionsPath(), "exceptions", list as unknown as Json);
+    exceptions: async () => heldExceptions(),
+    // From the read to the write nothing else of this process runs.
+    async changeExceptions(change) {
+      const { list, path } = heldExceptions();
+      return put(folder === null ? null : path, "exceptions", change(list, path) as unknown as Json);
     },
   };
 }

@@ -62,6 +62,10 @@ describe("a variable of theirs", () => {
     expect(of({ DEBUG: "1", LOG_LEVEL: "ERROR" }).logLevel).toBe("error");
   });
 
+  it("blanks are no number: a limit is never lifted by them", () => {
+    expect(() => of({ MAX_TOOL_CALLS_PER_SESSION: " " })).toThrow(/MAX_TOOL_CALLS_PER_SESSION/);
+  });
+
   it("yields to ours, and ours to a flag", () => {
     const env = { MAX_TOOL_CALLS_PER_SESSION: "1", AWS_DEVOPS_MCP_CALLS_PER_HOUR: "2" };
     expect(of(env).callsPerHour).toBe(2);

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { charactersOf, MOST_CHARACTERS, type Policy, policiesFor } from "../../src/iam/policy.js";
+import { charactersOf, MOST_CHARACTERS, type Policy, policiesFor, readActions } from "../../src/iam/policy.js";
 import { USES } from "../../src/iam/uses.js";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
@@ -107,4 +107,10 @@ describe("what is longer than IAM takes", () => {
       }),
     );
   });
+});
+
+it("tag scans may list what they read through Cloud Control", () => {
+  expect(readActions(["tags"])).toEqual(
+    expect.arrayContaining(["cloudformation:ListResources", "cloudformation:GetResource"]),
+  );
 });

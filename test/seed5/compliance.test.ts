@@ -58,8 +58,8 @@ function world({ readAt = NOW } = {}) {
         policy: async () => ({ source: "existing_file", success: true, message: "", policy_path: "p", value: POLICY }),
         resourceTypes: async () => ({ path: null, value: null }),
         exceptions: async () => ({ path: "e", list: exceptions }),
-        writeExceptions: async (list: readonly JsonObject[]) => {
-          exceptions = list;
+        changeExceptions: async (change: (list: readonly JsonObject[], path: string) => readonly JsonObject[]) => {
+          exceptions = change(exceptions, "e");
           return { path: "e" };
         },
       },

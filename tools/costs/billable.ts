@@ -99,14 +99,14 @@ function instanceSide(content: JsonObject): Side {
   return { billed: [one], unknown: [], hanging };
 }
 
-/** IOPS and throughput that the price of storage does not hold. */
-const extra = (type: string, content: JsonObject): string[] =>
-  /^io[12]$/.test(type) ||
-  (type === "gp3" &&
-    ((number(content, "iops", "Iops") ?? 0) > 3_000 ||
-      (number(content, "throughputMibps", "Throughput", "StorageThroughput") ?? 0) > 125))
-    ? ["provisioned IOPS or throughput"]
-    : [];
+/** What storage costs beside its size, which the price of a GiB does not hold. */
+function extra(type: string, content: JsonObject): string[] {
+  if (type === "standard") return ["its I/O requests, which are billed by use"];
+  const provisioned =
+    (number(content, "iops", "Iops") ?? 0) > 3_000 ||
+    (number(content, "throughputMibps", "Throughput", "StorageThroughput") ?? 0) > 125;
+  return /^io[12]$/.test(type) || (type === "gp3" && provisioned) ? ["provisioned IOPS or throughput"] : [];
+}
 
 /** A database as it will be once RDS has carried out what waits: that is what is billed in the end. */
 function databaseSide(found: JsonObject): Side {
@@ -158,7 +158,7 @@ const SIDES: Readonly<Record<string, (content: JsonObject) => Side>> = {
 
 /** Types that cost nothing themselves. */
 const FREE =
-  /^AWS::(EC2::(SecurityGroup\w*|Subnet\w*|VPC|RouteTable|Route|InternetGateway|NetworkAcl\w*|KeyPair|LaunchTemplate|DHCPOptions)|IAM::\w+|ECS::(Cluster|TaskDefinition)|RDS::(DBParameterGroup|DBSubnetGroup|OptionGroup|DBClusterParameterGroup)|AutoScaling::(LaunchConfiguration|LifecycleHook|ScalingPolicy)|CodeDeploy::\w+|CloudFormation::\w+)$/;
+  /^AWS::(EC2::(SecurityGroup\w*|Subnet\w*|VPC|RouteTable|Route|InternetGateway|NetworkAcl\w*|KeyPair|LaunchTemplate|DHCPOptions)|IAM::\w+|ECS::(Cluster|TaskDefinition)|RDS::(DBParameterGroup|DBSubnetGroup|OptionGroup|DBClusterParameterGroup)|AutoScaling::(LaunchConfiguration|LifecycleHook|ScalingPolicy)|CodeDeploy::\w+)$/;
 
 const TAGS = new Set(["tags", "Tags"]);
 const withoutTags = (content: JsonObject | null): JsonObject | null =>
@@ -208,7 +208,31 @@ export function billOf(steps: readonly ChangeStep[], region: string): Bill {
 }
 
 /** The same for what somebody only thinks of. */
-export const billOfItems = (items: readonly Counted[], region: string): Bill => priced(items, [], region);
+export const billOfItems = (items: readonly Counted[], region: string): Bill =>
+  priced(
+    items.filter(({ billed }) => !(billed.kind === "databaseStorage" && isAurora(billed.engine))),
+    items.flatMap(({ billed }) => unsaidOf(billed, items).map((because) => ({ what: wordsOf(billed), because }))),
+    region,
+  );
+
+const isAurora = (engine: string): boolean => /^aurora/.test(engine);
+
+/** What an item is billed for beside what it says. */
+function unsaidOf(billed: Billed, items: readonly Counted[]): string[] {
+  switch (billed.kind) {
+    case "instance":
+      return [];
+    case "volume":
+      return extra(billed.volumeType, {});
+    case "databaseStorage":
+      return isAurora(billed.engine) ? [] : extra(billed.storageType, {});
+    case "database": {
+      if (isAurora(billed.engine)) return ["the cluster's storage and I/O, which are billed by use"];
+      const stored = items.some(({ billed: one }) => one.kind === "databaseStorage" && one.engine === billed.engine);
+      return stored ? [] : ["its storage, whose size was not given"];
+    }
+  }
+}
 
 function priced(counted: readonly Counted[], unknown: readonly Unpriced[], region: string): Bill {
   const lines = new Map<string, Line>();

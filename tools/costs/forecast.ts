@@ -116,7 +116,10 @@ export const forecast = read({
           ...(low !== undefined && { low: amountOf(low) }),
           ...(high !== undefined && { high: amountOf(high) }),
         })),
-        ...(granularity === "monthly" && (await thisMonth(ports, value, metric, filter, forceRefresh))),
+        // Of a month that is forecast in part only, nothing is said as a whole.
+        ...(granularity === "monthly" &&
+          period.end >= firstOfMonth(now, 1) &&
+          (await thisMonth(ports, value, metric, filter, forceRefresh))),
       },
     };
   },

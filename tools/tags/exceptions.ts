@@ -6,7 +6,7 @@ import { OpsError } from "../../src/core/errors.js";
 import type { Json, JsonObject } from "../../src/core/json.js";
 import { read } from "../../src/core/tool.js";
 import { Arn } from "./inputs.js";
-import { heldExceptions } from "./policy.js";
+import { exceptionsIn, heldExceptions } from "./policy.js";
 
 const DAY_MS = 86_400_000;
 
@@ -47,13 +47,11 @@ export const exceptions = read({
   }),
   async run({ action, arn, pattern, tags, reason, expires }, ports) {
     const now = ports.now.toISOString();
-    const held = await heldExceptions(ports);
     const named = { ...(arn && { arn }), ...(pattern && { pattern }) };
     if (action !== "list" && (arn === undefined) === (pattern === undefined)) {
       throw new OpsError("validation_error", "Name one of arn and pattern.", { field: "arn" });
     }
-    let list = held;
-    let written: { readonly path: string; readonly kept?: string } | null = null;
+    let change: ((held: readonly TagException[]) => readonly TagException[]) | null = null;
     if (action === "add") {
       if (reason === undefined)
         throw new OpsError("validation_error", "An exception needs its reason.", { field: "reason" });
@@ -68,15 +66,22 @@ export const exceptions = read({
         });
       }
       const added = { ...named, ...(tags && { tags }), reason, expires, added_by: ports.caller.arn, added_at: now };
-      list = [...held.filter((one) => about(one) !== about(named) || !sameTags(one.tags, tags)), added];
+      change = (held) => [...held.filter((one) => about(one) !== about(named) || !sameTags(one.tags, tags)), added];
     }
     if (action === "end") {
-      list = held.filter((one) => about(one) !== about(named));
-      if (list.length === held.length) {
+      change = (held) => {
+        const left = held.filter((one) => about(one) !== about(named));
+        if (left.length < held.length) return left;
         throw new OpsError("not_found", "There is no such exception.", { field: arn ? "arn" : "pattern" });
-      }
+      };
     }
-    if (list !== held) written = await ports.tagging.files.writeExceptions(list as unknown as readonly JsonObject[]);
+    const made = change;
+    const written =
+      made &&
+      (await ports.tagging.files.changeExceptions(
+        (list, path) => made(exceptionsIn(list, path)) as unknown as readonly JsonObject[],
+      ));
+    const list = await heldExceptions(ports);
     const active = list.filter((one) => isActive(one, now));
     const path = written?.path ?? (await ports.tagging.files.exceptions()).path;
     return {

@@ -74,14 +74,18 @@ export async function heldPolicy(ports: Pick<ReadPorts, "aws" | "tagging" | "now
 /** @throws OpsError validation_error where one of them cannot be read: a broken exception must not go unnoticed. */
 export async function heldExceptions({ tagging }: Pick<ReadPorts, "tagging">): Promise<readonly TagException[]> {
   const { list, path } = await tagging.files.exceptions();
-  return list.map((one, index) => {
+  return exceptionsIn(list, path);
+}
+
+/** @throws OpsError validation_error naming the one that cannot be read. */
+export const exceptionsIn = (list: readonly Json[], path: string): readonly TagException[] =>
+  list.map((one, index) => {
     const parsed = TagException.safeParse(one);
     if (parsed.success) return parsed.data;
     throw new OpsError("validation_error", `Exception ${index + 1} of the file cannot be read; it was left as it is.`, {
       details: { path, because: faultOf(parsed.error) },
     });
   });
-}
 
 const Rule = z.object({
   name: z.string(),
