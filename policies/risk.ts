@@ -144,6 +144,11 @@ const RULES: readonly RiskRule[] = [
     because: "interrupts an instance",
     matches: ({ operation }) => operation === "StopInstances" || operation === "RebootInstances",
   },
+  {
+    level: "medium",
+    because: "takes a database away from whoever uses it",
+    matches: ({ operation }) => operation === "StopDBInstance" || operation === "StopDBCluster",
+  },
   { level: "medium", because: "changes a running service", matches: (step) => step.kind === "update" },
 ];
 

@@ -99,6 +99,11 @@ const SHOWS: readonly (readonly [string, Shows])[] = [
   ["StartInstances", (_, { state }) => state === "pending" || state === "running"],
   ["StopInstances", (_, { state }) => state === "stopping" || state === "stopped"],
   ["RebootInstances", () => false],
+  // A database that has begun to start or stop arrives; until then RDS calls it so.
+  ["StartDBInstance", (_, { status }) => status === "starting" || status === "available"],
+  ["StopDBInstance", (_, { status }) => status === "stopping" || status === "stopped"],
+  ["StartDBCluster", (_, { status }) => status === "starting" || status === "available"],
+  ["StopDBCluster", (_, { status }) => status === "stopping" || status === "stopped"],
   ["DeleteTags", ({ Tags }, live) => listOf(Tags).every(({ Key }) => !Object.hasOwn(tagsOf(live), String(Key)))],
   [
     "TagResources",

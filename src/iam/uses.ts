@@ -106,6 +106,10 @@ export const USES: Readonly<Record<string, Uses>> = {
       "rds:DescribePendingMaintenanceActions",
     ],
     writes: [
+      "rds:StartDBInstance",
+      "rds:StopDBInstance",
+      "rds:StartDBCluster",
+      "rds:StopDBCluster",
       "rds:ModifyDBInstance",
       "rds:CreateDBSnapshot",
       "rds:CreateDBClusterSnapshot",

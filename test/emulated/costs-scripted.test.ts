@@ -1,9 +1,10 @@
 // Costs where no emulator answers (scripted): forecast, anomalies and the price list, in the shapes of AWS's published examples.
 
-import { DescribeImagesCommand } from "@aws-sdk/client-ec2";
+import { DescribeImagesCommand, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import { CreateDBInstanceCommand } from "@aws-sdk/client-rds";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Assistant } from "../harness.js";
+import { NOON } from "../noon.js";
 import { type Product, startProduct } from "./product.js";
 import { type ScriptedAnswer, type ScriptedRequest, startScriptedHttp } from "./scripted-http.js";
 import { announced } from "./scripted-rds.js";
@@ -36,7 +37,7 @@ describe.skipIf(!product)("costs (scripted)", () => {
 
   beforeAll(async () => {
     await product!.moto.reset();
-    assistant = await product!.start({ args: ["--region", "eu-west-1"] });
+    assistant = await product!.start({ args: ["--region", "eu-west-1"], env: NOON });
     today = (await assistant.call("session_whoami")).data.asOf.slice(0, 10);
   });
   beforeEach(() => {
@@ -338,6 +339,81 @@ describe.skipIf(!product)("costs (scripted)", () => {
       expect(ending.isError, JSON.stringify(ending.data)).toBe(false);
       const saved = await assistant.call("costs_estimate", { changeId: ending.data.change.changeId });
       expect(saved.data).toMatchObject({ monthlyChange: -66.576, lines: [{ count: -1 }] });
+    });
+
+    it("of a resize: the type now against then, and nothing else of the instance", async () => {
+      sell();
+      const { Images = [] } = await outsider.ec2.send(new DescribeImagesCommand({ Owners: ["amazon"] }));
+      const { Instances = [] } = await outsider.ec2.send(
+        new RunInstancesCommand({ ImageId: Images[0]!.ImageId!, InstanceType: "t3.micro", MinCount: 1, MaxCount: 1 }),
+      );
+      const instanceId = Instances[0]!.InstanceId!;
+      const shown = await assistant.call("instances_get", { instanceId });
+      const resize = await assistant.call("instances_resize", {
+        instanceId,
+        instanceType: "t3.large",
+        basedOn: shown.data.revision,
+        intent: "it swaps",
+      });
+      expect(resize.isError, JSON.stringify(resize.data)).toBe(false);
+      const { data } = await assistant.call("costs_estimate", { changeId: resize.data.change.changeId });
+      // (0.0912 − 0.0114) × 730: that it stands still meanwhile is no part of a month's cost
+      expect(data).toMatchObject({ monthlyChange: 58.254, complete: true, unknown: [] });
+      expect(data.lines.map(({ what, count }: { what: string; count: number }) => `${count} ${what}`)).toEqual([
+        "-1 EC2 t3.micro, Linux",
+        "1 EC2 t3.large, Linux",
+      ]);
+      const stop = await assistant.call("instances_stop", {
+        instanceIds: [instanceId],
+        basedOn: [shown.data.revision],
+        intent: "nobody needs it",
+      });
+      expect(stop.isError, JSON.stringify(stop.data)).toBe(false);
+      const stopped = await assistant.call("costs_estimate", { changeId: stop.data.change.changeId });
+      expect(stopped.data).toMatchObject({
+        monthlyChange: -8.322,
+        lines: [{ what: "EC2 t3.micro, Linux", count: -1 }],
+      });
+      await outsider.ec2.send(new TerminateInstancesCommand({ InstanceIds: [instanceId] }));
+    });
+
+    it("of a database's stop: the hours, and not the storage, which costs on", async () => {
+      sell();
+      proxy.rule(announced());
+      await outsider.rds.send(
+        new CreateDBInstanceCommand({
+          DBInstanceIdentifier: "weekdays",
+          Engine: "postgres",
+          DBInstanceClass: "db.t3.micro",
+          AllocatedStorage: 100,
+          StorageType: "gp3",
+          MasterUsername: "root",
+          ManageMasterUserPassword: true,
+        }),
+      );
+      const revision = async () => (await assistant.call("databases_get", { databaseId: "weekdays" })).data.revision;
+      const intent = "closed at the weekend";
+      const stop = await assistant.call("databases_stop", {
+        databaseId: "weekdays",
+        basedOn: await revision(),
+        intent,
+      });
+      expect(stop.isError, JSON.stringify(stop.data)).toBe(false);
+      const saved = await assistant.call("costs_estimate", { changeId: stop.data.change.changeId });
+      expect(saved.data, JSON.stringify(saved.data)).toMatchObject({
+        // 0.018 × 730
+        monthlyChange: -13.14,
+        complete: true,
+        lines: [{ what: "RDS db.t3.micro, postgres, Single-AZ", count: -1 }],
+      });
+      await assistant.call("changes_apply", { executionToken: stop.data.executionToken });
+      const start = await assistant.call("databases_start", {
+        databaseId: "weekdays",
+        basedOn: await revision(),
+        intent: "Monday",
+      });
+      const again = await assistant.call("costs_estimate", { changeId: start.data.change.changeId });
+      expect(again.data).toMatchObject({ monthlyChange: 13.14, lines: [{ count: 1 }] });
     });
 
     it("of a database's plan: its class now against then, also where the change waits for the window", async () => {

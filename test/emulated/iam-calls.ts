@@ -13,6 +13,8 @@ export interface World {
   readonly autoScalingGroup: string;
   readonly targetGroup: string;
   readonly databaseId: string;
+  readonly idleDatabaseId: string;
+  readonly asleepDatabaseId: string;
   readonly snapshotId: string;
   readonly bucketArn: string;
   readonly tagPolicyId: string;
@@ -117,6 +119,14 @@ export const PLANS: Readonly<Record<string, (world: World, call: Call) => Promis
     basedOn: (await call("databases.get", { databaseId })).data.revision,
     storageGib: 40,
     apply: "immediate",
+  }),
+  "databases.stop": async ({ idleDatabaseId }, call) => ({
+    databaseId: idleDatabaseId,
+    basedOn: (await call("databases.get", { databaseId: idleDatabaseId })).data.revision,
+  }),
+  "databases.start": async ({ asleepDatabaseId }, call) => ({
+    databaseId: asleepDatabaseId,
+    basedOn: (await call("databases.get", { databaseId: asleepDatabaseId })).data.revision,
   }),
   "databases.createSnapshot": async ({ databaseId }) => ({ databaseId, snapshotId: "before-the-move" }),
   "databases.restoreSnapshot": async ({ snapshotId }) => ({

@@ -16,7 +16,7 @@ import {
 import { CreateTargetGroupCommand, ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { CreateAccessKeyCommand, CreateUserCommand, IAMClient, PutUserPolicyCommand } from "@aws-sdk/client-iam";
 import { CreateOrganizationCommand, CreatePolicyCommand, OrganizationsClient } from "@aws-sdk/client-organizations";
-import { CreateDBInstanceCommand, CreateDBSnapshotCommand } from "@aws-sdk/client-rds";
+import { CreateDBInstanceCommand, CreateDBSnapshotCommand, StopDBInstanceCommand } from "@aws-sdk/client-rds";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createCatalogue } from "../../src/catalogue.js";
@@ -146,17 +146,20 @@ describe.skipIf(!product)("policies on moto with IAM enforced", () => {
       const IpPermissions = [{ IpProtocol: "tcp", FromPort: port, ToPort: port, IpRanges: [{ CidrIp: "10.0.0.0/8" }] }];
       await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions }));
     }
-    await rds.send(
-      new CreateDBInstanceCommand({
-        DBInstanceIdentifier: "shop",
-        DBInstanceClass: "db.t3.micro",
-        Engine: "postgres",
-        AllocatedStorage: 20,
-        MasterUsername: "admin",
-        MasterUserPassword: "outsider-knows-it",
-        BackupRetentionPeriod: 7,
-      }),
-    );
+    for (const DBInstanceIdentifier of ["shop", "idle", "asleep"]) {
+      await rds.send(
+        new CreateDBInstanceCommand({
+          DBInstanceIdentifier,
+          DBInstanceClass: "db.t3.micro",
+          Engine: "postgres",
+          AllocatedStorage: 20,
+          MasterUsername: "admin",
+          MasterUserPassword: "outsider-knows-it",
+          BackupRetentionPeriod: 7,
+        }),
+      );
+    }
+    await rds.send(new StopDBInstanceCommand({ DBInstanceIdentifier: "asleep" }));
     await rds.send(new CreateDBSnapshotCommand({ DBInstanceIdentifier: "shop", DBSnapshotIdentifier: "yesterday" }));
     const s3 = new S3Client({ endpoint: moto.endpoint, region: "us-east-1", credentials, forcePathStyle: true });
     await s3.send(new CreateBucketCommand({ Bucket: "shop-data" }));
@@ -169,6 +172,8 @@ describe.skipIf(!product)("policies on moto with IAM enforced", () => {
       autoScalingGroup: "workers",
       targetGroup: "web",
       databaseId: "shop",
+      idleDatabaseId: "idle",
+      asleepDatabaseId: "asleep",
       snapshotId: "yesterday",
       bucketArn: "arn:aws:s3:::shop-data",
       tagPolicyId: await tagPolicy(),

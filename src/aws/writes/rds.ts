@@ -11,6 +11,14 @@ import type {
   RemoveTagsFromResourceMessage,
   RestoreDBInstanceFromDBSnapshotMessage,
   RestoreDBInstanceFromDBSnapshotResult,
+  StartDBClusterMessage,
+  StartDBClusterResult,
+  StartDBInstanceMessage,
+  StartDBInstanceResult,
+  StopDBClusterMessage,
+  StopDBClusterResult,
+  StopDBInstanceMessage,
+  StopDBInstanceResult,
 } from "@aws-sdk/client-rds";
 import type { ChangeStep } from "../../core/change.js";
 import type { JsonObject } from "../../core/json.js";
@@ -27,6 +35,10 @@ export interface RdsWrites {
     RestoreDBInstanceFromDBSnapshotMessage,
     RestoreDBInstanceFromDBSnapshotResult,
   ];
+  "rds:StartDBInstance": [StartDBInstanceMessage, StartDBInstanceResult];
+  "rds:StopDBInstance": [StopDBInstanceMessage, StopDBInstanceResult];
+  "rds:StartDBCluster": [StartDBClusterMessage, StartDBClusterResult];
+  "rds:StopDBCluster": [StopDBClusterMessage, StopDBClusterResult];
   "rds:AddTagsToResource": [AddTagsToResourceMessage, object];
   "rds:RemoveTagsFromResource": [RemoveTagsFromResourceMessage, object];
 }
@@ -67,6 +79,28 @@ async function madeSoFar(api: Reads, { step: { ref } }: Followed): Promise<Progr
   };
 }
 
+/** Arrived where RDS says so; it passes through more states on its way than it documents, and only these are a failure. */
+const movesTo = (there: readonly string[], from: string) => ({
+  async follow(api: Reads, { step: { ref } }: Followed): Promise<Progress> {
+    const found = await typeReaders(api)[ref.type as "AWS::RDS::DBInstance" | "AWS::RDS::DBCluster"].get(ref.id);
+    const status = found?.status ?? "deleted";
+    if (there.includes(status)) return { status: "succeeded", identifier: ref.id };
+    // Still, or again, where it began.
+    if (status === from) return { status: "pending", atRest: true, awsCode: status };
+    if (status !== "deleted" && !UNMADE.test(status)) return { status: "pending" };
+    return {
+      status: "failed",
+      identifier: ref.id,
+      code: "aws_failed",
+      awsCode: status,
+      message: `RDS calls it ${status}.`,
+    };
+  },
+});
+/** RDS works on a database that runs as soon as it does. */
+const RUNNING = ["available", "backing-up", "storage-optimization", "configuring-enhanced-monitoring", "maintenance"];
+const STOPPED = ["stopped"];
+
 const NATURAL = { idempotency: "natural", dryRun: false, input: asIs } as const;
 const NAMED = {
   idempotency: "natural",
@@ -76,6 +110,15 @@ const NAMED = {
   follow: madeSoFar,
 } as const;
 const TAGS = { ...NATURAL, identifiers: () => [] } as const;
+
+const INSTANCE = {
+  identifiers: ({ DBInstance }: StartDBInstanceResult) => [DBInstance?.DBInstanceIdentifier],
+  requestToken: ({ DBInstance }: StartDBInstanceResult) => DBInstance?.DBInstanceIdentifier,
+} as const;
+const CLUSTER = {
+  identifiers: ({ DBCluster }: StartDBClusterResult) => [DBCluster?.DBClusterIdentifier],
+  requestToken: ({ DBCluster }: StartDBClusterResult) => DBCluster?.DBClusterIdentifier,
+} as const;
 
 export const RDS_WRITES: Rows<RdsWrites> = {
   "rds:ModifyDBInstance": { ...NATURAL, identifiers: ({ DBInstance }) => [DBInstance?.DBInstanceIdentifier] },
@@ -94,6 +137,10 @@ export const RDS_WRITES: Rows<RdsWrites> = {
     identifiers: ({ DBInstance }) => [DBInstance?.DBInstanceIdentifier],
     requestToken: ({ DBInstance }) => DBInstance?.DBInstanceIdentifier,
   },
+  "rds:StartDBInstance": { ...NATURAL, ...movesTo(RUNNING, "stopped"), ...INSTANCE },
+  "rds:StopDBInstance": { ...NATURAL, ...movesTo(STOPPED, "available"), ...INSTANCE },
+  "rds:StartDBCluster": { ...NATURAL, ...movesTo(RUNNING, "stopped"), ...CLUSTER },
+  "rds:StopDBCluster": { ...NATURAL, ...movesTo(STOPPED, "available"), ...CLUSTER },
   "rds:AddTagsToResource": TAGS,
   "rds:RemoveTagsFromResource": TAGS,
 };
