@@ -16,7 +16,12 @@ import {
   RunInstancesCommand,
   StopInstancesCommand,
 } from "@aws-sdk/client-ec2";
-import { CreateDBInstanceCommand, CreateDBSnapshotCommand, ModifyDBInstanceCommand } from "@aws-sdk/client-rds";
+import {
+  CreateDBInstanceCommand,
+  CreateDBSnapshotCommand,
+  ModifyDBInstanceCommand,
+  StopDBInstanceCommand,
+} from "@aws-sdk/client-rds";
 import type { ScriptedCodeDeploy } from "../deployments/codedeploy.js";
 import type { ScriptedEcs } from "../deployments/ecs.js";
 import { PIPELINE } from "../deployments/party.js";
@@ -354,6 +359,23 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
         };
       },
     },
+    ...(["stop", "start"] as const).map((verb) => ({
+      tool: `databases.${verb}`,
+      sends: [verb === "stop" ? "StopDBInstance" : "StartDBInstance"],
+      moved: /^stale_revision$/,
+      async make() {
+        const databaseId = await database();
+        const id = { DBInstanceIdentifier: databaseId };
+        if (verb === "start") await rds.send(new StopDBInstanceCommand(id));
+        let now = 0;
+        const move = () => {
+          now += 1;
+          const DBInstanceClass = now % 2 === 1 ? "db.r6g.large" : "db.r6g.xlarge";
+          return rds.send(new ModifyDBInstanceCommand({ ...id, DBInstanceClass, ApplyImmediately: true }));
+        };
+        return { args: { databaseId }, see: { tool: "databases_get", args: { databaseId } }, move };
+      },
+    })),
     {
       tool: "databases.createSnapshot",
       sends: ["CreateDBSnapshot"],

@@ -263,7 +263,7 @@ describe.skipIf(!product)("databases on moto", () => {
       code: "wrong_state",
       field: "databaseId",
       status: "stopped",
-      next: [{ tool: "databases_get" }],
+      next: [{ tool: "databases_get" }, { tool: "databases_start", arguments: { databaseId: "asleep" } }],
     });
     expect((await plan("ledger-1", { storageGib: 100, apply: "immediate" })).data).toMatchObject({
       code: "unsupported",
