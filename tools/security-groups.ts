@@ -381,10 +381,15 @@ const addRule = plan({
     const group = await existing(aws, groupId);
     const same = group.rules.find((other) => sameTraffic(other, rule));
     if (same) {
-      throw new OpsError("rule_exists", `${groupId} already allows ${showRule(rule)} by rule ${same.ruleId}.`, {
-        field: "rule",
-        details: { rule: same },
-      });
+      throw new OpsError(
+        "rule_exists",
+        `${groupId} already allows ${showRule(rule)} by rule ${same.ruleId}. Nothing was planned, and nothing is needed.`,
+        {
+          field: "rule",
+          details: { rule: same },
+          next: [{ tool: "securityGroups.get", arguments: { groupId, region: aws.region } }],
+        },
+      );
     }
     const step = authorizeStep(group, refOf(aws, groupId), [rule], rule.direction);
     // By these names the caller knows the group; rules that bear on the same traffic are found when it is applied.

@@ -95,6 +95,8 @@ const transport = new StdioClientTransport({
     ...{ AWS_ENDPOINT_URL: `http://127.0.0.1:${aws.address().port}`, AWS_EC2_METADATA_DISABLED: "true" },
     ...{ AWS_ACCESS_KEY_ID: "AKIAEMULATED", AWS_SECRET_ACCESS_KEY: "emulated" },
     ...{ AWS_CONFIG_FILE: "/dev/null", AWS_SHARED_CREDENTIALS_FILE: "/dev/null" },
+    // 2,500 instances are more pages than a session has calls an hour.
+    ...{ AWS_DEVOPS_MCP_CALLS_PER_HOUR: "0", AWS_DEVOPS_MCP_IDENTICAL_CALLS: "0", AWS_DEVOPS_MCP_AUDIT_DB: "off" },
   },
 });
 const client = new Client({ name: "bench", version: "1" });

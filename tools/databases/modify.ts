@@ -78,7 +78,7 @@ export const modifyInstance = plan({
         },
       );
     }
-    refuseWindow(live, wanted, effects, apply, managed);
+    refuseWindow(aws, live, wanted, effects, apply, managed);
     const opensAt = live.maintenanceWindow && nextOpening(live.maintenanceWindow, now);
     const waiting = waitingBeside(live, wanted);
     const step = modifyStep(live, refOf(aws, INSTANCE, databaseId), wanted, apply, {
@@ -254,6 +254,7 @@ function checkWindows(live: DatabaseInstance, { backupWindow, maintenanceWindow 
 
 /** Nobody is told "in the window" of a change that happens at once. */
 function refuseWindow(
+  aws: AwsReader,
   live: DatabaseInstance,
   wanted: Wanted,
   effects: readonly Effect[],
@@ -269,6 +270,9 @@ function refuseWindow(
   throw new OpsError(
     "validation_error",
     `${soon} cannot wait for a window: RDS changes it soon after the call, whatever is asked. Plan it with apply "immediate", when that is right.`,
-    { field: "apply" },
+    {
+      field: "apply",
+      next: [{ tool: "databases.get", arguments: { databaseId: live.instanceId, region: aws.region } }],
+    },
   );
 }
