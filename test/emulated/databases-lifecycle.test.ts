@@ -199,7 +199,7 @@ describe.skipIf(!product)("stopping and starting databases on moto", () => {
     });
     const unknown = await assistant.call("databases_stop", {
       databaseId: "nobody",
-      basedOn: "r1-00000000",
+      basedOn: await revision("shop"),
       intent: "tidy up",
     });
     expect(unknown.data).toMatchObject({ code: "not_found", field: "databaseId", next: [{ tool: "databases_list" }] });
