@@ -4,7 +4,7 @@ import { DescribeImagesCommand, RunInstancesCommand, TerminateInstancesCommand }
 import { CreateDBInstanceCommand } from "@aws-sdk/client-rds";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Assistant } from "../harness.js";
-import { NOON } from "../noon.js";
+import { PAST_MIDNIGHT } from "../past-midnight.js";
 import { type Product, startProduct } from "./product.js";
 import { type ScriptedAnswer, type ScriptedRequest, startScriptedHttp } from "./scripted-http.js";
 import { announced } from "./scripted-rds.js";
@@ -37,7 +37,7 @@ describe.skipIf(!product)("costs (scripted)", () => {
 
   beforeAll(async () => {
     await product!.moto.reset();
-    assistant = await product!.start({ args: ["--region", "eu-west-1"], env: NOON });
+    assistant = await product!.start({ args: ["--region", "eu-west-1"], env: PAST_MIDNIGHT });
     today = (await assistant.call("session_whoami")).data.asOf.slice(0, 10);
   });
   beforeEach(() => {

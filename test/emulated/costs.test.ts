@@ -3,7 +3,7 @@
 import { DescribeImagesCommand } from "@aws-sdk/client-ec2";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Assistant } from "../harness.js";
-import { NOON } from "../noon.js";
+import { PAST_MIDNIGHT } from "../past-midnight.js";
 import { type Product, startProduct } from "./product.js";
 
 const product = await startProduct("costs on moto", import.meta.url);
@@ -42,7 +42,7 @@ describe.skipIf(!product)("costs on moto", () => {
 
   beforeAll(async () => {
     await moto.reset();
-    assistant = await product!.start({ env: NOON });
+    assistant = await product!.start({ env: PAST_MIDNIGHT });
     today = (await assistant.call("session_whoami")).data.asOf.slice(0, 10);
   });
   beforeEach(() => proxy.clear());

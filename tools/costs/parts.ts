@@ -162,6 +162,12 @@ export const Share = z.object({
   percent: z.number().optional(),
 });
 export const Shown = z.object({ start: z.string(), end: z.string(), days: z.number() });
+/** What of the figures may still change. */
+export const Quality = z.object({
+  estimated: z.boolean(),
+  unfinishedDays: z.array(z.string()),
+  note: z.string().optional(),
+});
 export const NotShown = z.object({ count: z.number(), amount: z.number() });
 
 export function shareView(key: string, micros: number, total: number, name?: string): JsonObject {

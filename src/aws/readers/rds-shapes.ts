@@ -66,6 +66,27 @@ const managedOf = ({
 const logsOf = (logs: readonly string[] | undefined): string[] | undefined =>
   logs && logs.length > 0 ? [...logs].sort(byName) : undefined;
 
+/** What RDS says alike of instances and clusters. */
+const commonOf = (aws: DBInstance | DBCluster) => ({
+  engine: aws.Engine ?? "unknown",
+  engineVersion: aws.EngineVersion,
+  storage: storageOf(aws),
+  multiAz: aws.MultiAZ ?? false,
+  securityGroups: groupsOf(aws.VpcSecurityGroups),
+  deletionProtection: aws.DeletionProtection ?? false,
+  backupRetentionDays: aws.BackupRetentionPeriod ?? 0,
+  backupWindow: aws.PreferredBackupWindow || undefined,
+  maintenanceWindow: aws.PreferredMaintenanceWindow || undefined,
+  autoMinorVersionUpgrade: aws.AutoMinorVersionUpgrade,
+  iamAuthentication: aws.IAMDatabaseAuthenticationEnabled ?? false,
+  copyTagsToSnapshots: aws.CopyTagsToSnapshot ?? false,
+  logExports: logsOf(aws.EnabledCloudwatchLogsExports),
+  masterUserManaged: managedOf(aws),
+  masterUsername: aws.MasterUsername || undefined,
+  pending: pendingOf(aws.PendingModifiedValues),
+  tags: tagsOf(aws.TagList),
+});
+
 export function databaseInstanceOf(aws: DBInstance): DatabaseInstance {
   const parameters = aws.DBParameterGroups?.[0];
   const { Address: address, Port: port } = aws.Endpoint ?? {};
@@ -73,11 +94,8 @@ export function databaseInstanceOf(aws: DBInstance): DatabaseInstance {
     instanceId: aws.DBInstanceIdentifier ?? "",
     arn: aws.DBInstanceArn ?? "",
     status: aws.DBInstanceStatus ?? "unknown",
-    engine: aws.Engine ?? "unknown",
-    engineVersion: aws.EngineVersion,
+    ...commonOf(aws),
     class: aws.DBInstanceClass ?? "unknown",
-    storage: storageOf(aws),
-    multiAz: aws.MultiAZ ?? false,
     clusterId: aws.DBClusterIdentifier || undefined,
     replicaOf: aws.ReadReplicaSourceDBInstanceIdentifier || aws.ReadReplicaSourceDBClusterIdentifier || undefined,
     replicas: [...(aws.ReadReplicaDBInstanceIdentifiers ?? []), ...(aws.ReadReplicaDBClusterIdentifiers ?? [])].sort(
@@ -87,26 +105,13 @@ export function databaseInstanceOf(aws: DBInstance): DatabaseInstance {
     port: port ?? (aws.DbInstancePort || undefined),
     vpcId: aws.DBSubnetGroup?.VpcId || undefined,
     subnetGroup: aws.DBSubnetGroup?.DBSubnetGroupName || undefined,
-    securityGroups: groupsOf(aws.VpcSecurityGroups),
     availabilityZone: aws.AvailabilityZone || undefined,
     publiclyAccessible: aws.PubliclyAccessible ?? false,
     parameterGroup: parameters?.DBParameterGroupName || undefined,
     parameterStatus: parameters?.ParameterApplyStatus || undefined,
     optionGroup: aws.OptionGroupMemberships?.[0]?.OptionGroupName || undefined,
     caCertificate: aws.CACertificateIdentifier || undefined,
-    deletionProtection: aws.DeletionProtection ?? false,
-    backupRetentionDays: aws.BackupRetentionPeriod ?? 0,
-    backupWindow: aws.PreferredBackupWindow || undefined,
-    maintenanceWindow: aws.PreferredMaintenanceWindow || undefined,
-    autoMinorVersionUpgrade: aws.AutoMinorVersionUpgrade,
-    iamAuthentication: aws.IAMDatabaseAuthenticationEnabled ?? false,
-    copyTagsToSnapshots: aws.CopyTagsToSnapshot ?? false,
-    logExports: logsOf(aws.EnabledCloudwatchLogsExports),
-    masterUserManaged: managedOf(aws),
-    masterUsername: aws.MasterUsername || undefined,
     createdAt: aws.InstanceCreateTime?.toISOString(),
-    pending: pendingOf(aws.PendingModifiedValues),
-    tags: tagsOf(aws.TagList),
   });
 }
 
@@ -122,31 +127,15 @@ export function databaseClusterOf(aws: DBCluster): DatabaseCluster {
     clusterId: aws.DBClusterIdentifier ?? "",
     arn: aws.DBClusterArn ?? "",
     status: aws.Status ?? "unknown",
-    engine: aws.Engine ?? "unknown",
-    engineVersion: aws.EngineVersion,
+    ...commonOf(aws),
     engineMode: aws.EngineMode || undefined,
     class: aws.DBClusterInstanceClass || undefined,
-    storage: storageOf(aws),
-    multiAz: aws.MultiAZ ?? false,
     members: members.sort((a, b) => byName(a.instanceId, b.instanceId)),
     endpoint: aws.Endpoint ? present({ address: aws.Endpoint, port: aws.Port }) : undefined,
     readerEndpoint: aws.ReaderEndpoint || undefined,
     subnetGroup: aws.DBSubnetGroup || undefined,
-    securityGroups: groupsOf(aws.VpcSecurityGroups),
     parameterGroup: aws.DBClusterParameterGroup || undefined,
-    deletionProtection: aws.DeletionProtection ?? false,
-    backupRetentionDays: aws.BackupRetentionPeriod ?? 0,
-    backupWindow: aws.PreferredBackupWindow || undefined,
-    maintenanceWindow: aws.PreferredMaintenanceWindow || undefined,
-    autoMinorVersionUpgrade: aws.AutoMinorVersionUpgrade,
-    iamAuthentication: aws.IAMDatabaseAuthenticationEnabled ?? false,
-    copyTagsToSnapshots: aws.CopyTagsToSnapshot ?? false,
-    logExports: logsOf(aws.EnabledCloudwatchLogsExports),
-    masterUserManaged: managedOf(aws),
-    masterUsername: aws.MasterUsername || undefined,
     createdAt: aws.ClusterCreateTime?.toISOString(),
-    pending: pendingOf(aws.PendingModifiedValues),
-    tags: tagsOf(aws.TagList),
   });
 }
 
