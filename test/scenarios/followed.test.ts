@@ -126,6 +126,101 @@ describe("work that goes on after the answer", () => {
     expect(change).toMatchObject({ operations: [{ state: "parked" }] });
   });
 
+  it("is asked about for its own account and region alone", async () => {
+    const aws = working(pending);
+    const elsewhere: { account?: string } = {};
+    const session = await inMemory({
+      wrap: (real) => {
+        const wrapped = aws.wrap(real);
+        return {
+          ...wrapped,
+          reader: async (...where) => ({ ...(await wrapped.reader(...where)), ...elsewhere }),
+        };
+      },
+    });
+    open.push(session);
+    const planned = await session.call("securityGroups_addRule", { groupId: GROUP, rule: RULE, intent: "office" });
+    await session.call("changes_apply", { executionToken: planned.executionToken });
+    const { changeId } = planned.change;
+    const asked = aws.log.length;
+    const other = await session.call("changes_get", { changeId, region: "eu-west-1" });
+    expect(other.change.state).toBe("applying");
+    elsewhere.account = "111111111111";
+    await session.call("changes_get", { changeId });
+    expect(aws.log).toHaveLength(asked);
+    delete elsewhere.account;
+    await session.call("changes_get", { changeId });
+    expect(aws.log.length).toBeGreaterThan(asked);
+  });
+
+  it("is asked about by one call at a time", async () => {
+    const aws = working(pending);
+    let arrive = () => {};
+    let goOn = (_: Progress) => {};
+    const reached = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    const { session, apply, look } = await story({
+      ...aws,
+      wrap: (real) => {
+        const wrapped = aws.wrap(real);
+        return {
+          ...wrapped,
+          writer: (...where) => ({
+            ...wrapped.writer(...where),
+            poll: () => {
+              aws.log.push("poll");
+              arrive();
+              return new Promise((resolve) => {
+                goOn = resolve;
+              });
+            },
+          }),
+        };
+      },
+    });
+    const applied = apply();
+    await reached;
+    expect((await look()).change.state).toBe("applying");
+    await session.call("session_whoami");
+    expect(aws.log.filter((one) => one === "poll")).toHaveLength(1);
+    goOn({ status: "succeeded" });
+    expect(await applied).toMatchObject({ outcome: "applied" });
+  });
+
+  it("is said to have been left halfway by the answer that sees its first call end", async () => {
+    let over = false;
+    const session = await inMemory({
+      args: ["--toolsets", "all"],
+      wrap: (aws) => ({
+        ...aws,
+        writer: (...where) => {
+          const writer = aws.writer(...where);
+          return {
+            ...writer,
+            poll: (...given) => (over ? writer.poll(...given) : Promise.resolve({ status: "pending" as const })),
+          };
+        },
+      }),
+    });
+    open.push(session);
+    const instanceId = "i-0aa00000000000001";
+    const { revision: basedOn } = await session.call("instances_get", { instanceId });
+    const planned = await session.call("instances_resize", {
+      ...{ instanceId, instanceType: "t3.large", basedOn, intent: "it is slow" },
+    });
+    expect(planned.change.steps, JSON.stringify(planned)).toHaveLength(3);
+    const { executionToken, change } = planned;
+    expect(await session.call("changes_apply", { executionToken })).toMatchObject({ outcome: "in_progress" });
+    const look = async () => (await session.call("changes_get", { changeId: change.changeId })).change;
+    expect(await look()).toMatchObject({ state: "applying" });
+    over = true;
+    expect(await look()).toMatchObject({
+      state: "failed",
+      because: expect.stringContaining("left after step 1 of 3; the rest was never sent"),
+    });
+  });
+
   it("that never ends waits for a decision in the end, and says that AWS is still at it", async () => {
     const aws = working(pending);
     const { session, apply, look } = await story(aws);

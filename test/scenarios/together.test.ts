@@ -244,6 +244,28 @@ describe("steps of one call", () => {
   );
 });
 
+describe("a step whose outcome no disk took", () => {
+  it("is recorded by the first question about its change once there is room, and not carried out again", async () => {
+    const { executionToken, changeId } = await planned();
+    world.now.call = async (real, ...given) => {
+      const answers = await real(...given);
+      world.now.full = true;
+      return answers;
+    };
+    expect(await session.call("changes_apply", { executionToken })).toMatchObject({ code: "outcome_unknown" });
+    expect(await changeAt(changeId)).toMatchObject({ state: "applying" });
+    world.now.full = false;
+    world.now.call = null;
+    // Any other commit shows that there is room again.
+    const rule = { fromPort: 8443, peer: "10.0.0.0/8" };
+    const other = await session.call("securityGroups_addRule", { groupId: "sg-0bb00000000000001", rule, intent });
+    expect(other.planned, JSON.stringify(other)).toBe(true);
+    expect(await changeAt(changeId)).toMatchObject({ state: "applied" });
+    expect(world.arrived).toEqual(["together 3"]);
+    for (const id of ids) expect(await lineage(id)).toHaveLength(1);
+  });
+});
+
 describe("equal calls whose work AWS goes on with", () => {
   beforeEach(() => {
     world.now.together = false;
@@ -291,6 +313,26 @@ describe("equal calls whose work AWS goes on with", () => {
     expect(await session.call("changes_apply", { executionToken })).toMatchObject({ outcome: "in_progress" });
     world.now.poll = null;
     expect(await changeAt(changeId)).toMatchObject({ state: "applied" });
+  });
+
+  it("are all followed by a question about the change that comes before anybody looks again by itself", async () => {
+    world.now.poll = async () => ({ status: "pending" });
+    const { executionToken, changeId } = await planned();
+    expect(await session.call("changes_apply", { executionToken })).toMatchObject({ outcome: "in_progress" });
+    await session.call("session_whoami");
+    world.now.poll = null;
+    expect(await changeAt(changeId)).toMatchObject({ state: "applied" });
+  });
+
+  it("hold a question about the change no longer together than one alone", async () => {
+    world.now.poll = async () => ({ status: "pending" });
+    const { executionToken, changeId } = await planned();
+    await session.call("changes_apply", { executionToken });
+    await session.call("session_whoami");
+    const before = Date.parse((await session.call("changes_get", { changeId })).asOf);
+    const after = Date.parse((await session.call("session_whoami")).asOf);
+    expect(after - before).toBeGreaterThan(4_000);
+    expect(after - before).toBeLessThan(10_000);
   });
 
   it("of which AWS gives one up are recorded as they ended, and the answer names it", async () => {

@@ -285,6 +285,11 @@ describe("an Auto Scaling group", () => {
     expect(await set(wanted)).toMatchObject({ code: "validation_error", field: "desiredCapacity" });
   });
 
+  it.each([1, 6])("may be brought to its limits (%i)", async (wanted) => {
+    await start();
+    expect(await set(wanted)).toMatchObject({ planned: true });
+  });
+
   it("that has it already is left alone, if it was seen so", async () => {
     await start();
     const { revision } = await session.call("autoscaling_get", { groupName: "workers" });
