@@ -17,7 +17,7 @@ import { claims, dropResource, isRunning, newAlias, putChange, putOperation, put
 import type { Commit, Event, EventOf, EventType } from "./events.js";
 import { PATIENCE } from "./leases.js";
 import { doubt, entryOf, NOT_CHECKED, note, settle, stateAfter, succeed } from "./settlement.js";
-import { changeId, clientToken, seqOfOperation, tokenSha256 } from "./tokens.js";
+import { changeId, clientToken, seqOfChange, seqOfOperation, tokenSha256 } from "./tokens.js";
 import { withKey } from "./versioned-map.js";
 
 export { aliases, type Claim, claims, openChangeIds } from "./claims.js";
@@ -88,6 +88,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
 
   "change.approved"(state, { changeId: id, planDigest: digest, by, channel, validUntil }, commit) {
     const change = planned(state, id);
+    if (change === null) return state;
     if (change instanceof OpsError) return change;
     if (change.planDigest !== digest) return otherPlan(id);
     return putChange(state, { ...change, approval: { by, channel, at: commit.ts, validUntil } });
@@ -95,6 +96,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
 
   "change.rejected"(state, { changeId: id, planDigest: digest, by, because }) {
     const change = planned(state, id);
+    if (change === null) return state;
     if (change instanceof OpsError) return change;
     if (change.planDigest !== digest) return otherPlan(id);
     return putChange(state, {
@@ -106,6 +108,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
 
   "change.cancelled"(state, { changeId: id, by, because }) {
     const change = planned(state, id);
+    if (change === null) return state;
     if (change instanceof OpsError) return change;
     return putChange(state, {
       ...change,
@@ -426,9 +429,11 @@ function managed(state: State, rid: string): ManagedResource | OpsError {
 }
 
 /** A change that is still only a plan. */
-function planned(state: State, id: string): Change | OpsError {
+/** Null for one that was left to the archive: it expired long before, and what is said of it since changes nothing. */
+function planned(state: State, id: string): Change | OpsError | null {
   const change = state.changes.get(id);
-  if (!change) return unknownChange(id);
+  if (!change)
+    return (seqOfChange(id) ?? Number.POSITIVE_INFINITY) <= (state.spilled?.to ?? 0) ? null : unknownChange(id);
   return change.state === "planned" ? change : noLongerPlanned(change);
 }
 

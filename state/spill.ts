@@ -3,7 +3,7 @@
 import type { Change, LineageEntry, ManagedResource, SpilledLineage, SpillPoint, State } from "../src/core/change.js";
 import { seqOfChange } from "./tokens.js";
 
-/** Nothing that ended like this can take another event: no commit will ever have to be folded onto it. */
+/** Nothing that ended like this can take another event. */
 const FINAL: ReadonlySet<Change["state"]> = new Set<Change["state"]>(["applied", "failed", "cancelled"]);
 
 /**
@@ -39,10 +39,15 @@ export function spill(state: State, point: SpillPoint | undefined): State {
   };
 }
 
-const hasEnded = (state: State, { id, state: how, operationIds }: Change, { to, before }: SpillPoint): boolean =>
-  FINAL.has(how) &&
-  (seqOfChange(id) ?? Number.POSITIVE_INFINITY) <= to &&
-  operationIds.every((operation) => (state.operations.get(operation)?.settledAt ?? "~") <= before);
+/** A plan whose time ran out begins nothing any more: whoever cancels it later changes nothing that anybody could use. */
+function hasEnded(state: State, change: Change, { to, before }: SpillPoint): boolean {
+  const { id, state: how, operationIds, expiresAt } = change;
+  if ((seqOfChange(id) ?? Number.POSITIVE_INFINITY) > to) return false;
+  if (how === "planned") return expiresAt <= before;
+  return (
+    FINAL.has(how) && operationIds.every((operation) => (state.operations.get(operation)?.settledAt ?? "~") <= before)
+  );
+}
 
 const without = <V>(map: ReadonlyMap<string, V>, keys: ReadonlySet<string>): ReadonlyMap<string, V> =>
   new Map([...map].filter(([key]) => !keys.has(key)));

@@ -216,6 +216,8 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
         if (ours && !executing.has(changeId)) await finish(running!, aws, before, 5_000, () => {});
         return known(changeId);
       }
+      // Its token died by itself, and the store may have left it to its archive: there is nothing to record.
+      if (deps.clock.now().toISOString() >= change.expiresAt) return { change, state: before };
       const { state } = await deps.store.commit(() => [{ type: "change.cancelled", changeId, by: caller.arn }]);
       return { change: state.changes.get(changeId)!, state };
     },

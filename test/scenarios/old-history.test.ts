@@ -74,3 +74,44 @@ it("history, a rollback, a change and a spent token are found in the archive", a
   expect([ports.includes("8443"), ports.includes("8444"), ports.includes("8445")]).toEqual([true, false, false]);
   await session.close();
 });
+
+it("a plan that nobody applied is left to the archive a day after its time, and answers as it did", async () => {
+  let store: Store | undefined;
+  const session = await inMemory({
+    args: ["--allow-writes", "--approve-from", "never"],
+    limits: { inlineBytes: 1 },
+    wrapStore: (opened) => {
+      store = opened;
+      return opened;
+    },
+  });
+  const rule = { fromPort: 8443, peer: "10.0.0.0/8" };
+  const plan = () => session.call("securityGroups_addRule", { groupId: GROUP, rule, intent: "perhaps" });
+  const { executionToken, change } = await plan();
+  const { changeId } = change;
+  session.pass(16 * 60_000);
+  const asked = async () => ({
+    applied: await session.call("changes_apply", { executionToken }),
+    looked: await session.call("changes_get", { changeId }),
+    cancelled: await session.call("changes_cancel", { changeId }),
+  });
+  const before = await asked();
+  expect(before.applied).toMatchObject({ code: "token_expired", nothingWasChanged: true });
+  expect(before.looked.change.state).toBe("expired");
+  expect(before.cancelled.change.state).toBe("expired");
+  // What both checkpoints cover goes into the archive.
+  for (let round = 0; round < 2; round++) {
+    await plan();
+    await store!.checkpoint();
+  }
+  await store!.compact();
+  session.pass(24 * 3_600_000);
+  await plan();
+  await store!.checkpoint();
+  expect((await store!.state()).changes.has(changeId)).toBe(false);
+  const after = await asked();
+  expect(after.applied).toMatchObject({ code: "token_expired", message: before.applied.message });
+  expect(after.looked.change).toEqual(before.looked.change);
+  expect(after.cancelled.change).toEqual(before.cancelled.change);
+  await session.close();
+});

@@ -214,6 +214,55 @@ describe("a checkpoint beyond its limit", () => {
     expect((await (await open(memoryDriver(files))).verify()).ok).toBe(true);
   });
 
+  it("leaves plans behind that nobody applied, a day after their time ran out, and answers for them", async () => {
+    const files: Files = new Map();
+    const clock = testClock();
+    const store = await open(memoryDriver(files), { clock, limits: { inlineBytes: 1 } });
+    const other = await open(memoryDriver(files), { clock, owner: owner("s-2", 2) });
+    const forgotten: { id: string; token: string }[] = [];
+    for (let count = 0; count < 3; count++) {
+      await store.commit((_, seq) => {
+        const made = plan(seq);
+        forgotten.push(made);
+        return [made.event];
+      });
+    }
+    await other.state();
+    // What both checkpoints cover goes into the archive.
+    for (let round = 0; round < 2; round++) {
+      await store.commit((_, seq) => [plan(seq).event]);
+      await store.checkpoint();
+    }
+    await store.compact();
+    const later = async (milliseconds: number) => {
+      clock.advance(milliseconds);
+      await store.commit((_, seq) => [plan(seq).event]);
+      await store.checkpoint();
+      return store.state();
+    };
+    // They live for a quarter of an hour.
+    expect((await later(24 * 3_600_000)).changes.has(forgotten[0]!.id), "its time ran out less than a day ago").toBe(
+      true,
+    );
+    const state = await later(15 * 60_000);
+    for (const { id } of forgotten) expect(state.changes.has(id), id).toBe(false);
+    expect(state.tokens.size).toBe(state.changes.size);
+    expect(state.spilled).toMatchObject({ changes: 4, operations: 0 });
+    expect((await store.recall(forgotten[0]!.id))?.changes.get(forgotten[0]!.id)).toMatchObject({ state: "planned" });
+
+    // A process that holds the whole history says something of one: it changes nothing for whoever left it behind.
+    await other.commit(() => [{ type: "change.cancelled", changeId: forgotten[0]!.id, by: "bob" }]);
+    expect((await store.state()).changes.has(forgotten[0]!.id)).toBe(false);
+    for (const asked of [store, other, await open(memoryDriver(files), { clock })]) {
+      expect(await asked.verify()).toMatchObject({ ok: true });
+      expect((await asked.recall(forgotten[0]!.id))?.changes.get(forgotten[0]!.id)).toMatchObject({
+        state: "cancelled",
+      });
+    }
+    const never = store.commit(() => [{ type: "change.cancelled", changeId: "ch_zz", by: "bob" }]);
+    await expect(never).rejects.toThrow();
+  });
+
   it("stays whole while nothing is archived", async () => {
     const files: Files = new Map();
     const store = await open(memoryDriver(files), TINY);
