@@ -193,7 +193,14 @@ const worse = (a: Level, b: Level): Level => (rank(a) >= rank(b) ? a : b);
 
 function judge(step: RiskStep, overrides: readonly RiskOverride[]): Judged {
   const told = overrides.find(({ pattern }) => stepMatches(pattern, step));
-  if (told) return { level: told.level, because: [`the operator rates ${told.pattern} ${told.level}`] };
+  if (told) {
+    // A rule is about the kind of step; what this difference takes away or leaves open is its own matter.
+    const graver = (step.effects ?? []).filter(({ level }) => rank(level) > rank(told.level));
+    return {
+      level: graver.reduce<Level>((worst, effect) => worse(worst, effect.level), told.level),
+      because: [`the operator rates ${told.pattern} ${told.level}`, ...graver.map(({ because }) => because)],
+    };
+  }
   const hits = [...RULES.filter((rule) => rule.matches(step)), ...(step.effects ?? [])];
   const level = hits.reduce<Level>((worst, hit) => worse(worst, hit.level), "low");
   const because = hits.filter((hit) => hit.level === level || hit.level !== "medium").map((hit) => hit.because);
@@ -210,7 +217,8 @@ function resourcesOf(steps: readonly RiskStep[]): number {
 
 /**
  * The risk of a plan: the highest level of any step, with every reason of that level or above medium. What the operator
- * says of a step replaces what the table says of it.
+ * says of a step replaces what the table says of it, by the first rule that fits; its findings and the protections it takes
+ * away count all the same.
  * @example riskOf([{ service: "ec2", operation: "TerminateInstances", kind: "delete", type: "AWS::EC2::Instance", input: {} }]).level // "high"
  */
 export function riskOf(

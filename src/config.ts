@@ -102,7 +102,7 @@ export const ConfigSchema = z.strictObject({
     )
     .default([])
     .describe(
-      'LIST of your own levels of risk, such as "critical=delete AWS::EC2::Instance"; the first that fits wins',
+      'LIST of your own levels of risk, such as "critical=delete AWS::EC2::Instance"; the first that fits wins, graver findings still count',
     ),
   createsPerHour: z.number().int().min(0).default(100).describe("NUMBER of resources that may be made in an hour"),
   deletesPerHour: z.number().int().min(0).default(20).describe("NUMBER of resources that may be deleted in an hour"),

@@ -30,6 +30,7 @@ async function planTerminate(s: InMemory, instanceId: string) {
 const addRule = (s: InMemory, rule: object) =>
   s.call("securityGroups_addRule", { groupId: GROUP, rule, intent: "let somebody in" });
 const ssh = { fromPort: 22, peer: "0.0.0.0/0" };
+const internal = { fromPort: 8443, peer: "10.0.0.0/8" };
 
 describe("the never-allow list", () => {
   it.each(["delete AWS::EC2::*", "* AWS::EC2::Instance", "ec2.Terminate*", "*.TerminateInstances"])(
@@ -82,20 +83,45 @@ describe("the never-allow list", () => {
 describe("risk", () => {
   it("is what the operator says of a step, up or down", async () => {
     const s = await start(["--risk-rules", "low=* AWS::EC2::SecurityGroup,critical=delete AWS::EC2::Instance"]);
-    expect((await addRule(s, ssh)).change.risk).toEqual({
+    expect((await addRule(s, internal)).change.risk).toEqual({
       level: "low",
       because: ["the operator rates * AWS::EC2::SecurityGroup low"],
     });
     expect((await planTerminate(s, FIRST)).change.risk.level).toBe("critical");
   });
 
+  it("is not brought down for what a plan leaves open or takes away: that counts beside the operator's word", async () => {
+    const rules = ["low=* AWS::EC2::SecurityGroup", "low=update AWS::S3::Bucket", "critical=* AWS::EC2::SecurityGroup"];
+    const s = await start(["--risk-rules", rules.join(",")]);
+    const { risk } = (await addRule(s, ssh)).change;
+    expect(risk.level).toBe("critical");
+    expect(risk.because).toHaveLength(2);
+    expect(risk.because[0]).toBe("the operator rates * AWS::EC2::SecurityGroup low");
+    expect(risk.because[1]).toMatch(/internet/);
+    const bucket = { type: "AWS::S3::Bucket", identifier: "sandbox-logs" };
+    const seen = await s.call("resources_get", bucket);
+    const closed = {
+      BlockPublicAcls: true,
+      BlockPublicPolicy: true,
+      IgnorePublicAcls: true,
+      RestrictPublicBuckets: true,
+    };
+    const change = async (properties: object, basedOn: string) =>
+      s.call("resources_update", { ...bucket, properties, basedOn, intent: "as asked" });
+    const tagged = await change({ Tags: [{ Key: "team", Value: "web" }] }, seen.revision);
+    expect(tagged.change?.risk.level, JSON.stringify(tagged)).toBe("low");
+    const opened = { ...closed, BlockPublicAcls: false };
+    const loosened = await change({ PublicAccessBlockConfiguration: opened }, seen.revision);
+    expect(loosened.change?.risk.level, JSON.stringify(loosened)).toBe("critical");
+  });
+
   it("is asked again when a change is applied: a plan that was rated lower needs a human all the same", async () => {
     const s = await start(["--risk-rules", "low=* AWS::EC2::SecurityGroup", "--approve-from", "high"]);
-    const planned = await addRule(s, ssh);
+    const planned = await addRule(s, internal);
     expect(planned.change.risk.level).toBe("low");
     const strict = await s.beside({ args: ["--approve-from", "high"] });
     const refused = await strict.call("changes_apply", { executionToken: planned.executionToken });
-    expect(refused).toMatchObject({ code: "approval_required", nothingWasChanged: true, risk: { level: "critical" } });
+    expect(refused).toMatchObject({ code: "approval_required", nothingWasChanged: true, risk: { level: "high" } });
     expect((await s.call("changes_apply", { executionToken: planned.executionToken })).outcome).toBe("applied");
   });
 
