@@ -88,7 +88,8 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
     if (gone && (await readOrNull(work.aws, step.ref, step)) === null) return readBack(deps, work, [step.ref.id]);
     const anew = refusedForNow(error, step.kind) ? await makeAnew(deps, work, "refused") : null;
     if (anew) return anew;
-    return fail(deps, work, (await guardFailure(deps, work)) ?? error);
+    const doubt = work.attempt && work.afterwards ? await sentBefore(deps, work, error) : null;
+    return doubt ?? fail(deps, work, (await guardFailure(deps, work)) ?? error);
   }
   if (sent.requestToken || sent.awsRequestId) {
     await submitted(deps, {
@@ -362,6 +363,23 @@ const leavesOf = (value: Json, at: string): readonly string[] =>
   typeof value === "object" && value !== null && Object.keys(value).length > 0
     ? Object.entries(value).flatMap(([name, member]) => leavesOf(member, `${at}/${escapePointer(name)}`))
     : [at];
+
+/**
+ * A later process was refused a request made anew, which the one before it may have sent before it ended: what is there
+ * or under way may be that one's work. Null where there is nothing of the kind.
+ */
+async function sentBefore(deps: GateDeps, work: Work, { details }: OpsError): Promise<StepOutcome | null> {
+  const { step, operation, aws } = work;
+  const atWork = await mayBeAtWork(deps, work);
+  const made = await writerAt(deps, aws).find(step, operation).catch(unlessFatal);
+  if (made && made.length > 0) return readBack(deps, work, made);
+  const live = step.ref.id ? await readOrNull(aws, step.ref, step) : undefined;
+  const unmoved =
+    live !== undefined &&
+    moved(deps, { ...step, touches: [""] }, live).overlapping.length === 0 &&
+    !(await setsUnseen(work));
+  return unmoved && !atWork ? null : nothingProven(deps, work, { status: "failed", awsCode: String(details.awsCode) });
+}
 
 async function nothingProven(deps: GateDeps, work: Work, answer: Progress): Promise<StepOutcome> {
   const { operation, change } = work;

@@ -1,9 +1,11 @@
 // The Cloud Control engine through the product: tags, owners, replacements, parents, time limits, cancelling.
 
+import { CreateResourceCommand } from "@aws-sdk/client-cloudcontrol";
 import { afterEach, describe, expect, it } from "vitest";
 import { createAws } from "../../src/aws/index.js";
-import type { JsonObject } from "../../src/core/json.js";
+import { type JsonObject, sha256 } from "../../src/core/json.js";
 import { OPERATION_MARK } from "../../src/core/tags.js";
+import { clientsFor } from "../emulated/clients.js";
 import { inMemory } from "../in-memory.js";
 import { REGION, type Scripted, startScripted } from "./product.js";
 
@@ -390,6 +392,36 @@ describe("a request that AWS gives up while nobody waits", () => {
     aws.cloudControl.settle();
     expect(await look()).toMatchObject({ state: "applied" });
     expect(new Set(aws.writes().map(({ token }) => token)).size).toBe(2);
+  });
+
+  it.each([
+    ["is at work on it", true],
+    ["did not get so far", false],
+  ])("and is refused anew: nothing is said of what a process before it may have sent, which %s", async (_, sent) => {
+    const look = await given("InternalFailure");
+    aws.cloudControl.settle();
+    const { token, params } = aws.writes()[0]!;
+    const before = clientsFor(aws.cloudControl.endpoint, { region: REGION });
+    if (sent) {
+      aws.cloudControl.rule({ operation: "CreateResource", polls: 10_000 });
+      const ClientToken = sha256(`${token}/1`).slice(0, 32);
+      const DesiredState = String(params.DesiredState);
+      await before.cloudControl.send(new CreateResourceCommand({ TypeName: GROUP, DesiredState, ClientToken }));
+    }
+    aws.cloudControl.rule({ operation: "CreateResource", fail: "ServiceLimitExceededException" });
+    const refused = await look();
+    if (sent) {
+      expect(refused, JSON.stringify(refused)).toMatchObject({ state: "unknown" });
+      expect(refused.operations[0].error).toMatchObject({ code: "outcome_unknown" });
+      aws.cloudControl.settle();
+      aws.session.pass(60_000);
+      expect(await look()).toMatchObject({ state: "applied" });
+      expect(aws.cloudControl.world.identifiers(GROUP)).toEqual(["/app"]);
+    } else {
+      expect(refused, JSON.stringify(refused)).toMatchObject({ state: "failed" });
+      expect(refused.operations[0].error.code).not.toBe("outcome_unknown");
+    }
+    before.close();
   });
 
   it("is not, once the approval has run out", async () => {

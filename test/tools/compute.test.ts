@@ -323,6 +323,8 @@ describe("an Auto Scaling group", () => {
     expect(warnings).toContain("2 instance(s) are terminated");
     expect(warnings).toContain("1 member(s) are protected from scale-in");
     await session.close();
+    expect(await warned({}, 1)).not.toContain("protected");
+    await session.close();
     expect(await warned({ instances: shielded }, 4)).not.toMatch(/terminated|protected/);
   });
 
