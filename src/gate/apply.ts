@@ -443,8 +443,9 @@ async function applyTogether(
     const operation = await intend(deps, planned, from + index, request.token, deps.owner, index > 0).catch(
       async (error: unknown) => {
         if (from === 0 && index === 0) throw error;
-        await neverSent(deps, works, error);
-        throw partly(planned, done, error);
+        const [first] = works;
+        if (await neverSent(deps, works, error)) throw partly(planned, done, error);
+        throw first ? await unrecorded(deps, planned, first.operation.id, error) : partly(planned, done, error);
       },
     );
     works.push({ change: planned, operation, step, aws: request.aws, deadline, progress: request.progress });
@@ -502,8 +503,11 @@ function failureView({ id, error }: Failure): JsonObject {
   } as JsonObject;
 }
 
-/** Intents that no call followed: nothing was sent for them, and the record says so. */
-async function neverSent(deps: GateDeps, works: readonly Work[], cause: unknown): Promise<void> {
+/**
+ * Intents that no call followed: nothing was sent for them, and the record says so. False where no disk takes that: this
+ * process keeps it, or the next one would take them for calls whose answer was lost.
+ */
+async function neverSent(deps: GateDeps, works: readonly Work[], cause: unknown): Promise<boolean> {
   const message = "The intent of another resource of the same call could not be recorded, so nothing was sent.";
   const code = cause instanceof OpsError ? cause.code : "internal";
   const events = works.map(({ operation }) => ({
@@ -512,7 +516,15 @@ async function neverSent(deps: GateDeps, works: readonly Work[], cause: unknown)
     error: { code, message },
     nothingWasChanged: true,
   }));
-  if (events.length > 0) await deps.store.commit(() => events).catch(unlessFatal);
+  if (events.length === 0) return true;
+  try {
+    await deps.store.commit(() => events);
+    return true;
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    for (const event of events) deps.unrecorded.set(event.operationId, [event]);
+    return false;
+  }
 }
 
 /**

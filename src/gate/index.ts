@@ -32,6 +32,8 @@ import { BESIDE_DRIFT, whoChanged } from "./who.js";
 const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
 /** An operation whose outcome stays unknown is looked for again on later calls, but not on every one of them. */
 const LOOK_AGAIN_AFTER_MS = 10_000;
+/** One that could not even be settled is left in peace for longer each time, up to this. */
+const LEFT_IN_PEACE_MS = 10 * 60_000;
 /** A call that asks about a change waits for AWS's work on it for so long. */
 const FOLLOWED_FOR_MS = 5_000;
 
@@ -73,6 +75,8 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
   /** Changes that this process is executing right now: nobody else may settle their operations. */
   const executing = new Set<string>();
   const lookedAt = new Map<string, number>();
+  /** How often in a row the settling of an operation failed by itself. */
+  const failed = new Map<string, number>();
 
   /** Remembers a refusal on a resource until something on it succeeds: two in a row are answered differently. */
   async function counting<T>(work: () => Promise<T>): Promise<T> {
@@ -164,18 +168,34 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
       const proof = own ? null : await deps.store.owners.proofOf(operation);
       if (!own && !proof) continue;
       const now = deps.clock.now().getTime();
-      if (now - (lookedAt.get(operation.id) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_AFTER_MS) continue;
-      if (lookedAt.size > 1_000) lookedAt.clear();
+      const pause = Math.min(LOOK_AGAIN_AFTER_MS * 2 ** (failed.get(operation.id) ?? 0), LEFT_IN_PEACE_MS);
+      if (now - (lookedAt.get(operation.id) ?? Number.NEGATIVE_INFINITY) < pause) continue;
+      if (lookedAt.size > 1_000) for (const seen of [lookedAt, failed]) seen.clear();
       lookedAt.set(operation.id, now);
       if (own && !(await recordLate(operation.id))) return;
       if (deps.store.readOnly) return;
-      if (proof && !(await takeOver(operation, proof))) continue;
-      deps.log("warn", "settling an operation that an earlier process left open", { operation: operation.id });
-      const current = (await deps.store.state()).operations.get(operation.id);
-      if (current && !current.settledAt) await finish(current, aws, await deps.store.state(), 2_000, () => {});
-      if (proof) await deps.store.owners.forget(operation.owner);
+      // Counted before it is known: what kills the attempt must not come first again.
+      failed.set(operation.id, (failed.get(operation.id) ?? 0) + 1);
+      const settledNow = await settleOne(operation, proof, aws).catch((error: unknown) => {
+        if (!(error instanceof OpsError) || deps.store.readOnly) throw error;
+        deps.log("error", "an open operation could not be settled; the others go on", {
+          operation: operation.id,
+          error,
+        });
+        return false;
+      });
+      if (settledNow) failed.delete(operation.id);
     }
     await nameInterrupted();
+  }
+
+  async function settleOne(operation: Operation, proof: Proof | null, aws: AwsReader): Promise<true> {
+    if (proof && !(await takeOver(operation, proof))) return true;
+    deps.log("warn", "settling an operation that an earlier process left open", { operation: operation.id });
+    const current = (await deps.store.state()).operations.get(operation.id);
+    if (current && !current.settledAt) await finish(current, aws, await deps.store.state(), 2_000, () => {});
+    if (proof) await deps.store.owners.forget(operation.owner);
+    return true;
   }
 
   /** A change between two steps that nobody executes any more: the rest of it was never sent. */

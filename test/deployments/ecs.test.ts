@@ -134,6 +134,22 @@ describe("deploying (scripted ECS)", () => {
     });
   });
 
+  it("stops no deployment that took the place of its own", async () => {
+    const { account, ecs, call, apply, session } = await story(({ ecs }) => {
+      ecs.looks = 1_000;
+    });
+    const planned = await call("create", { version: "v2.4.0", intent: "release" });
+    expect(await apply(planned)).toMatchObject({ outcome: "in_progress" });
+    // Nobody looks at it again by itself before it is cancelled.
+    await session.call("session_whoami");
+    ecs.deploy("prod", "api-service", ecs.define("api", { web: `${REPO}:v2.5.0` }), PIPELINE, false);
+    const { changeId } = planned.change;
+    const refused = await session.call("changes_cancel", { changeId });
+    expect(refused, JSON.stringify(refused)).toMatchObject({ isError: true, code: "unsupported" });
+    expect(account.writes("StopServiceDeployment")).toEqual([]);
+    expect(ecs.services.get(SERVICE)!.deployments[0]).toMatchObject({ status: "IN_PROGRESS" });
+  });
+
   it("hands a long one over, shows it, does not race it, and stops it when asked", async () => {
     const { ecs, call, apply, running, session } = await story(({ ecs }) => {
       ecs.looks = 500;

@@ -25,7 +25,8 @@ export const WINDOWS: readonly Window[] = [
     row: "a description of the same rule set between re-read and call",
   },
   {
-    operation: /^ec2:(Create|Delete)Tags$/,
+    // A key is removed only while it has the value that is sent along.
+    operation: /^ec2:CreateTags$/,
     part: /^tag\//,
     opens: "after our last read",
     row: "a value of the same key set between re-read and call",

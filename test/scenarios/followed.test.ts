@@ -221,6 +221,55 @@ describe("work that goes on after the answer", () => {
     });
   });
 
+  it("that cannot be settled stands in no other's way, and is tried ever less often", async () => {
+    const aws = working(pending);
+    const stuck = { on: false, tries: 0 };
+    const session = await inMemory({
+      wrap: aws.wrap,
+      wrapStore: (store) => ({
+        ...store,
+        commit: (build, ...more) =>
+          store.commit(
+            (state, seq) => {
+              const events = build(state, seq);
+              const of = Array.isArray(events) ? events.find(({ type }) => type === "op.succeeded") : undefined;
+              const first = [...state.operations.keys()][0];
+              if (!stuck.on || of === undefined || !("operationId" in of) || of.operationId !== first) return events;
+              stuck.tries++;
+              return new OpsError("internal", "it cannot be folded");
+            },
+            ...more,
+          ),
+      }),
+    });
+    open.push(session);
+    const changes: string[] = [];
+    for (const groupId of [GROUP, "sg-0bb00000000000002"]) {
+      const { executionToken, change } = await session.call("securityGroups_addRule", {
+        ...{ groupId, rule: RULE, intent: "office" },
+      });
+      expect(await session.call("changes_apply", { executionToken })).toMatchObject({ outcome: "in_progress" });
+      changes.push(change.changeId);
+    }
+    session.pass(60_000);
+    stuck.on = true;
+    aws.says.splice(0, 1, { status: "succeeded" });
+    await session.call("session_whoami");
+    const states = async () =>
+      (await session.call("changes_list")).changes.map(({ state }: { state: string }) => state);
+    expect(await states()).toEqual(["applied", "applying"]);
+    for (let minute = 0; minute < 60; minute++) {
+      session.pass(60_000);
+      await session.call("session_whoami");
+    }
+    expect(stuck.tries).toBeGreaterThan(5);
+    expect(stuck.tries).toBeLessThan(15);
+    stuck.on = false;
+    session.pass(10 * 60_000);
+    await session.call("session_whoami");
+    expect(await states()).toEqual(["applied", "applied"]);
+  });
+
   it("that never ends waits for a decision in the end, and says that AWS is still at it", async () => {
     const aws = working(pending);
     const { session, apply, look } = await story(aws);

@@ -266,6 +266,43 @@ describe("a step whose outcome no disk took", () => {
   });
 });
 
+describe("a batch whose second intent no disk took", () => {
+  it("is not sent, then or later, and the answer holds what another process needs to know that", async () => {
+    const { executionToken, changeId } = await planned();
+    await session.close();
+    let intents = 0;
+    session = await session.beside(
+      start({
+        owner: { session: "again" },
+        wrapStore: (store) => ({
+          ...store,
+          commit: async (build, ...more) =>
+            store.commit(
+              (state, seq) => {
+                const events = build(state, seq);
+                if (Array.isArray(events) && events.some(({ type }) => type === "op.intent") && intents++ === 1)
+                  world.now.full = true;
+                return events;
+              },
+              ...more,
+            ),
+        }),
+      }),
+    );
+    const answer = await session.call("changes_apply", { executionToken });
+    expect(answer, JSON.stringify(answer)).toMatchObject({ isError: true, code: "outcome_unknown" });
+    expect(answer.unrecordedOutcome).toMatchObject({ changeId, outcome: "failed" });
+    world.now.full = false;
+    for (let look = 0; look < 2; look++) {
+      session.pass(60_000);
+      await session.call("session_whoami");
+    }
+    expect(await changeAt(changeId)).toMatchObject({ state: "failed" });
+    expect(world.arrived).toEqual([]);
+    expect(await states()).toEqual(["running", "running", "running"]);
+  });
+});
+
 describe("equal calls whose work AWS goes on with", () => {
   beforeEach(() => {
     world.now.together = false;

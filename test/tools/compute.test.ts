@@ -340,5 +340,7 @@ describe("an Auto Scaling group", () => {
   it("of a stack may be scaled, and the plan says what the stack will do", async () => {
     const tags = { "aws:cloudformation:stack-name": "web", "aws:cloudformation:stack-id": "arn:aws:x" };
     expect(await warned({ tags }, 5)).toContain("CloudFormation stack owns this group");
+    await session.close();
+    expect(await warned({}, 5)).not.toContain("CloudFormation");
   });
 });

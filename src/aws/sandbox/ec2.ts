@@ -185,12 +185,12 @@ const describe = (egress: boolean) => ({
   },
 });
 
-const retag = (change: (tags: Record<string, string>, key: string, value: string) => void) => ({
+const retag = (change: (tags: Record<string, string>, key: string, value: string | undefined) => void) => ({
   takes: "Resources Tags",
   run(draft: Draft, { Resources = [], Tags = [] }: WriteOperations["ec2:CreateTags"][0]) {
     for (const id of Resources) {
       const { tags } = id.startsWith("sg-") ? theGroup(draft, id) : theInstance(draft, id);
-      for (const { Key = "", Value = "" } of Tags) {
+      for (const { Key = "", Value } of Tags) {
         if (Key.startsWith("aws:"))
           throw refusal("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved");
         change(tags, Key, Value);
@@ -505,10 +505,11 @@ export const ec2: HandlersOf<"ec2"> = {
   "ec2:RevokeSecurityGroupEgress": revoke(true),
   "ec2:UpdateSecurityGroupRuleDescriptionsIngress": describe(false),
   "ec2:UpdateSecurityGroupRuleDescriptionsEgress": describe(true),
-  "ec2:CreateTags": retag((tags, key, value) => {
+  "ec2:CreateTags": retag((tags, key, value = "") => {
     tags[key] = value;
   }),
-  "ec2:DeleteTags": retag((tags, key) => {
-    delete tags[key];
+  // A key that is named with a value goes only while it has that value.
+  "ec2:DeleteTags": retag((tags, key, value) => {
+    if (value === undefined || tags[key] === value) delete tags[key];
   }),
 };
