@@ -239,6 +239,7 @@ describe("the table", () => {
       StopDeployment: "natural",
       StartInstanceRefresh: "none",
       RollbackInstanceRefresh: "natural",
+      CancelInstanceRefresh: "natural",
     });
   });
   it("terminating names the instances", async () => {
