@@ -282,3 +282,26 @@ describe("for any two groups", () => {
     );
   });
 });
+
+describe("an Auto Scaling group", () => {
+  const workers = ref("workers", "AWS::AutoScaling::AutoScalingGroup");
+  const of = (desiredCapacity: number, more: object = {}) =>
+    ({
+      ...{ groupName: "workers", desiredCapacity, minSize: 1, maxSize: 4, inService: 1, instances: [] },
+      ...{ suspendedProcesses: [], availabilityZones: [], subnetIds: [], targetGroupArns: [], tags: {} },
+      ...more,
+    }) as unknown as JsonObject;
+  const back = (live: JsonObject, target: JsonObject) => converge({ ref: workers, reader: "service", live, target });
+
+  it.each([1, 4])("is brought back to a number within its limits (%i)", (wanted) => {
+    const { steps, remaining } = back(of(2), of(wanted));
+    expect(steps.map(({ input }) => input.DesiredCapacity)).toEqual([wanted]);
+    expect(remaining).toEqual([]);
+  });
+
+  it.each([0, 5])("is not asked for a number that its limits no longer allow (%i), and that is said", (wanted) => {
+    const { steps, remaining } = back(of(2), of(wanted));
+    expect(steps).toEqual([]);
+    expect(remaining).toMatchObject([{ path: "/desiredCapacity", before: 2, after: wanted }]);
+  });
+});

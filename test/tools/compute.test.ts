@@ -310,6 +310,15 @@ describe("an Auto Scaling group", () => {
     },
   );
 
+  it("that is being deleted by the time of the apply is refused", async () => {
+    await start();
+    const planned = await set(5);
+    bent.group = { ...GROUP, status: "Delete in progress" };
+    const refused = await apply(planned);
+    expect(refused).toMatchObject({ code: "stale_revision", nothingWasChanged: true });
+    expect(refused.changed[0].path).toBe("/status");
+  });
+
   it("whose members alone have changed since is no reason to refuse a plan", async () => {
     await start();
     const { revision } = await session.call("autoscaling_get", { groupName: "workers" });

@@ -59,6 +59,20 @@ describe("load balancers", () => {
     },
   );
 
+  it("have their targets counted only where that is asked for", async () => {
+    let asked = 0;
+    await start({
+      health: async () => {
+        asked++;
+        return known(TARGETS) as never;
+      },
+    });
+    expect((await list()).loadBalancers[0].targetGroups[0]).not.toHaveProperty("targets");
+    expect(asked).toBe(0);
+    expect((await list({ health: true })).loadBalancers[0].targetGroups[0].targets).toMatchObject({ healthy: 1 });
+    expect(asked).toBe(1);
+  });
+
   it("asked for by name that are not there are not found, and none at all is an empty list", async () => {
     await start({}, []);
     expect(await list({ names: ["gone"] })).toMatchObject({ code: "not_found", field: "names" });
