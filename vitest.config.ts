@@ -11,7 +11,7 @@ export default defineConfig({
     globalSetup: ["test/emulated/skip.ts", "test/emulated/ledger.setup.ts"],
     setupFiles: ["test/emulated/egress.setup.ts"],
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
-    testTimeout: 60_000,
+    testTimeout: 240_000,
     hookTimeout: 240_000,
   },
 });
