@@ -430,7 +430,10 @@ async function placeOfChange(store: Store, input: JsonObject): Promise<PlaceOfCh
 const kindOf = (tool: { kind: string; changesAws?: boolean }): "read" | "plan" | "apply" =>
   tool.kind === "plan" ? "plan" : tool.changesAws ? "apply" : "read";
 
-/** `changes.apply` exists only where writes are possible; asked for elsewhere, it says why and what to do. */
+/**
+ * `changes.apply` exists only where writes are possible; asked for elsewhere, it says why and what to do. So does what
+ * an earlier server had and this one has not.
+ */
 function absentTools(config: Config, storeReadOnly: OpsError | null): ReadonlyMap<string, OpsError> {
   const why = !config.allowWrites
     ? new OpsError(
@@ -438,7 +441,15 @@ function absentTools(config: Config, storeReadOnly: OpsError | null): ReadonlyMa
         "This server is read-only: plans can be made, not applied. The operator starts it with --allow-writes to change that.",
       )
     : storeReadOnly;
-  return new Map(why ? ["changes.apply", "changes_apply"].map((name) => [name, why] as const) : []);
+  const workflow = new OpsError(
+    "not_implemented",
+    "This server makes no OpenOps workflows. A Cloud Custodian policy does the same work: tags.custodianPolicy.",
+    { next: [{ tool: "tags.custodianPolicy", arguments: {} }] },
+  );
+  return new Map([
+    ["generate_openops_workflow", workflow],
+    ...(why ? ["changes.apply", "changes_apply"].map((name) => [name, why] as const) : []),
+  ]);
 }
 
 function instructions(config: Config, writes: boolean, spell: (text: string) => string): string {

@@ -14,6 +14,7 @@ const row = (means: string, fixableBy: FixableBy, retriable = false): CodeRow =>
 /** Code → what it means. AWS is untouched under every one of these but `aws_failed` and `outcome_unknown`. */
 export const CODES = {
   unknown_tool: row("No tool has this name.", "caller"),
+  not_implemented: row("A tool of an earlier server that this one does not have; `next` names the nearest.", "caller"),
   rate_limited: row(
     "This session asked for too many tools that do not exist; the answer says when to go on.",
     "caller",

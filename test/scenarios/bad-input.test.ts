@@ -176,6 +176,9 @@ describe("credentials and region", () => {
     expect(planned.isError).toBe(false);
     const applied = await assistant.call("changes_apply", { executionToken: planned.data.executionToken });
     expect(applied.data).toMatchObject({ code: "read_only", fixableBy: "operator" });
+    // What an earlier server had: the call says so, and what does the same work.
+    const workflow = await assistant.call("generate_openops_workflow", { resource_types: ["ec2:instance"] });
+    expect(workflow.data).toMatchObject({ code: "not_implemented", next: [{ tool: "tags_custodianPolicy" }] });
     await assistant.close();
   });
 });
