@@ -165,7 +165,7 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     change: async (changeId: string) => (await server.call("changes_get", { changeId })).data.change,
   });
   const start = (state: string) =>
-    product!.start({ args: ["--state", `${product!.stateDir}-${state}`, "--wait-seconds", "1"] });
+    product!.start({ args: ["--state", `${product!.stateDir}-${state}`, "--wait-seconds", "3"] });
 
   beforeAll(async () => {
     await product!.moto.reset();
@@ -279,8 +279,10 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     const before = running();
     looks(500);
     const planned = await ask("create", { version: asked(7), intent: "release" });
-    expect((await apply(planned)).data.outcome).toBe("in_progress");
+    const begun = await apply(planned);
+    expect(begun.data.outcome, JSON.stringify(begun.data)).toBe("in_progress");
     const shown = await ask("get");
+    expect(shown.data.deployments, JSON.stringify(shown.data)).toBeDefined();
     expect(shown.data.deployments[0]).toMatchObject({ status: "in_progress" });
     if (name === "ECS blue/green") expect(shown.data.deployments[0].stage).toBe("SCALE_UP");
     else expect(shown.data.deployments[0].stage).toBeUndefined();
@@ -301,7 +303,8 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     const { ask, apply, change } = on(assistant, service);
     looks(500);
     const planned = await ask("create", { version: asked(8), intent: "release" });
-    expect((await apply(planned)).data.outcome).toBe("in_progress");
+    const begun = await apply(planned);
+    expect(begun.data.outcome, JSON.stringify(begun.data)).toBe("in_progress");
     stop();
     deploy(9, false);
     publish();
@@ -322,7 +325,8 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     const { ask, apply } = on(assistant, service);
     looks(500);
     const planned = await ask("create", { version: asked(14), intent: "release" });
-    expect((await apply(planned)).data.outcome).toBe("in_progress");
+    const begun = await apply(planned);
+    expect(begun.data.outcome, JSON.stringify(begun.data)).toBe("in_progress");
     const [from] = stops;
     for (let look = 0; look < before; look++) proxy.rule({ service: from, operation: read, before: () => {} });
     proxy.rule({

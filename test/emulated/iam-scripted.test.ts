@@ -109,7 +109,7 @@ describe.skipIf(!product)("policies on scripted services, by the test's own eval
     let server = servers.get(name);
     if (!server) {
       server = await product!.start({
-        args: ["--state", `${product!.stateDir}-${name}`, "--wait-seconds", "1"],
+        args: ["--state", `${product!.stateDir}-${name}`, "--wait-seconds", "3"],
         env: { AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: "scripted" },
       });
       servers.set(name, server);
