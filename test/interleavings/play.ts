@@ -2,7 +2,7 @@
 
 import type { Act, Basis, Schedule, Thing, When } from "./schedule.js";
 import { type Arriving, type Bend, type Elements, inProcess, PEERS, type Stage, type StageWatcher } from "./stage.js";
-import { BETWEEN_CALLS, UNDONE_UNSEEN, WINDOWS } from "./windows.js";
+import { BETWEEN_CALLS, UNDONE_UNSEEN, WINDOWS, type Window } from "./windows.js";
 
 export interface Verdict {
   /** Broken promises, in words. */
@@ -47,6 +47,9 @@ interface Shown {
 const differing = (was: Elements, now: Elements): string[] =>
   [...new Set([...was.keys(), ...now.keys()])].filter((key) => was.get(key) !== now.get(key));
 
+/** All tags of a thing are one property to Cloud Control. */
+const isOneProperty = (one: string, other: string): boolean =>
+  kindOf(other).endsWith("/tag") ? kindOf(one) === kindOf(other) : one === other;
 const kindOf = (element: string): string => element.split("/").slice(0, 2).join("/");
 const READS_KIND: Readonly<Record<string, readonly string[]>> = {
   DescribeSecurityGroupRules: ["rule"],
@@ -90,7 +93,9 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
   let readAt = new Map<string, number>();
   let shownAt = new Map<string, number>();
   let were = new Map<string, Elements>();
-  let sent: { readonly call: Arriving; readonly at: number; readonly readAt: ReadAt } | undefined;
+  /** What the last read of each kind found. */
+  let found = new Map<string, Elements>();
+  let sent: { readonly call: Arriving; readonly at: number; readonly readAt: ReadAt; readonly found: Were } | undefined;
   let effects = 0;
   let afterEffect: { before: Elements; after: Elements } | undefined;
   const before = new Map<object, Elements>();
@@ -147,11 +152,18 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (last.at < seen) continue;
       // Somebody brought back what the plan's maker had seen: that is what is replaced.
       if (executing.were.has(kindOf(key)) && executing.were.get(kindOf(key))!.get(key) === was.get(key)) continue;
-      const read = sent.readAt.get(kindOf(key));
+      const { at: taken, readAt: reads, found } = sent;
       const [, ...part] = key.split("/");
-      const window = WINDOWS.find((one) => one.operation.test(operation) && one.part.test(part.join("/")));
-      const opened = window?.opens === "after the call was taken" ? sent.at : read;
-      if (window && opened !== undefined && last.at > opened) inWindow[window.row] = (inWindow[window.row] ?? 0) + 1;
+      const isOpen = ({ opens, whereAbsent }: Window): boolean => {
+        const opened = opens === "after the call was taken" ? taken : reads.get(kindOf(key));
+        const there = found.get(kindOf(key));
+        const absent = there !== undefined && ![...there.keys()].some((one) => isOneProperty(one, key));
+        return opened !== undefined && last.at > opened && (!whereAbsent || absent);
+      };
+      const window = WINDOWS.find(
+        (one) => one.operation.test(operation) && one.part.test(part.join("/")) && isOpen(one),
+      );
+      if (window) inWindow[window.row] = (inWindow[window.row] ?? 0) + 1;
       else fail(`LOST: ${operation} overwrote what somebody else made of ${key} (${was.get(key)} → ${now.get(key)})`);
     }
     model = new Map(now);
@@ -166,12 +178,13 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (tells) await meanwhile("progress");
       for (const kind of call.thing ? (READS_KIND[call.operation] ?? []) : []) {
         readAt.set(`${call.thing}/${kind}`, ++seq);
+        found.set(`${call.thing}/${kind}`, model);
         if (shownAt.has(`${call.thing}/${kind}`)) continue;
         shownAt.set(`${call.thing}/${kind}`, seq);
         were.set(`${call.thing}/${kind}`, model);
       }
       if (call.writes) {
-        sent = { call, at: ++seq, readAt: new Map(readAt) };
+        sent = { call, at: ++seq, readAt: new Map(readAt), found: new Map(found) };
         calls.push({ ...sent, operation: `${call.service}:${call.operation}` });
       }
       if (call.writes || tells) before.set(key, await stage.elements());
@@ -425,6 +438,10 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (!plan.done) fail("a token that was never executed is said to have been");
       return;
     }
+    if (answer.outcome === "in_progress" && takenAway(plan, await stage.elements())) {
+      plan.done = true;
+      return;
+    }
     if (answer.outcome !== "applied") fail(`apply of ${plan.what} answered ${answer.outcome}`);
     counts.applied++;
     // Whoever deletes what somebody else has just deleted finds it done.
@@ -461,6 +478,14 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
         ? model.get(key) === own.was.get(key)
         : traffic(model.get(key)) !== traffic(own.now.get(key)) || !model.has(key);
     return unsent && own.keys.every((key) => lost(key) && after.some(({ keys }) => keys.includes(key)));
+  }
+
+  /** Whether somebody deleted what we made before we saw it: AWS may as well show it later, so that is not yet said. */
+  function takenAway(plan: Planned, now: Elements): boolean {
+    const own = ownChanges.at(-1);
+    if (plan.what !== "create" || !own || !afterEffect) return false;
+    const made = plan.goal(afterEffect.after, afterEffect.before) && !plan.goal(now, afterEffect.before);
+    return made && othersChanges.some(({ thing, at }) => thing === plan.thing && at > own.at);
   }
 
   /** Whether somebody changed what the note names, between our look before the first call and the read after the last. */
@@ -504,6 +529,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       readAt = new Map();
       shownAt = new Map();
       were = new Map();
+      found = new Map();
       sent = undefined;
       effects = 0;
       afterEffect = undefined;

@@ -7,6 +7,8 @@ export interface Window {
   readonly part: RegExp;
   /** From when on: our last read before the call, or the moment AWS took the call. */
   readonly opens: "after our last read" | "after the call was taken";
+  /** Only where our last read found nothing there: a property of the resource, all of its tags. */
+  readonly whereAbsent?: true;
   /** Words of the row in SECURITY.md. */
   readonly row: string;
 }
@@ -48,6 +50,13 @@ export const WINDOWS: readonly Window[] = [
     part: /./,
     opens: "after the call was taken",
     row: "Cloud Control's own gap between its read and the service call",
+  },
+  {
+    operation: /^cloudcontrol:UpdateResource$/,
+    part: /./,
+    opens: "after our last read",
+    whereAbsent: true,
+    row: "a property that was absent cannot be tested",
   },
   {
     operation: /^cloudcontrol:DeleteResource$/,

@@ -464,7 +464,9 @@ async function act(run: Run, step: Simple): Promise<void> {
       const was = plan.state;
       plan.maybeCancelled = was === "live";
       const answer = await machine.call(step.by, "changes.cancel", { changeId: plan.changeId, region: REGION });
-      if (answer && !answer.isError && was === "live") plan.state = "cancelled";
+      // Of a plan whose time has run out nothing is recorded: nobody can apply it any more.
+      const over = machine.clock.now().getTime() >= plan.expiresAt;
+      if (answer && !answer.isError && was === "live" && !over) plan.state = "cancelled";
       if (answer === null || run.dying) return;
       await narrow(run);
       if (was === "live" && answer.isError && !run.loose)
