@@ -59,6 +59,8 @@ interface RiskRule {
   matches(step: RiskStep): boolean;
 }
 
+const MODIFIES_DATABASE = /^ModifyDB(Instance|Cluster)$/;
+
 const RULES: readonly RiskRule[] = [
   {
     level: "critical",
@@ -92,25 +94,27 @@ const RULES: readonly RiskRule[] = [
   {
     level: "high",
     because: "takes a database's deletion protection away",
-    matches: (step) => step.operation === "ModifyDBInstance" && inputOf(step).DeletionProtection === false,
+    matches: (step) => MODIFIES_DATABASE.test(step.operation) && inputOf(step).DeletionProtection === false,
   },
   {
     level: "high",
     because: "deletes every automated backup of a database",
-    matches: (step) => step.operation === "ModifyDBInstance" && inputOf(step).BackupRetentionPeriod === 0,
+    matches: (step) => MODIFIES_DATABASE.test(step.operation) && inputOf(step).BackupRetentionPeriod === 0,
   },
   {
     level: "high",
     because: "upgrades a database to another major version",
-    matches: (step) => step.operation === "ModifyDBInstance" && inputOf(step).AllowMajorVersionUpgrade === true,
+    matches: (step) => MODIFIES_DATABASE.test(step.operation) && inputOf(step).AllowMajorVersionUpgrade === true,
   },
   {
     level: "high",
     because: "interrupts a database at once",
     matches: (step) =>
-      step.operation === "ModifyDBInstance" &&
+      MODIFIES_DATABASE.test(step.operation) &&
       inputOf(step).ApplyImmediately === true &&
-      ["DBInstanceClass", "EngineVersion", "CACertificateIdentifier"].some((name) => name in inputOf(step)),
+      ["DBInstanceClass", "DBClusterInstanceClass", "EngineVersion", "CACertificateIdentifier"].some(
+        (name) => name in inputOf(step),
+      ),
   },
   {
     level: "medium",

@@ -55,6 +55,7 @@ export const ourRows: readonly SyncPolicy[] = [
   { match: "securityGroups.delete", invalidates: network },
   { match: "databases.start", invalidates: ["databases.**", "costs.**", ...anyView] },
   { match: "databases.stop", invalidates: ["databases.**", "costs.**", ...anyView] },
+  { match: "databases.modifyCluster", invalidates: ["databases.**", "costs.**", ...anyView] },
   { match: "databases.restoreSnapshot", invalidates: ["databases.**", "snapshots.**", "costs.**", ...anyView] },
   { match: "tags.apply", invalidates: everyView },
   { match: "resources.create", invalidates: everyView },

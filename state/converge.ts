@@ -19,7 +19,7 @@ import {
 import { isOwnType } from "../src/core/own-types.js";
 import { convergeService, notByToken } from "./converge-deployments.js";
 import type { Converged } from "./converged.js";
-import { convergeInstance, tagSteps as databaseTagSteps } from "./databases.js";
+import { convergeDatabase, tagSteps as databaseTagSteps } from "./databases.js";
 import { sameTraffic, trafficOf } from "./desired.js";
 import { patchFor } from "./patch.js";
 import { taggingSteps } from "./tagging-steps.js";
@@ -238,8 +238,8 @@ const CONVERGERS: Readonly<Partial<Record<keyof Contents, Converger>>> = {
     convergeCapacity(ref, live as unknown as AutoScalingGroup, target as unknown as AutoScalingGroup),
   "AWS::EC2::SecurityGroup": ({ ref, live, target }) =>
     convergeGroup(ref, live as unknown as SecurityGroup, target as unknown as SecurityGroup),
-  "AWS::RDS::DBInstance": ({ ref, live, target }) => convergeInstance(ref, live, target),
-  "AWS::RDS::DBCluster": (request) => databaseTags(request),
+  "AWS::RDS::DBInstance": ({ ref, live, target }) => convergeDatabase(ref, live, target),
+  "AWS::RDS::DBCluster": ({ ref, live, target }) => convergeDatabase(ref, live, target),
   "AWS::RDS::DBSnapshot": (request) => databaseTags(request),
   "AWS::RDS::DBClusterSnapshot": (request) => databaseTags(request),
   "AWS::ECS::Service": ({ ref, live, target }) =>

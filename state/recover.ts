@@ -88,6 +88,7 @@ const SHOWS: readonly (readonly [string, Shows])[] = [
   ["UpdateService", ({ taskDefinition }, live) => live.taskDefinition === String(taskDefinition).split("/").at(-1)],
   ["CreateTags", ({ Tags }, live) => listOf(Tags).every(({ Key, Value }) => tagsOf(live)[String(Key)] === Value)],
   ["ModifyDBInstance", (_, live, step) => modified(step, live)],
+  ["ModifyDBCluster", (_, live, step) => modified(step, live)],
   [
     "AddTagsToResource",
     ({ Tags }, live) => listOf(Tags).every(({ Key, Value }) => tagsOf(live)[String(Key)] === Value),

@@ -34,6 +34,7 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
     ...MASTER_PASSWORD,
   ],
   "rds:ModifyDBInstance": ["rds:ModifyDBInstance", ...MASTER_PASSWORD],
+  "rds:ModifyDBCluster": ["rds:ModifyDBCluster", ...MASTER_PASSWORD],
   "ecs:RegisterTaskDefinition": ["ecs:RegisterTaskDefinition", "ecs:TagResource"],
   // A group with a launch template is checked for what its instances will need.
   "autoscaling:UpdateAutoScalingGroup": ["autoscaling:UpdateAutoScalingGroup", "ec2:RunInstances", "ec2:CreateTags"],

@@ -63,9 +63,10 @@ const OWN_TYPES: { readonly [T in keyof Contents]: OwnType<Contents[T]> } = {
     many: true,
     volatile: [...DATABASE_VOLATILE, "/readerEndpoint", "/members", "/storage/allocatedGib"],
     gone: ({ status }) => status === "deleting",
-    specified: ({ storage, backupRetentionDays = 1 }) => ({
+    accepted,
+    specified: ({ storage, pending, backupRetentionDays = 1 }) => ({
       StorageEncrypted: storage?.encrypted ?? false,
-      BackupRetentionPeriod: backupRetentionDays,
+      BackupRetentionPeriod: pending?.backupRetentionDays ?? backupRetentionDays,
     }),
   },
   "AWS::RDS::DBSnapshot": {

@@ -111,6 +111,7 @@ export const USES: Readonly<Record<string, Uses>> = {
       "rds:StartDBCluster",
       "rds:StopDBCluster",
       "rds:ModifyDBInstance",
+      "rds:ModifyDBCluster",
       "rds:CreateDBSnapshot",
       "rds:CreateDBClusterSnapshot",
       "rds:RestoreDBInstanceFromDBSnapshot",

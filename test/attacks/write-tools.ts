@@ -17,8 +17,10 @@ import {
   StopInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import {
+  CreateDBClusterCommand,
   CreateDBInstanceCommand,
   CreateDBSnapshotCommand,
+  ModifyDBClusterCommand,
   ModifyDBInstanceCommand,
   StopDBInstanceCommand,
 } from "@aws-sdk/client-rds";
@@ -348,6 +350,36 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
           rds.send(
             new ModifyDBInstanceCommand({
               DBInstanceIdentifier: databaseId,
+              BackupRetentionPeriod,
+              ApplyImmediately: true,
+            }),
+          );
+        return {
+          args: { databaseId, backupRetentionDays: 3, apply: "immediate" },
+          see: { tool: "databases_get", args: { databaseId } },
+          move: () => theirs(10 + (next() % 25)),
+        };
+      },
+    },
+    {
+      tool: "databases.modifyCluster",
+      sends: ["ModifyDBCluster"],
+      moved: /^stale_revision$/,
+      async make() {
+        const databaseId = `ledger-${next()}`;
+        await rds.send(
+          new CreateDBClusterCommand({
+            DBClusterIdentifier: databaseId,
+            Engine: "aurora-postgresql",
+            MasterUsername: "admin",
+            MasterUserPassword: "outsider-knows-it",
+            Tags: noted,
+          }),
+        );
+        const theirs = (BackupRetentionPeriod: number) =>
+          rds.send(
+            new ModifyDBClusterCommand({
+              DBClusterIdentifier: databaseId,
               BackupRetentionPeriod,
               ApplyImmediately: true,
             }),

@@ -15,6 +15,7 @@ export interface World {
   readonly databaseId: string;
   readonly idleDatabaseId: string;
   readonly asleepDatabaseId: string;
+  readonly clusterId: string;
   readonly snapshotId: string;
   readonly bucketArn: string;
   readonly tagPolicyId: string;
@@ -118,6 +119,12 @@ export const PLANS: Readonly<Record<string, (world: World, call: Call) => Promis
     databaseId,
     basedOn: (await call("databases.get", { databaseId })).data.revision,
     storageGib: 40,
+    apply: "immediate",
+  }),
+  "databases.modifyCluster": async ({ clusterId }, call) => ({
+    databaseId: clusterId,
+    basedOn: (await call("databases.get", { databaseId: clusterId })).data.revision,
+    backupRetentionDays: 14,
     apply: "immediate",
   }),
   "databases.stop": async ({ idleDatabaseId }, call) => ({

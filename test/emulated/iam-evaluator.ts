@@ -20,6 +20,14 @@ const passRole = (role: unknown, service: string): Needed[] =>
     ? [{ action: "iam:PassRole", resource: role, context: { "iam:PassedToService": service } }]
     : [];
 
+const masterPassword = ({ ManageMasterUserPassword }: Params): readonly Needed[] =>
+  ManageMasterUserPassword === "true"
+    ? ["kms:DescribeKey", "secretsmanager:CreateSecret", "secretsmanager:TagResource"].map((action) => ({
+        action,
+        resource: "*",
+      }))
+    : [];
+
 /** What AWS checks beside the action itself. */
 const BESIDE: Readonly<Record<string, (params: Params) => readonly Needed[]>> = {
   "ecs:RegisterTaskDefinition": ({ tags, taskRoleArn, executionRoleArn }) => [
@@ -37,13 +45,8 @@ const BESIDE: Readonly<Record<string, (params: Params) => readonly Needed[]>> = 
     Object.keys(params).some((name) => name.startsWith("TagSpecification"))
       ? [{ action: "ec2:CreateTags", resource: "*" }]
       : [],
-  "rds:ModifyDBInstance": ({ ManageMasterUserPassword }) =>
-    ManageMasterUserPassword === "true"
-      ? ["kms:DescribeKey", "secretsmanager:CreateSecret", "secretsmanager:TagResource"].map((action) => ({
-          action,
-          resource: "*",
-        }))
-      : [],
+  "rds:ModifyDBInstance": masterPassword,
+  "rds:ModifyDBCluster": masterPassword,
 };
 
 const arnOf = (service: string, region: string, rest: string): string =>

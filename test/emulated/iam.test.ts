@@ -16,7 +16,12 @@ import {
 import { CreateTargetGroupCommand, ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { CreateAccessKeyCommand, CreateUserCommand, IAMClient, PutUserPolicyCommand } from "@aws-sdk/client-iam";
 import { CreateOrganizationCommand, CreatePolicyCommand, OrganizationsClient } from "@aws-sdk/client-organizations";
-import { CreateDBInstanceCommand, CreateDBSnapshotCommand, StopDBInstanceCommand } from "@aws-sdk/client-rds";
+import {
+  CreateDBClusterCommand,
+  CreateDBInstanceCommand,
+  CreateDBSnapshotCommand,
+  StopDBInstanceCommand,
+} from "@aws-sdk/client-rds";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createCatalogue } from "../../src/catalogue.js";
@@ -160,6 +165,14 @@ describe.skipIf(!product)("policies on moto with IAM enforced", () => {
       );
     }
     await rds.send(new StopDBInstanceCommand({ DBInstanceIdentifier: "asleep" }));
+    await rds.send(
+      new CreateDBClusterCommand({
+        DBClusterIdentifier: "ledger",
+        Engine: "aurora-postgresql",
+        MasterUsername: "admin",
+        MasterUserPassword: "outsider-knows-it",
+      }),
+    );
     await rds.send(new CreateDBSnapshotCommand({ DBInstanceIdentifier: "shop", DBSnapshotIdentifier: "yesterday" }));
     const s3 = new S3Client({ endpoint: moto.endpoint, region: "us-east-1", credentials, forcePathStyle: true });
     await s3.send(new CreateBucketCommand({ Bucket: "shop-data" }));
@@ -174,6 +187,7 @@ describe.skipIf(!product)("policies on moto with IAM enforced", () => {
       databaseId: "shop",
       idleDatabaseId: "idle",
       asleepDatabaseId: "asleep",
+      clusterId: "ledger",
       snapshotId: "yesterday",
       bucketArn: "arn:aws:s3:::shop-data",
       tagPolicyId: await tagPolicy(),

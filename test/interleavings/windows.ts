@@ -40,7 +40,7 @@ export const WINDOWS: readonly Window[] = [
     row: "an instance repurposed between re-read and call",
   },
   {
-    operation: /^rds:ModifyDBInstance$/,
+    operation: /^rds:ModifyDB(Instance|Cluster)$/,
     part: /^setting\//,
     opens: "after our last read",
     row: "the same setting changed between re-read and call",

@@ -59,7 +59,7 @@ const CATALOGUE: readonly TableTool[] = [
   ),
   ...listed(
     "plan",
-    "deployments:create,rollback databases:start,stop,createSnapshot,modifyInstance,restoreSnapshot tags:apply resources:create,update,delete,import",
+    "deployments:create,rollback databases:start,stop,createSnapshot,modifyInstance,modifyCluster,restoreSnapshot tags:apply resources:create,update,delete,import",
   ),
   ...listed("plan", "state:revert,accept,ignore,refresh,rollback stacks:create,update,destroy,rollback"),
   ...listed("apply", "changes:apply"),

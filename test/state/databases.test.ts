@@ -1,8 +1,17 @@
 // What a modification of a database has to say besides what was asked.
 
 import { describe, expect, it } from "vitest";
-import type { DatabaseInstance } from "../../src/core/content/databases.js";
-import { modifyStep, SETTINGS, type Wanted } from "../../state/databases.js";
+import type { DatabaseCluster, DatabaseInstance } from "../../src/core/content/databases.js";
+import {
+  convergeDatabase,
+  effectsOf,
+  modified,
+  modifyStep,
+  notOfThisKind,
+  olderVersion,
+  SETTINGS,
+  type Wanted,
+} from "../../state/databases.js";
 import { ref } from "./helpers.js";
 
 const live = (engine: string, storage: Partial<DatabaseInstance["storage"]>): DatabaseInstance =>
@@ -46,4 +55,92 @@ describe("provisioned storage", () => {
     const { input } = step(live(engine, storage), wanted);
     expect(Object.keys(input)).toHaveLength(3);
   });
+});
+
+const cluster = (engine: string, more: Partial<DatabaseCluster> = {}): DatabaseCluster =>
+  ({
+    clusterId: "ledger",
+    arn: "arn:aws:rds:eu-west-1:123456789012:cluster:ledger",
+    engine,
+    engineVersion: "15.4",
+    storage: { encrypted: true, type: engine.startsWith("aurora") ? "aurora" : "io1", allocatedGib: 100 },
+    backupRetentionDays: 7,
+    members: [],
+    pending: {},
+    securityGroups: [],
+    tags: {},
+    ...more,
+  }) as unknown as DatabaseCluster;
+const clusterRef = ref("ledger", "AWS::RDS::DBCluster");
+
+describe("clusters", () => {
+  it("are sent a range of capacity as one structure, whichever end was asked for", () => {
+    const live = cluster("aurora-mysql", { serverless: { minAcus: 0.5, maxAcus: 8 } });
+    const { operation, input, touches, desired } = modifyStep(live, clusterRef, { serverlessMinAcus: 2 }, "immediate");
+    expect({ operation, input }).toEqual({
+      operation: "ModifyDBCluster",
+      input: {
+        DBClusterIdentifier: "ledger",
+        ApplyImmediately: true,
+        ServerlessV2ScalingConfiguration: { MinCapacity: 2, MaxCapacity: 8 },
+      },
+    });
+    expect(touches).toEqual(expect.arrayContaining(["/serverless/minAcus", "/serverless/maxAcus", "/pending"]));
+    expect(desired).toEqual({ serverless: { minAcus: 2 } });
+  });
+
+  it.each([
+    ["aurora-mysql", undefined, ["class", "iops", "storageGib"]],
+    ["aurora-mysql", "serverless", ["class", "iops", "serverlessMinAcus", "storageGib"]],
+    ["postgres", undefined, ["serverlessMinAcus"]],
+    ["neptune", undefined, ["class", "iops", "serverlessMinAcus", "storageGib"]],
+  ] as const)("%s %s has not %j", (engine, engineMode, without) => {
+    const asked = ["class", "iops", "serverlessMinAcus", "storageGib", "storageType", "engineVersion"] as const;
+    expect(notOfThisKind(cluster(engine, engineMode ? { engineMode } : {}), asked)).toEqual(without);
+  });
+
+  it("say what waits, and take what waits for accepted", () => {
+    const live = cluster("aurora-postgresql");
+    const wanted: Wanted = { engineVersion: "15.6", backupRetentionDays: 3, iamAuthentication: true };
+    expect(effectsOf(live, wanted, "window")).toMatchObject([
+      { setting: "engineVersion", takesEffect: "in the maintenance window", interrupts: true },
+      { setting: "backupRetentionDays", takesEffect: "soon after the call", interrupts: false },
+      { setting: "iamAuthentication", takesEffect: "in the maintenance window", interrupts: false },
+    ]);
+    const step = modifyStep(live, clusterRef, wanted, "window");
+    expect(step.after).toMatchObject({
+      engineVersion: "15.4",
+      backupRetentionDays: 3,
+      pending: { engineVersion: "15.6", iamAuthentication: true },
+    });
+    expect(modified(step, step.after!)).toBe(true);
+    expect(modified(step, { ...step.after!, pending: { engineVersion: "15.6" } })).toBe(false);
+  });
+
+  it("go back as far as RDS allows, and name the rest", () => {
+    const then = cluster("aurora-postgresql", { deletionProtection: true, subnetGroup: "old" });
+    const now = cluster("aurora-postgresql", {
+      engineVersion: "15.6",
+      deletionProtection: false,
+      subnetGroup: "new",
+      status: "backing-up",
+      storage: { encrypted: true, type: "aurora", allocatedGib: 400 },
+    });
+    const { steps, remaining } = convergeDatabase(clusterRef, now as never, then as never);
+    expect(steps.map(({ input }) => input)).toEqual([
+      { DBClusterIdentifier: "ledger", ApplyImmediately: true, DeletionProtection: true },
+    ]);
+    expect(remaining.map(({ path }) => path).sort()).toEqual(["/engineVersion", "/subnetGroup"]);
+  });
+});
+
+it.each([
+  ["8.0.mysql_aurora.3.04.0", "8.0.mysql_aurora.3.05.2", true],
+  ["8.0.mysql_aurora.3.05.2", "8.0.mysql_aurora.3.04.0", false],
+  ["5.7.mysql_aurora.2.11.1", "8.0.mysql_aurora.3.01.0", true],
+  ["15.4", "15.10", true],
+  ["15.4", "15.4", false],
+  ["15.a", "15.b", false],
+])("%s is older than %s: %s", (a, b, older) => {
+  expect(olderVersion(a, b)).toBe(older);
 });

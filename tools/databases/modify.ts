@@ -1,20 +1,18 @@
-// databases.modifyInstance: changed settings, with what interrupts, what waits and until when.
+// What modifying an instance and modifying a cluster have in common: the plan, and what RDS would refuse.
 
 import { z } from "zod";
-import type { DatabaseInstance } from "../../src/core/content/databases.js";
+import type { Proposal } from "../../src/core/change.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { Json } from "../../src/core/json.js";
-import type { AwsReader } from "../../src/core/ports.js";
-import { plan } from "../../src/core/tool.js";
+import type { AwsReader, PlanPorts } from "../../src/core/ports.js";
 import {
   type Apply,
   alsoApplied,
-  differing,
   type Effect,
   effectsOf,
+  type Modifiable,
   modifyStep,
   nextOpening,
-  ofCluster,
   olderVersion,
   type SettingName,
   type Wanted,
@@ -22,97 +20,69 @@ import {
   windowOf,
   windowsOverlap,
 } from "../../state/databases.js";
-import { Class, DatabaseId, existingInstance, GroupIds, INSTANCE, majorOf, ResourceName, refOf } from "./parts.js";
+import { CLUSTER, type Database, DatabaseId, INSTANCE, idOf, majorOf, refOf } from "./parts.js";
 
-const Settings = z.object({
-  class: Class.optional(),
-  storageGib: z.number().int().min(5).max(65_536).optional().describe("Only grows"),
-  maxStorageGib: z.number().int().min(5).max(65_536).optional().describe("Up to which RDS grows it by itself"),
-  storageType: z.enum(["standard", "gp2", "gp3", "io1", "io2"]).optional(),
-  iops: z.number().int().min(1000).max(256_000).optional(),
-  throughputMibps: z.number().int().min(125).max(16_000).optional(),
-  engineVersion: z
-    .string()
-    .regex(/^[\w.-]{1,64}$/)
-    .optional()
-    .describe("Exact"),
-  multiAz: z.boolean().optional(),
-  backupRetentionDays: z.number().int().min(0).max(35).optional(),
-  backupWindow: z.string().toLowerCase().optional().describe("hh:mm-hh:mm UTC"),
-  maintenanceWindow: z.string().toLowerCase().optional().describe("ddd:hh:mm-ddd:hh:mm UTC"),
-  deletionProtection: z.boolean().optional(),
-  publiclyAccessible: z.boolean().optional(),
-  securityGroups: GroupIds.optional(),
-  parameterGroup: ResourceName.optional(),
-  autoMinorVersionUpgrade: z.boolean().optional(),
-  caCertificate: ResourceName.optional(),
-  iamAuthentication: z.boolean().optional(),
-  copyTagsToSnapshots: z.boolean().optional(),
+/** Beside the settings. */
+export const How = z.object({
+  databaseId: DatabaseId,
+  apply: z.enum(["immediate", "window"]),
+  allowMajorVersionUpgrade: z.boolean().optional(),
+  manageMasterUser: z.literal(true).optional(),
 });
+type How = z.infer<typeof How>;
 
-export const modifyInstance = plan({
-  title: "Plan modifying a database instance",
-  description:
-    "Plan changed settings of one RDS instance. `apply` says when what can wait happens: `immediate`, or in the maintenance `window`; the plan names what interrupts, what waits and until when. Storage never shrinks. The master password is never an argument: `manageMasterUser` lets RDS keep it in Secrets Manager.",
-  scope: "region",
-  basedOn: "one",
-  input: Settings.extend({
-    databaseId: DatabaseId,
-    apply: z.enum(["immediate", "window"]),
-    allowMajorVersionUpgrade: z.boolean().optional(),
-    manageMasterUser: z.literal(true).optional(),
-  }),
-  async propose({ databaseId, apply, allowMajorVersionUpgrade = false, manageMasterUser, ...settings }, { aws, now }) {
-    const live = await existingInstance(aws, databaseId);
-    const given = wantedOf(settings);
-    refuseStatus(aws, live, Object.keys(given));
-    const { wanted, raised } = checked(live, given, allowMajorVersionUpgrade);
-    const managed = manageMasterUser === true && live.masterUserManaged === undefined;
-    const effects = effectsOf(live, wanted, apply);
-    if (effects.length === 0 && !managed) {
-      throw new OpsError(
-        "nothing_to_change",
-        `${databaseId} already is as asked, or RDS has accepted it and it waits.`,
-        {
-          details: { pending: live.pending },
-        },
-      );
-    }
-    refuseWindow(aws, live, wanted, effects, apply, managed);
-    const opensAt = live.maintenanceWindow && nextOpening(live.maintenanceWindow, now);
-    const waiting = waitingBeside(live, wanted);
-    const step = modifyStep(live, refOf(aws, INSTANCE, databaseId), wanted, apply, {
-      allowMajorVersionUpgrade,
-      managed,
+/** Settings that were checked, and what was made of them that the caller has to know. */
+export interface Checked {
+  readonly wanted: Wanted;
+  readonly raised: readonly string[];
+}
+
+export function modification(
+  found: Database,
+  { wanted, raised }: Checked,
+  { databaseId, apply, allowMajorVersionUpgrade = false, manageMasterUser }: How,
+  { aws, now }: Pick<PlanPorts, "aws" | "now">,
+): Proposal {
+  const live: Modifiable = found.content;
+  const managed = manageMasterUser === true && live.masterUserManaged === undefined;
+  const effects = effectsOf(live, wanted, apply);
+  if (effects.length === 0 && !managed) {
+    throw new OpsError("nothing_to_change", `${databaseId} already is as asked, or RDS has accepted it and it waits.`, {
+      details: { pending: live.pending },
     });
-    return {
-      summary: `Modify ${databaseId} ${apply === "window" ? "in its maintenance window" : "immediately"}: ${[...effects.map(({ setting }) => setting), ...(managed ? ["master user managed by RDS"] : [])].join(", ")}`,
-      steps: [step],
-      warnings: [
-        ...effects.flatMap((effect) => warningOf(effect, apply, opensAt)),
-        ...raised,
-        ...(apply === "immediate" && waiting.length > 0 ? [alsoApplied(waiting)] : []),
-        ...(managed
-          ? ["RDS sets a new master password at once: whoever uses the old one is refused from then on."]
-          : []),
-      ],
-      facts: {
-        apply,
-        effects: effects as unknown as Json,
-        ...(apply === "window" && live.maintenanceWindow
-          ? { window: { maintenanceWindow: live.maintenanceWindow, ...(opensAt ? { opensAt } : {}) } }
-          : {}),
-        ...(waiting.length > 0 ? { waitingAlready: live.pending } : {}),
-      },
-    };
-  },
-});
+  }
+  refuseWindow(aws, found, wanted, effects, apply, managed);
+  const opensAt = live.maintenanceWindow && nextOpening(live.maintenanceWindow, now);
+  const waiting = waitingBeside(live, wanted);
+  const step = modifyStep(live, refOf(aws, found.kind === "instance" ? INSTANCE : CLUSTER, databaseId), wanted, apply, {
+    allowMajorVersionUpgrade,
+    managed,
+  });
+  return {
+    summary: `Modify ${databaseId} ${apply === "window" ? "in its maintenance window" : "immediately"}: ${[...effects.map(({ setting }) => setting), ...(managed ? ["master user managed by RDS"] : [])].join(", ")}`,
+    steps: [step],
+    warnings: [
+      ...effects.flatMap((effect) => warningOf(effect, apply, opensAt)),
+      ...raised,
+      ...(apply === "immediate" && waiting.length > 0 ? [alsoApplied(waiting)] : []),
+      ...(managed ? ["RDS sets a new master password at once: whoever uses the old one is refused from then on."] : []),
+    ],
+    facts: {
+      apply,
+      effects: effects as unknown as Json,
+      ...(apply === "window" && live.maintenanceWindow
+        ? { window: { maintenanceWindow: live.maintenanceWindow, ...(opensAt ? { opensAt } : {}) } }
+        : {}),
+      ...(waiting.length > 0 ? { waitingAlready: live.pending } : {}),
+    },
+  };
+}
 
-const wantedOf = (settings: object): Wanted =>
+export const wantedOf = (settings: object): Wanted =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Wanted;
 
 /** Named values that wait in RDS's queue and that this plan does not ask for. */
-function waitingBeside(live: DatabaseInstance, wanted: Wanted): string[] {
+function waitingBeside(live: Modifiable, wanted: Wanted): string[] {
   const asked = new Set(Object.keys(wanted));
   const names: Readonly<Record<string, string>> = {
     "storage.allocatedGib": "storageGib",
@@ -141,25 +111,28 @@ function warningOf({ setting, takesEffect, interrupts, because }: Effect, apply:
 const MODIFIABLE = new Set(["available", "storage-optimization", "storage-full", "incompatible-parameters"]);
 const STORAGE: readonly string[] = ["storageGib", "storageType", "iops", "throughputMibps"];
 
-function refuseStatus(aws: AwsReader, live: DatabaseInstance, asked: readonly string[]): void {
-  const next = [{ tool: "databases.get", arguments: { databaseId: live.instanceId, region: aws.region } }];
+/** @throws OpsError wrong_state where RDS takes no modification now */
+export function refuseStatus(aws: AwsReader, found: Database, asked: readonly string[]): void {
+  const { kind, content: live } = found;
+  const databaseId = idOf(found);
+  const next = [{ tool: "databases.get", arguments: { databaseId, kind, region: aws.region } }];
   const details = { status: live.status };
   const stopped = live.status === "stopped" || live.status === "stopping";
   if (stopped) {
     throw new OpsError(
       "wrong_state",
-      `${live.instanceId} is stopped or stopping, and RDS changes only what runs. Start it first (databases.start), which makes it cost by the hour again; then read it and plan anew.`,
+      `${databaseId} is stopped or stopping, and RDS changes only what runs. Start it first (databases.start), which makes it cost by the hour again; then read it and plan anew.`,
       {
         field: "databaseId",
         details,
-        next: [...next, { tool: "databases.start", arguments: { databaseId: live.instanceId, region: aws.region } }],
+        next: [...next, { tool: "databases.start", arguments: { databaseId, kind, region: aws.region } }],
       },
     );
   }
   if (!MODIFIABLE.has(live.status)) {
     throw new OpsError(
       "wrong_state",
-      `RDS is at work on ${live.instanceId} or it is not well, so nothing can be changed now. Read it again later; plan once it is available.`,
+      `RDS is at work on ${databaseId} or it is not well, so nothing can be changed now. Read it again later; plan once it is available.`,
       { field: "databaseId", details, next },
     );
   }
@@ -167,47 +140,28 @@ function refuseStatus(aws: AwsReader, live: DatabaseInstance, asked: readonly st
   if (live.status === "storage-optimization" && storage !== undefined) {
     throw new OpsError(
       "wrong_state",
-      `The storage of ${live.instanceId} is still being optimised after its last change; RDS takes the next one when that has ended, at the earliest six hours after it.`,
+      `The storage of ${databaseId} is still being optimised after its last change; RDS takes the next one when that has ended, at the earliest six hours after it.`,
       { field: storage, details, next },
     );
   }
 }
 
-/** Engines whose storage RDS grows by at least a tenth. */
-const BY_A_TENTH = /^(mysql|mariadb|postgres|oracle|db2)/;
-
-/** What RDS would refuse or change silently is refused or said before anything is sent. */
-function checked(live: DatabaseInstance, given: Wanted, mayUpgrade: boolean): { wanted: Wanted; raised: string[] } {
+/** What RDS refuses of either. */
+export function refuseValues(
+  { content: live }: Database,
+  wanted: Wanted,
+  { databaseId, allowMajorVersionUpgrade: mayUpgrade = false }: How,
+): void {
   const bad = (code: "unsupported" | "validation_error", field: string, message: string): OpsError =>
     new OpsError(code, message, { field });
-  const [foreign] = ofCluster(live, differing(live, given));
-  if (foreign !== undefined) {
-    throw new OpsError("unsupported", `${foreign} of ${live.instanceId} belongs to its cluster: it is changed there.`, {
-      field: foreign,
-      next: [{ tool: "databases.get", arguments: { databaseId: live.clusterId!, kind: "cluster" } }],
-    });
-  }
-  const raised: string[] = [];
-  let wanted = given;
-  const { storageGib, maxStorageGib, engineVersion } = given;
+  const { storageGib, engineVersion } = wanted;
   const has = live.storage.allocatedGib ?? 0;
   if (typeof storageGib === "number" && storageGib < has) {
     throw bad(
       "unsupported",
       "storageGib",
-      `${live.instanceId} has ${has} GiB, and RDS storage never shrinks. Less needs a new instance into which the data is copied.`,
+      `${databaseId} has ${has} GiB, and RDS storage never shrinks. Less needs a new instance into which the data is copied.`,
     );
-  }
-  if (typeof storageGib === "number" && storageGib > has && BY_A_TENTH.test(live.engine)) {
-    const least = Math.ceil(has * 1.1);
-    if (storageGib < least) {
-      wanted = { ...given, storageGib: least };
-      raised.push(`storageGib becomes ${least}: RDS grows the storage of this engine by at least a tenth.`);
-    }
-  }
-  const storage = typeof wanted.storageGib === "number" ? wanted.storageGib : has;
-  if (typeof maxStorageGib === "number" && maxStorageGib <= storage) {
-    throw bad("validation_error", "maxStorageGib", `It must be above the ${storage} GiB that are allocated.`);
   }
   if (typeof engineVersion === "string" && engineVersion !== live.engineVersion) {
     if (olderVersion(engineVersion, live.engineVersion ?? "")) {
@@ -225,11 +179,10 @@ function checked(live: DatabaseInstance, given: Wanted, mayUpgrade: boolean): { 
       );
     }
   }
-  checkWindows(live, given);
-  return { wanted, raised };
+  checkWindows(live, wanted);
 }
 
-function checkWindows(live: DatabaseInstance, { backupWindow, maintenanceWindow }: Wanted): void {
+function checkWindows(live: Modifiable, { backupWindow, maintenanceWindow }: Wanted): void {
   const refuse = (field: string, message: string): OpsError => new OpsError("validation_error", message, { field });
   for (const [field, value, daily] of [
     ["backupWindow", backupWindow, true],
@@ -255,13 +208,14 @@ function checkWindows(live: DatabaseInstance, { backupWindow, maintenanceWindow 
 /** Nobody is told "in the window" of a change that happens at once. */
 function refuseWindow(
   aws: AwsReader,
-  live: DatabaseInstance,
+  found: Database,
   wanted: Wanted,
   effects: readonly Effect[],
   apply: Apply,
   managed: boolean,
 ) {
   if (apply === "immediate") return;
+  const { kind, content: live } = found;
   const waits = effects.some(
     ({ setting }) => whenOf(setting as SettingName, live, wanted[setting as SettingName]!) === "apply",
   );
@@ -272,7 +226,7 @@ function refuseWindow(
     `${soon} cannot wait for a window: RDS changes it soon after the call, whatever is asked. Plan it with apply "immediate", when that is right.`,
     {
       field: "apply",
-      next: [{ tool: "databases.get", arguments: { databaseId: live.instanceId, region: aws.region } }],
+      next: [{ tool: "databases.get", arguments: { databaseId: idOf(found), kind, region: aws.region } }],
     },
   );
 }

@@ -72,23 +72,46 @@ export async function existing(aws: AwsReader, databaseId: string, kind?: Kind):
   throw notFound(aws, databaseId, kind ?? "database");
 }
 
+/** @throws OpsError unsupported for one of the other kind, naming the tool that changes it */
 export async function existingInstance(aws: AwsReader, databaseId: string): Promise<DatabaseInstance> {
   const instance = await aws.get(INSTANCE, databaseId);
   if (instance) return instance;
   const cluster = await aws.get(CLUSTER, databaseId);
-  if (cluster) {
-    throw new OpsError(
-      "unsupported",
-      `${databaseId} is a cluster; this tool changes instances, also the members of one.`,
-      {
-        field: "databaseId",
-        details: { members: cluster.members.map(({ instanceId }) => instanceId) },
-        next: [{ tool: "databases.get", arguments: { databaseId, kind: "cluster", region: aws.region } }],
-      },
-    );
-  }
-  throw notFound(aws, databaseId, "instance");
+  if (!cluster) throw notFound(aws, databaseId, "instance");
+  throw new OpsError(
+    "unsupported",
+    `${databaseId} is a cluster; this tool changes instances, also the members of one.`,
+    {
+      field: "databaseId",
+      details: { members: cluster.members.map(({ instanceId }) => instanceId) },
+      next: onCluster(aws, databaseId),
+    },
+  );
 }
+
+/** @throws OpsError as `existingInstance` */
+export async function existingCluster(aws: AwsReader, databaseId: string): Promise<DatabaseCluster> {
+  const cluster = await aws.get(CLUSTER, databaseId);
+  if (cluster) return cluster;
+  const instance = await aws.get(INSTANCE, databaseId);
+  if (!instance) throw notFound(aws, databaseId, "cluster");
+  const { clusterId } = instance;
+  throw new OpsError("unsupported", `${databaseId} is an instance; this tool changes clusters.`, {
+    field: "databaseId",
+    ...(clusterId !== undefined && { details: { clusterId } }),
+    next: [...onInstance(aws, databaseId), ...(clusterId === undefined ? [] : onCluster(aws, clusterId).slice(1))],
+  });
+}
+
+/** Look first, then change. */
+export const onInstance = ({ region }: AwsReader, databaseId: string) => [
+  { tool: "databases.get", arguments: { databaseId, kind: "instance", region } },
+  { tool: "databases.modifyInstance", arguments: { databaseId, region } },
+];
+export const onCluster = ({ region }: AwsReader, databaseId: string) => [
+  { tool: "databases.get", arguments: { databaseId, kind: "cluster", region } },
+  { tool: "databases.modifyCluster", arguments: { databaseId, region } },
+];
 
 const notFound = (aws: AwsReader, databaseId: string, what: string): OpsError =>
   new OpsError("not_found", `There is no ${what} ${databaseId} in account ${aws.account}, ${aws.region}.`, {

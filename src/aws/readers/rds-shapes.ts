@@ -123,11 +123,17 @@ export function databaseClusterOf(aws: DBCluster): DatabaseCluster {
       parameterStatus: member.DBClusterParameterGroupStatus || undefined,
     }),
   );
+  const { MinCapacity: minAcus, MaxCapacity: maxAcus } = aws.ServerlessV2ScalingConfiguration ?? {};
+  const common = commonOf(aws);
   return present<DatabaseCluster>({
     clusterId: aws.DBClusterIdentifier ?? "",
     arn: aws.DBClusterArn ?? "",
     status: aws.Status ?? "unknown",
-    ...commonOf(aws),
+    ...common,
+    // RDS says nothing of Aurora's standard storage.
+    storage:
+      common.engine.startsWith("aurora") && !aws.StorageType ? { ...common.storage, type: "aurora" } : common.storage,
+    serverless: minAcus === undefined && maxAcus === undefined ? undefined : present({ minAcus, maxAcus }),
     engineMode: aws.EngineMode || undefined,
     class: aws.DBClusterInstanceClass || undefined,
     members: members.sort((a, b) => byName(a.instanceId, b.instanceId)),

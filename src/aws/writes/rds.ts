@@ -6,6 +6,8 @@ import type {
   CreateDBClusterSnapshotResult,
   CreateDBSnapshotMessage,
   CreateDBSnapshotResult,
+  ModifyDBClusterMessage,
+  ModifyDBClusterResult,
   ModifyDBInstanceMessage,
   ModifyDBInstanceResult,
   RemoveTagsFromResourceMessage,
@@ -29,6 +31,7 @@ import { asIs, type Followed, type Op, type Reads, type Rows } from "./row.js";
 
 export interface RdsWrites {
   "rds:ModifyDBInstance": [ModifyDBInstanceMessage, ModifyDBInstanceResult];
+  "rds:ModifyDBCluster": [ModifyDBClusterMessage, ModifyDBClusterResult];
   "rds:CreateDBSnapshot": [CreateDBSnapshotMessage, CreateDBSnapshotResult];
   "rds:CreateDBClusterSnapshot": [CreateDBClusterSnapshotMessage, CreateDBClusterSnapshotResult];
   "rds:RestoreDBInstanceFromDBSnapshot": [
@@ -122,6 +125,7 @@ const CLUSTER = {
 
 export const RDS_WRITES: Rows<RdsWrites> = {
   "rds:ModifyDBInstance": { ...NATURAL, identifiers: ({ DBInstance }) => [DBInstance?.DBInstanceIdentifier] },
+  "rds:ModifyDBCluster": { ...NATURAL, identifiers: ({ DBCluster }) => [DBCluster?.DBClusterIdentifier] },
   "rds:CreateDBSnapshot": {
     ...NAMED,
     identifiers: ({ DBSnapshot }) => [DBSnapshot?.DBSnapshotIdentifier],

@@ -71,6 +71,10 @@ export const DatabaseCluster = z.object({
   ...COMMON,
   class: z.string().optional().describe("of Multi-AZ clusters; instances of Aurora have their own"),
   engineMode: z.string().optional(),
+  serverless: z
+    .object({ minAcus: z.number().optional(), maxAcus: z.number().optional() })
+    .optional()
+    .describe("between which Aurora scales members of db.serverless; 0: idle ones are paused"),
   readerEndpoint: z.string().optional(),
   members: z.array(z.object({ instanceId: z.string(), writer: z.boolean(), parameterStatus: z.string().optional() })),
   parameterGroup: z.string().optional(),

@@ -11,6 +11,13 @@ const database = async (aws: RawAws, more: Record<string, string> = {}) => {
   return answer;
 };
 
+const cluster = async (aws: RawAws) => {
+  const base = { DBClusterIdentifier: "cluster", Engine: "aurora-postgresql", EngineVersion: "15.4" };
+  const login = { MasterUsername: "root", MasterUserPassword: "not-a-secret" };
+  const answer = await aws.query("rds", "CreateDBCluster", { ...base, ...login });
+  given(answer.xml("DBClusterIdentifier"), answer.text);
+};
+
 const scalingGroup = async (aws: RawAws) => {
   await aws.query("autoscaling", "CreateLaunchConfiguration", {
     LaunchConfigurationName: "config",
@@ -80,6 +87,28 @@ export const computeFaults = [
       return now.xml("DBInstanceClass") === "db.m5.large" && !now.xml("PendingModifiedValues")?.includes("db.m5.large");
     },
   ),
+  wrong(
+    "rds.ModifyDBCluster",
+    "applied at once without ApplyImmediately",
+    "kept as PendingModifiedValues",
+    async (aws) => {
+      await cluster(aws);
+      const change = { DBClusterIdentifier: "cluster", EngineVersion: "15.6", ApplyImmediately: "false" };
+      await aws.query("rds", "ModifyDBCluster", change);
+      const now = await aws.query("rds", "DescribeDBClusters");
+      return now.xml("EngineVersion") === "15.6" && !now.xml("PendingModifiedValues")?.includes("15.6");
+    },
+  ),
+  wrong("rds.ModifyDBCluster", "forgets IAM authentication", "IAMDatabaseAuthenticationEnabled", async (aws) => {
+    await cluster(aws);
+    const change = {
+      DBClusterIdentifier: "cluster",
+      EnableIAMDatabaseAuthentication: "true",
+      ApplyImmediately: "true",
+    };
+    given((await aws.query("rds", "ModifyDBCluster", change)).xml("DBClusterIdentifier"), "change");
+    return (await aws.query("rds", "DescribeDBClusters")).xml("IAMDatabaseAuthenticationEnabled") === "false";
+  }),
   wrong("rds.RestoreDBInstanceFromDBSnapshot", "inherits DeletionProtection", "off unless asked for", async (aws) => {
     await database(aws, { DeletionProtection: "true" });
     const snapshot = { DBInstanceIdentifier: "db", DBSnapshotIdentifier: "snap" };
