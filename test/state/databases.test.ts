@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import type { DatabaseCluster, DatabaseInstance } from "../../src/core/content/databases.js";
+import { acceptedOf } from "../../src/core/own-types.js";
 import {
   convergeDatabase,
   effectsOf,
@@ -112,6 +113,10 @@ describe("clusters", () => {
       engineVersion: "15.4",
       backupRetentionDays: 3,
       pending: { engineVersion: "15.6", iamAuthentication: true },
+    });
+    expect(acceptedOf("AWS::RDS::DBCluster", "service", step.after!)).toMatchObject({
+      engineVersion: "15.6",
+      pending: {},
     });
     expect(modified(step, step.after!)).toBe(true);
     expect(modified(step, { ...step.after!, pending: { engineVersion: "15.6" } })).toBe(false);

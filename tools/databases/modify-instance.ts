@@ -38,7 +38,7 @@ export const Settings = z.object({
 export const modifyInstance = plan({
   title: "Plan modifying a database instance",
   description:
-    "Plan changed settings of one RDS instance. `apply` says when what can wait happens: `immediate`, or in the maintenance `window`; the plan names what interrupts, what waits and until when. Storage never shrinks. The master password is never an argument: `manageMasterUser` lets RDS keep it in Secrets Manager.",
+    "Plan changed settings of one RDS instance (of a cluster: databases.modifyCluster). `apply` says when what can wait happens: `immediate`, or in the maintenance `window`; the plan names what interrupts, what waits and until when. Storage never shrinks. The master password is never an argument: `manageMasterUser` lets RDS keep it in Secrets Manager.",
   scope: "region",
   basedOn: "one",
   input: Settings.extend(How.shape),
