@@ -90,8 +90,9 @@ function gaveUp(run: Run, plan: Plan, state: State): void {
     model.failed(plan, undefined);
     return;
   }
-  if (!resource && plan.effects === 0) {
-    model.failed(plan, undefined);
+  // Where nobody could read it afterwards, what the change was planned from is the last that is known of it.
+  if (!resource && plan.effects === 0 && same(recorded, plan.before)) {
+    model.failed(plan, recorded);
     return;
   }
   const unchanged = same(fieldsOf(tail.before), fieldsOf(tail.after)) || tail.after === null;

@@ -157,6 +157,16 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because: "a failure on what somebody had deleted, and nobody could read, was recorded with what was known before",
+    steps: [
+      { do: "outsider creates", name: 0, wish: { "tag:x": "1" } },
+      { do: "update", by: "a", target: 0, wish: { "tag:y": "1" }, basedOn: "fresh", now: false },
+      { do: "apply", by: "a", token: 0, fault: "poll denied" },
+      { do: "outside", target: 0, wish: null },
+      { do: "apply", by: "a", token: 0, fault: "read denied" },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },
