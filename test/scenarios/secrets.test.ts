@@ -61,7 +61,9 @@ let now = Date.parse("2026-11-21T10:00:00Z");
 const clock: Clock = {
   now: () => new Date(now),
   monotonic: () => now,
-  sleep: async (milliseconds) => {
+  sleep: async (milliseconds, signal) => {
+    // What ends by being given up is no wait of the story's.
+    if (signal) await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     now += milliseconds;
   },
 };
