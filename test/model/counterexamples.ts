@@ -167,6 +167,20 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
     ],
   },
   {
+    because:
+      "one who was refused a token while its owner's call was still open was told, truly, that nothing was changed",
+    steps: [
+      { do: "register", by: "a", version: 0, now: false },
+      {
+        do: "meanwhile",
+        during: { do: "apply", by: "mallory", token: 0 },
+        at: 0,
+        any: false,
+        inner: { do: "apply", by: "a", token: 0, fault: "read denied" },
+      },
+    ],
+  },
+  {
     because: "a revision that was deregistered was given to the next registration, while its own deletion was open",
     steps: [
       { do: "register", by: "a", version: 0, now: true },

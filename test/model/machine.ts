@@ -171,6 +171,8 @@ export class Machine {
   /** Moves with every call to AWS and every change outside. */
   moment = 0;
   private readonly senders = new Map<string, Process>();
+  /** Whose process sent a call first. */
+  sentBy = (clientToken: string): Slot | undefined => this.senders.get(clientToken)?.slot;
   private readonly readsAtSend = new Map<string, Read | undefined>();
   /** How often AWS took a request under a client token for a new one. */
   readonly accepted = new Map<string, number>();

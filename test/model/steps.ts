@@ -299,8 +299,8 @@ async function applied(run: Run, slot: Slot, plan: Plan, fault: Fault | null = n
     answer.nothingWasChanged === true &&
     said !== "token_spent" &&
     plan.effects > 0 &&
-    // What another process was told of under the same token, while this one was being refused, was not this one.
-    !plan.acknowledged
+    // What another process sent under the same token, while this one was being refused, was not this one's.
+    machine.sentBy(plan.clientToken) === slot
   )
     fail("an answer says that nothing was changed, and something was", facts);
   if (slot === "mallory" && said !== "identity_mismatch" && plan.by !== "mallory")
