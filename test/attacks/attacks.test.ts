@@ -108,7 +108,7 @@ describe("tokens", () => {
   it.each([
     ["a number", 42],
     ["null", null],
-    ["a list of tokens", ["xt_1_AAAAAAAAAAAAAAAAAAAAAA"]],
+    ["a list of tokens", ["xt_1_AAAAAAAAAAAAAAAAAAAAAA", "xt_2_AAAAAAAAAAAAAAAAAAAAAA"]],
     ["an object", { token: "xt_1_AAAAAAAAAAAAAAAAAAAAAA" }],
     ["an empty text", ""],
     ["nothing", undefined],

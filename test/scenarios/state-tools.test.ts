@@ -82,7 +82,7 @@ describe("state_save and state_load", () => {
     await rename(join(root, "backups"), join(folder.path, "backups"));
     const lost = await assistant.call("state_load");
     expect(lost.data.writable, JSON.stringify(lost.data)).toBe(false);
-    expect(lost.data.problem.message).toContain("the folder was replaced by another or an older one");
+    expect(lost.data.problem.message).toContain("the last one, is gone");
     const refused = await assistant.call("securityGroups_addRule", {
       groupId: "sg-0bb00000000000002",
       rule: { fromPort: 8444, peer: "10.0.0.0/8" },
@@ -182,7 +182,7 @@ it("no tool breaks a lock, recovers or adopts", async () => {
   const { data } = await assistant.call("tools_search", { query: "", limit: 100 });
   const names = data.tools.map(({ name }: { name: string }) => name);
   expect(names).toContain("state_export");
-  expect(names.join()).not.toMatch(/lock|recover|adopt|repair|import/i);
+  expect(names.join()).not.toMatch(/lock|recover|adopt|repair|state_import/i);
   for (const tool of ["state_unlock", "state_recover", "state_adoptEdit", "state_adopt", "locks_break"]) {
     const answer = await assistant.call("tools_run", { tool, arguments: {} });
     expect(answer.data.code, tool).toBe("unknown_tool");
