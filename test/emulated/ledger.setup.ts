@@ -29,6 +29,7 @@ const NOT_AWS = new Set([
   "tags.exceptions",
   "tags.history",
   "tags.policy",
+  "tags.scheduleAudit",
   "tools.run",
   "tools.search",
 ]);
