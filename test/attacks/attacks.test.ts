@@ -99,6 +99,7 @@ describe("tokens", () => {
     ["a null byte, encoded", "xt_1_AAAAAAAAAAAAAAAAAAAAA%00"],
     ["a letter in the place of a null byte", "xt_1_AAAAAAAAAAAAAAAAAAAAA\ufffd"],
     ["of a prototype", "xt_constructor_AAAAAAAAAAAAAAAAAAAAAA"],
+    ["in a list of one", ["xt_1_AAAAAAAAAAAAAAAAAAAAAA"]],
   ])("%s, written so that it is looked for: refused by the gate itself", async (_what, token) => {
     const { executionToken } = await planRule();
     refused(await apply(token), "unknown_token");

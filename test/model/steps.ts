@@ -14,6 +14,7 @@ import {
   type Model,
   type Plan,
   propertiesOf,
+  same,
   sameButEmpty,
   TASK,
   type Wish,
@@ -269,8 +270,11 @@ async function read(run: Run, slot: Slot, key: string): Promise<void> {
     return;
   }
   const fields = fieldsOf(answer.properties)!;
+  // The model does not tell an empty part from an absent one; the account does.
+  const held = fieldsOf(run.machine.resources(type)[id] ?? null);
+  if (!run.loose && !(same(fields, held) && sameButEmpty(fields, live)))
+    fail("a read does not show what AWS holds", { key, fields, live, held });
   if (sameButEmpty(fields, live)) run.model.aws.set(key, fields);
-  else if (!run.loose) fail("a read does not show what AWS holds", { key, fields, live });
   see(run, slot, key, answer.revision, fields);
 }
 
