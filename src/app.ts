@@ -18,6 +18,7 @@ import { type Config, cacheSeconds, guardrailLimits, tagsToAdd } from "./config.
 import { type ApprovalForm, type CallContext, plainName } from "./core/call.js";
 import { type Owner, type ResourceRef, ridOf } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
+import { inTime } from "./core/in-time.js";
 import { digest, type Json, type JsonObject } from "./core/json.js";
 import type { Audit, Aws, CacheStore, Clock, Ids, Log, Meters, Redis, Scan, SeenShelf, Ship } from "./core/ports.js";
 import type { AuditSchedule, TaggingPorts } from "./core/tagging.js";
@@ -341,10 +342,7 @@ export function createApp(ports: AppPorts): App {
     async close() {
       await audits.stop();
       // A client that has gone abandons nothing: what was begun gets its outcome recorded, within the wait it was given.
-      const late = new AbortController();
-      const patience = clock.sleep(config.waitSeconds * 1_000, late.signal).catch(() => {});
-      await Promise.race([Promise.allSettled(begun), patience]);
-      late.abort();
+      await inTime(Promise.allSettled(begun), config.waitSeconds * 1_000, clock);
       watch?.stop();
       runs.close();
       await ports.shelf?.settled();

@@ -3,6 +3,7 @@
 
 import { withoutSecrets } from "../policies/sanitise.js";
 import { OpsError } from "./core/errors.js";
+import { inTime } from "./core/in-time.js";
 import { type JsonObject, looksSecret, redact } from "./core/json.js";
 import type {
   Audit,
@@ -158,10 +159,11 @@ export function createAudit({ db, clock, log, required, days, megabytes }: Audit
       });
     },
     async end(row) {
-      const late = new AbortController();
-      const patience = clock.sleep(PATIENCE_MS, late.signal).catch(() => {});
-      await Promise.race([write(row).catch(() => {}), patience]);
-      late.abort();
+      await inTime(
+        write(row).catch(() => {}),
+        PATIENCE_MS,
+        clock,
+      );
     },
     query: (filter) => query(db, filter),
     async settled() {

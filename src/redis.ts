@@ -1,5 +1,6 @@
 // Redis behind one small port, connected at first use. It may go away and come back at any time: then calls fail at once and are told apart.
 
+import { inTime, LATE } from "./core/in-time.js";
 import type { CacheStore, Clock, Log, Redis } from "./core/ports.js";
 
 export interface RedisOptions {
@@ -79,7 +80,7 @@ export function createRedis(options: RedisOptions): Redis {
   async function ready(): Promise<Connection> {
     if (!connection && !closed) {
       if (!connecting && clock.monotonic() >= notBefore) connecting = connect();
-      if (connecting) await (tried ? inTime(connecting, GLANCE_MS, clock).catch(() => {}) : connecting);
+      if (connecting) await (tried ? promptly(connecting, GLANCE_MS, clock).catch(() => {}) : connecting);
     }
     if (!connection) throw new RedisAway(`${where} cannot be reached`);
     return connection;
@@ -89,7 +90,7 @@ export function createRedis(options: RedisOptions): Redis {
     async send(...words) {
       const asked = await ready();
       try {
-        return await inTime(asked.sendCommand([...words]), timeoutMs, clock);
+        return await promptly(asked.sendCommand([...words]), timeoutMs, clock);
       } catch (error) {
         if (error instanceof Error && (await isAnswer(error))) throw error;
         if (asked === connection) lost(error);
@@ -136,7 +137,7 @@ async function connected(
     if (made.isOpen) made.destroy();
   };
   try {
-    await inTime(made.connect(), timeoutMs, clock);
+    await promptly(made.connect(), timeoutMs, clock);
   } catch (error) {
     destroy();
     throw error;
@@ -144,20 +145,10 @@ async function connected(
   return { sendCommand: (words) => made.sendCommand(words), destroy };
 }
 
-async function inTime<T>(work: Promise<T>, ms: number, clock: Pick<Clock, "sleep">): Promise<T> {
-  const done = new AbortController();
-  const late = clock.sleep(ms, done.signal).then(
-    () => {
-      throw new Error(`no answer within ${ms} ms`);
-    },
-    () => new Promise<never>(() => {}),
-  );
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    done.abort();
-    work.catch(() => {});
-  }
+async function promptly<T>(work: Promise<T>, ms: number, clock: Pick<Clock, "sleep">): Promise<T> {
+  const answer = await inTime(work, ms, clock);
+  if (answer === LATE) throw new Error(`no answer within ${ms} ms`);
+  return answer;
 }
 
 /** What may be told of a url: neither user nor password. */

@@ -2,6 +2,7 @@
 
 import type { Outcome } from "./core/call.js";
 import { OpsError } from "./core/errors.js";
+import { inTime } from "./core/in-time.js";
 import type { JsonObject } from "./core/json.js";
 import type { Clock, Going, Hear, Ids, Log, Run, Runs } from "./core/ports.js";
 
@@ -92,14 +93,15 @@ export function createRuns({
     async look(operationId, waitMs, hear: Hear) {
       const one = find(operationId);
       if (one.outcome || waitMs <= 0) return viewOf(one);
-      const waited = new AbortController();
-      const over = clock.sleep(waitMs, waited.signal).catch(() => {});
       const last = one.going.last();
       if (last) hear(...last);
       one.going.listen(hear);
-      await Promise.race([one.going.answer.catch(() => {}), over]);
+      await inTime(
+        one.going.answer.catch(() => {}),
+        waitMs,
+        clock,
+      );
       one.going.listen(null);
-      waited.abort();
       return viewOf(one);
     },
     cancel(operationId) {

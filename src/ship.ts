@@ -3,6 +3,7 @@
 
 import { OpsError } from "./core/errors.js";
 import { toItsEnd } from "./core/given-up.js";
+import { inTime } from "./core/in-time.js";
 import { isObject, type JsonObject } from "./core/json.js";
 import type { AuditRow, Clock, Log, LogSink, Ship } from "./core/ports.js";
 import { outsideOfCalls } from "./log.js";
@@ -50,6 +51,7 @@ export function createShip({ sink, clock, log, securityStream, environment, sess
   let notBefore = Number.NEGATIVE_INFINITY;
   let sending: Promise<void> | null = null;
   let due: (() => void) | undefined;
+  let ended = false;
   const always = { Service: NAMESPACE, ...(environment !== undefined && { Environment: environment }) };
 
   function keep(stream: string, at: number, body: JsonObject): void {
@@ -57,7 +59,13 @@ export function createShip({ sink, clock, log, securityStream, environment, sess
     waiting.push({ stream, at, text: text.length <= MOST_TEXT ? text : JSON.stringify({ truncated: text.length }) });
     if (waiting.length > MOST_WAITING) lost += waiting.splice(0, waiting.length - MOST_WAITING).length;
     if (waiting.length >= MOST_EVENTS) void send();
-    else if (!due) due = outsideOfCalls(() => clock.later?.(SEND_AFTER_MS, () => void send()));
+    else sendSoon();
+  }
+
+  function sendSoon(): void {
+    if (ended) return;
+    const ms = Math.max(SEND_AFTER_MS, notBefore - clock.monotonic());
+    due ??= outsideOfCalls(() => clock.later?.(ms, () => void send()));
   }
 
   function send(): Promise<void> {
@@ -66,6 +74,7 @@ export function createShip({ sink, clock, log, securityStream, environment, sess
     // In nobody's name: no call's id, and no call's end.
     sending ??= toItsEnd(() => outsideOfCalls(sendAll)).finally(() => {
       sending = null;
+      if (waiting.length > 0) sendSoon();
     });
     return sending;
   }
@@ -129,11 +138,9 @@ export function createShip({ sink, clock, log, securityStream, environment, sess
     },
     async settled() {
       notBefore = Number.NEGATIVE_INFINITY;
-      const late = new AbortController();
-      const patience = clock.sleep(PATIENCE_MS, late.signal).catch(() => {});
       const last = (sending ?? Promise.resolve()).then(() => (waiting.length > 0 ? send() : undefined));
-      await Promise.race([last, patience]);
-      late.abort();
+      await inTime(last, PATIENCE_MS, clock);
+      ended = true;
       due?.();
       sink.close();
     },

@@ -1,6 +1,7 @@
 // What an account is called: as the operator says, else as IAM does. Only for people to read; nothing depends on it.
 
 import { toItsEnd } from "../core/given-up.js";
+import { inTime, LATE } from "../core/in-time.js";
 import type { AccountAlias, Clock } from "../core/ports.js";
 import type { Api } from "./api.js";
 import { foreign } from "./foreign.js";
@@ -38,12 +39,8 @@ export function accountAliases(listed: string | undefined, clock: Clock): (api: 
         asked = { name: toItsEnd(() => look(api, account)).catch(() => undefined), until: now + KEPT_MS };
         held.set(account, asked);
       }
-      const over = new AbortController();
-      const late = clock.sleep(PATIENCE_MS, over.signal).then(
-        () => undefined,
-        () => undefined,
-      );
-      return Promise.race([asked.name, late]).finally(() => over.abort());
+      const name = await inTime(asked.name, PATIENCE_MS, clock);
+      return name === LATE ? undefined : name;
     },
   });
 }

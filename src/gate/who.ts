@@ -3,6 +3,7 @@
 import { authorOf, type Ours, oursOf, windowOf } from "../../state/attribution.js";
 import { ridOf, type State } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
+import { inTime } from "../core/in-time.js";
 import { type Difference, digest } from "../core/json.js";
 import type { AwsReader, Clock, Log, WhoAsked } from "../core/ports.js";
 import type { Attribution, TrailEvent } from "../core/trail.js";
@@ -151,13 +152,10 @@ export function whoChanged({ clock, log }: { readonly clock: Clock; readonly log
           if (over) return;
         }
       };
-      const late = new AbortController();
-      const inTime = clock.sleep(budgetMs, late.signal).catch(() => {});
       // A lookup that is late goes on: its answer is remembered for whoever asks again.
       const work = all().catch((error: unknown) => log("error", "looking for who made a change failed", { error }));
-      await Promise.race([work, inTime]);
+      await inTime(work, budgetMs, clock);
       over = true;
-      late.abort();
       return answers.map((said) => [...said]);
     },
   };

@@ -5,6 +5,7 @@ import type { Call, Outcome, Regions, ShownIn } from "../core/call.js";
 import type { Layer } from "../core/compose.js";
 import { decodeCursor, encodeCursor } from "../core/cursor.js";
 import { OpsError } from "../core/errors.js";
+import { inTime, LATE } from "../core/in-time.js";
 import { isObject, type Json, type JsonObject, sameJson } from "../core/json.js";
 import type { Clock } from "../core/ports.js";
 import { EVERYWHERE, type Everywhere } from "../core/tool.js";
@@ -87,11 +88,6 @@ async function askRegion(
   next: (call: Call) => Promise<Outcome>,
   clock: Clock,
 ): Promise<Answer> {
-  const over = new AbortController();
-  const late = clock.sleep(REGION_TIME_MS, over.signal).then(
-    () => new OpsError("aws_unavailable", `The region did not answer within ${REGION_TIME_MS / 1_000} s.`),
-    () => new OpsError("internal", "The wait for a region ended before the region did."),
-  );
   const answer = (async () => {
     const aws = await regions.reader(region);
     const input = { ...question, region, ...(cursor === undefined ? {} : { cursor }) };
@@ -99,14 +95,17 @@ async function askRegion(
     const outcome = await next({ ...alone, input, aws });
     return outcome.status === "ok" ? outcome : "error" in outcome ? outcome.error : unreadable();
   })().catch(asValue);
-  const outcome = await Promise.race([answer, late]).finally(() => over.abort());
-  return { region, outcome };
+  const outcome = await inTime(answer, REGION_TIME_MS, clock);
+  return { region, outcome: outcome === LATE ? silent() : outcome };
 }
 
 function asValue(error: unknown): OpsError {
   if (error instanceof OpsError) return error;
   throw error;
 }
+
+const silent = (): OpsError =>
+  new OpsError("aws_unavailable", `The region did not answer within ${REGION_TIME_MS / 1_000} s.`);
 
 const unreadable = (): OpsError => new OpsError("internal", "A read answered with something other than data.");
 

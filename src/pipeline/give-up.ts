@@ -7,6 +7,7 @@ import type { Change, State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
 import { OpsError } from "../core/errors.js";
 import { tooLong, whileWanted } from "../core/given-up.js";
+import { inTime, LATE } from "../core/in-time.js";
 import type { Clock } from "../core/ports.js";
 
 export interface GiveUpDeps {
@@ -21,25 +22,16 @@ export const giveUp =
   ({ clock, callSeconds, currentState, goesOn }: GiveUpDeps): Layer<Call, Outcome> =>
   async (call, next) => {
     const { tool } = call.entry!;
-    const done = new AbortController();
-    const late = clock.sleep(callSeconds * 1_000, done.signal).then(
-      () => null,
-      () => new Promise<never>(() => {}),
-    );
-    try {
-      if (tool.kind !== "gate") {
-        const { answer, giveUp } = whileWanted(() => next(call));
-        late.then(() => giveUp(tooLong(callSeconds)));
-        return await answer;
-      }
-      const answer = next(call);
-      const first = await Promise.race([answer, late]);
-      if (first !== null) return first;
-      goesOn(answer);
-      return await stillAt(call, callSeconds, await currentState().catch(() => null));
-    } finally {
-      done.abort();
+    if (tool.kind !== "gate") {
+      const { answer, giveUp } = whileWanted(() => next(call));
+      if ((await inTime(answer, callSeconds * 1_000, clock)) === LATE) giveUp(tooLong(callSeconds));
+      return answer;
     }
+    const answer = next(call);
+    const first = await inTime(answer, callSeconds * 1_000, clock);
+    if (first !== LATE) return first;
+    goesOn(answer);
+    return stillAt(call, callSeconds, await currentState().catch(() => null));
   };
 
 async function stillAt(call: Call, seconds: number, state: State | null): Promise<Outcome> {

@@ -4,6 +4,7 @@
 import type { Call, Outcome } from "../core/call.js";
 import type { Layer } from "../core/compose.js";
 import { tooLong, whileWanted } from "../core/given-up.js";
+import { inTime, LATE } from "../core/in-time.js";
 import type { JsonObject } from "../core/json.js";
 import type { Clock, Hear, Run, Runs } from "../core/ports.js";
 
@@ -27,13 +28,8 @@ export const handOver =
       hear?.(...step);
     };
     const { answer, giveUp } = whileWanted(() => next({ ...call, context: { ...call.context, progress } }));
-    const waited = new AbortController();
-    const over = clock.sleep(waitSeconds * 1_000, waited.signal).then(
-      () => null,
-      () => new Promise<never>(() => {}),
-    );
-    const first = await Promise.race([answer, over]).finally(() => waited.abort());
-    if (first !== null) return first;
+    const first = await inTime(answer, waitSeconds * 1_000, clock);
+    if (first !== LATE) return first;
     const run = runs.take({
       tool: name,
       startedAt: call.at.toISOString(),
@@ -48,12 +44,10 @@ export const handOver =
     });
     // As many as may go on already do: this one is waited for.
     if (!run) return answer;
-    const ended = new AbortController();
-    clock.sleep((callSeconds - waitSeconds) * 1_000, ended.signal).then(
-      () => giveUp(tooLong(callSeconds)),
+    inTime(answer, (callSeconds - waitSeconds) * 1_000, clock).then(
+      (rest) => rest === LATE && giveUp(tooLong(callSeconds)),
       () => {},
     );
-    answer.finally(() => ended.abort()).catch(() => {});
     return { status: "ok", data: handle(run) };
   };
 

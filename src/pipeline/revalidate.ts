@@ -6,6 +6,7 @@ import type { Call, Outcome, StaleNotice } from "../core/call.js";
 import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
 import type { Contents } from "../core/content.js";
+import { inTime, LATE } from "../core/in-time.js";
 import type { JsonObject } from "../core/json.js";
 import { isOwnType, ownType } from "../core/own-types.js";
 import type { AwsReader, Clock, SeenRecord } from "../core/ports.js";
@@ -37,15 +38,15 @@ export const revalidate =
     const before = new Date(call.at.getTime() - OLD_AFTER_MS).toISOString();
     const due = session.due(call.aws, before);
     if (due.length === 0) return next(call);
-    const late = new AbortController();
-    const inTime = clock.sleep(BUDGET_MS, late.signal).then(
-      () => [],
-      () => [],
-    );
-    const [outcome, looks] = await Promise.all([
+    const [outcome, found] = await Promise.all([
       next(call),
-      Promise.race([lookAgain(call.aws, due).catch(() => []), inTime]).finally(() => late.abort()),
+      inTime(
+        lookAgain(call.aws, due).catch(() => []),
+        BUDGET_MS,
+        clock,
+      ),
     ]);
+    const looks = found === LATE ? [] : found;
     const answered = outcome.status === "ok" ? [...(outcome.seen ?? []), ...(outcome.beside ?? [])] : [];
     const shown = new Set(answered.map(({ ref }) => JSON.stringify(ref)));
     const others = looks.filter(({ record }) => !shown.has(JSON.stringify(record.ref)));

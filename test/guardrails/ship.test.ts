@@ -93,6 +93,16 @@ it("what is refused is kept and sent once it is taken again, told of once each w
   ]);
 });
 
+it("what was refused goes without a further line", async () => {
+  const { ship, sent, fire, pass } = shipping([new OpsError("aws_unavailable", "away")]);
+  ship.call(row);
+  await fire();
+  expect(sent).toEqual([]);
+  pass(15_000);
+  await fire();
+  expect(sent).toEqual([1]);
+});
+
 it("what may have arrived is not sent again", async () => {
   const { ship, sent, fire, pass, said } = shipping([new OpsError("outcome_unknown", "lost")]);
   ship.call(row);

@@ -3,6 +3,7 @@
 import { namedBy, parseArn, policyTypeOf } from "../../core/arns.js";
 import type { ResourceSchema } from "../../core/content.js";
 import { OpsError } from "../../core/errors.js";
+import { inTime, LATE } from "../../core/in-time.js";
 import type { Clock, Identity } from "../../core/ports.js";
 import type { Listing, RegionScan, ScanRequest, TaggedReads, TaggedResource, Unread } from "../../core/tagged.js";
 import type { Api } from "../api.js";
@@ -57,38 +58,27 @@ export function taggedReads({ apiIn, identity, schema, clock }: TaggedParts): Ta
 
   async function scanRegion(region: string, types: readonly string[], timeoutMs: number): Promise<RegionScan> {
     const late = new AbortController();
-    const done = new AbortController();
     const place = placeIn(
       region === "global" ? home : region,
       withSignal(apiIn(region === "global" ? home : region), late.signal),
-    );
-    const timeout = clock.sleep(timeoutMs, done.signal).then(
-      () => "timeout" as const,
-      () => "done" as const,
     );
     const work = inPool(
       types,
       TYPES_AT_ONCE,
       async (type) => [type, await listed(type, place, region, late.signal)] as const,
     );
-    // What is given up ends by itself, and nobody hears of it.
-    work.catch(() => {});
-    try {
-      const first = await Promise.race([work, timeout]);
-      if (typeof first === "string") {
-        late.abort();
-        return { region, types: types.length, resources: [], unread: [], taggedOnly: [], failed: "timeout" };
-      }
-      return {
-        region,
-        types: types.length,
-        resources: first.flatMap(([, { resources }]) => resources),
-        unread: first.flatMap(([, { unread }]) => unread),
-        taggedOnly: first.flatMap(([type, { taggedOnly }]) => (taggedOnly ? [type] : [])),
-      };
-    } finally {
-      done.abort();
+    const first = await inTime(work, timeoutMs, clock);
+    if (first === LATE) {
+      late.abort();
+      return { region, types: types.length, resources: [], unread: [], taggedOnly: [], failed: "timeout" };
     }
+    return {
+      region,
+      types: types.length,
+      resources: first.flatMap(([, { resources }]) => resources),
+      unread: first.flatMap(([, { unread }]) => unread),
+      taggedOnly: first.flatMap(([type, { taggedOnly }]) => (taggedOnly ? [type] : [])),
+    };
   }
 
   return {
