@@ -9,7 +9,7 @@ import { digest, isObject, type Json, type JsonObject } from "./core/json.js";
 import type { Cached, CachedRead, CacheQuestion, CacheStore, Clock, DataClass, Loaded, Log } from "./core/ports.js";
 
 /** Part of every key: entries of another shape are never found. Raise it when what is kept changes its shape. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 interface ClassRow {
   /** The read tools that show it: what makes one of them stale evicts it. None: AWS publishes it, whatever we change. */

@@ -11,6 +11,8 @@ export interface Tagged {
   readonly arn: string;
   readonly account_id: string;
   readonly tags: Readonly<Record<string, string>>;
+  /** Tags whose value is withheld, for its name says that it is a secret: they are judged by being there. */
+  readonly withheld?: readonly string[];
   readonly created_at?: string;
   readonly instance_state?: string;
   readonly instance_type?: string;
@@ -55,8 +57,9 @@ export const nearMiss = (name: string, tags: Tagged["tags"]): string | undefined
 const tagValue = (tags: Tagged["tags"], name: string): string | undefined =>
   Object.hasOwn(tags, name) ? tags[name] : undefined;
 
-function violationOf(rule: TagRule, value: string | undefined): ViolationType | null {
+function violationOf(rule: TagRule, value: string | undefined, withheld: boolean): ViolationType | null {
   if (value === undefined) return rule.required ? "missing_required_tag" : null;
+  if (withheld) return null;
   if (rule.allowed !== null && !rule.allowed.includes(value)) return "invalid_value";
   return accepts(rule, value) ? null : "invalid_format";
 }
@@ -70,7 +73,7 @@ export function evaluate(policy: TaggingPolicy, resource: Tagged): Evaluation {
     if (!appliesTo(rule, resource.resource_type)) continue;
     if (rule.required) applicable++;
     const value = tagValue(resource.tags, rule.name);
-    const type = violationOf(rule, value);
+    const type = violationOf(rule, value, resource.withheld?.includes(rule.name) ?? false);
     if (type === null) continue;
     if (rule.required) broken++;
     const near = type === "missing_required_tag" ? nearMiss(rule.name, resource.tags) : undefined;

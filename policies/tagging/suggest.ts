@@ -117,7 +117,7 @@ const MOST_SIMILAR = 10;
 
 function bySimilar(rule: TagRule, similar: readonly Tagged[]): Suggestion | null {
   const values = similar
-    .filter(({ tags }) => Object.keys(tags).length > 0)
+    .filter(({ tags, withheld }) => Object.keys(tags).length > 0 && !withheld?.includes(rule.name))
     .slice(0, MOST_SIMILAR)
     .flatMap(({ tags }) => (Object.hasOwn(tags, rule.name) ? [tags[rule.name]!] : []))
     .filter((value) => accepts(rule, value));

@@ -6,9 +6,10 @@ import type { TagException } from "../../policies/tagging/exceptions.js";
 import type { TaggingPolicy } from "../../policies/tagging/policy.js";
 import { chosenTypes, GLOBAL_TYPES, type TypeTable } from "../../policies/tagging/types.js";
 import { OpsError } from "../../src/core/errors.js";
-import type { Json, JsonObject } from "../../src/core/json.js";
+import { type Json, type JsonObject, looksSecret, redact } from "../../src/core/json.js";
 import type { ReadPorts } from "../../src/core/ports.js";
 import type { RegionScan, TaggedResource, Unread } from "../../src/core/tagged.js";
+import type { Tags } from "../../src/core/tags.js";
 import type { Filters } from "./inputs.js";
 import { heldTypes } from "./policy.js";
 
@@ -40,7 +41,14 @@ export interface Scanned {
   readonly complete: boolean;
 }
 
-export const taggedView = (one: TaggedResource): Tagged => ({
+const withoutSecrets = (one: TaggedResource): TaggedResource => ({ ...one, tags: redact(one.tags) as Tags });
+
+export const taggedView = (one: TaggedResource): Tagged => {
+  const withheld = Object.keys(one.tags).filter(looksSecret);
+  return { ...viewOf(withoutSecrets(one)), ...(withheld.length > 0 && { withheld }) };
+};
+
+const viewOf = (one: TaggedResource): Tagged => ({
   resource_id: one.id,
   resource_type: one.type,
   region: one.region,
@@ -128,7 +136,9 @@ export async function scan(ports: ReadPorts, question: ScanQuestion): Promise<Sc
       (done, total) => progress("scanning tags", done, total),
     );
     const whole = regions.every((one) => !one.failed && one.unread.length === 0 && one.taggedOnly.length === 0);
-    return { value: regions as unknown as Json, whole };
+    // What is scanned is kept, here and in Redis.
+    const shown = regions.map((one) => ({ ...one, resources: one.resources.map(withoutSecrets) }));
+    return { value: shown as unknown as Json, whole };
   };
   const { value, readAt } =
     types.length === 0
@@ -177,6 +187,7 @@ function found(
     places.failure === null &&
     unseen.length === 0;
   const shown = unread.slice(0, MOST_UNREAD);
+  const withheld = [...new Set(resources.flatMap((one) => one.withheld ?? []))].sort();
   return {
     resources,
     unread,
@@ -196,22 +207,26 @@ function found(
       discovery_failed: places.failure !== null,
       discovery_error: places.failure,
     },
-    quality: complete
-      ? {
-          status: "complete",
-          note: `${resources.length === 0 ? "Nothing of these types was found." : "Everything was read."}${skipped.length > 0 ? " The types in skipped_types were not looked at." : ""}`,
-        }
-      : {
-          status: "partial",
-          warning: nothing
-            ? "None of these types is scanned, so nothing was looked at: nothing is known, neither compliant nor untagged. Give `all`, or types such as ec2:instance."
-            : "Some of it could not be read. Do not present these figures as account-wide; say what is missing.",
-          failed_regions: failed.map(({ region, failed: because }) => ({ region, because: because ?? "" })),
-          unknown: shown.map((one) => ({ ...one })),
-          unknown_count: unread.length,
-          ...(taggedOnly.length > 0 && { never_tagged_not_seen: taggedOnly }),
-          ...(unseen.length > 0 && { accounts_not_seen: [...unseen] }),
-        },
+    quality: {
+      ...(complete
+        ? {
+            status: "complete",
+            note: `${resources.length === 0 ? "Nothing of these types was found." : "Everything was read."}${skipped.length > 0 ? " The types in skipped_types were not looked at." : ""}`,
+          }
+        : {
+            status: "partial",
+            warning: nothing
+              ? "None of these types is scanned, so nothing was looked at: nothing is known, neither compliant nor untagged. Give `all`, or types such as ec2:instance."
+              : "Some of it could not be read. Do not present these figures as account-wide; say what is missing.",
+            failed_regions: failed.map(({ region, failed: because }) => ({ region, because: because ?? "" })),
+            unknown: shown.map((one) => ({ ...one })),
+            unknown_count: unread.length,
+            ...(taggedOnly.length > 0 && { never_tagged_not_seen: taggedOnly }),
+            ...(unseen.length > 0 && { accounts_not_seen: [...unseen] }),
+          }),
+      // Judged by being there only.
+      ...(withheld.length > 0 && { values_withheld: withheld }),
+    },
   };
 }
 

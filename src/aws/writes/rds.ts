@@ -55,24 +55,17 @@ async function madeBy(api: Reads, op: Op, { ref, input }: ChangeStep): Promise<r
   return found?.tags[OPERATION_MARK] === op.clientToken ? [ref.id] : [];
 }
 
-/** What RDS calls a thing while it makes it, and once it could not. */
-const MAKING = new Set([
-  "creating",
-  "copying",
-  "backing-up",
-  "modifying",
-  "rebooting",
-  "starting",
-  "resetting-master-credentials",
-]);
+/** Made: RDS works no more on it, or already on what somebody asked for since. Everything else it passes through first. */
+const MADE = new Set(["available", "storage-optimization", "storage-full", "stopping", "stopped", "deleting"]);
+/** RDS itself says when it has given up; it passes through more states on its way than it documents. */
 const UNMADE = /^(failed|restore-error|insufficient-capacity|incompatible-.+)$/;
 
-/** Complete once RDS calls it available; RDS itself says when it has given up. */
 async function madeSoFar(api: Reads, { step: { ref } }: Followed): Promise<Progress> {
   const found = await typeReaders(api)[ref.type as Named].get(ref.id);
   // What was named a moment ago may not be listed yet.
-  if (!found || MAKING.has(found.status) || found.status.startsWith("configuring-")) return { status: "pending" };
-  if (!UNMADE.test(found.status)) return { status: "succeeded", identifier: ref.id };
+  if (!found) return { status: "pending" };
+  if (MADE.has(found.status)) return { status: "succeeded", identifier: ref.id };
+  if (!UNMADE.test(found.status)) return { status: "pending" };
   return {
     status: "failed",
     identifier: ref.id,
@@ -82,7 +75,7 @@ async function madeSoFar(api: Reads, { step: { ref } }: Followed): Promise<Progr
   };
 }
 
-/** Arrived where RDS says so; it passes through more states on its way than it documents, and only these are a failure. */
+/** Arrived where RDS says so. */
 const movesTo = (there: readonly string[], from: string) => ({
   async follow(api: Reads, { step: { ref } }: Followed): Promise<Progress> {
     const found = await typeReaders(api)[ref.type as "AWS::RDS::DBInstance" | "AWS::RDS::DBCluster"].get(ref.id);
