@@ -8,7 +8,7 @@ export interface TagChange {
   readonly remove: readonly string[];
 }
 
-/** Tags of one call. */
+/** Tags of one call, and of one resource beside those of AWS. */
 const MOST_TAGS = 50;
 
 type Pair = { readonly Key: string; readonly Value: string };
@@ -27,8 +27,14 @@ function changed(value: Json | undefined, shape: "map" | "list", { set, remove }
   return [...kept, ...added.map(([Key, Value]) => ({ Key, Value }))] as unknown as Json;
 }
 
+/** The keys that AWS counts. */
+const heldIn = (value: Json | undefined): readonly string[] => {
+  const keys = isObject(value) ? Object.keys(value) : ((value ?? []) as unknown as Pair[]).map(({ Key }) => Key);
+  return keys.filter((key) => !key.startsWith("aws:"));
+};
+
 /**
- * Sets first, then removes. Each step is about one resource, and touches the keys it names alone: whoever changes another
+ * Sets first, then removes; the other way round where AWS would refuse the one tag too many. Each step is about one resource, and touches the keys it names alone: whoever changes another
  * tag meanwhile is not in its way. Equal steps of several resources go out in one call.
  */
 export function taggingSteps(
@@ -60,14 +66,20 @@ export function taggingSteps(
     current = after;
   };
   const pairs = Object.entries(change.set).sort(([a], [b]) => (a < b ? -1 : 1));
-  for (let begin = 0; begin < pairs.length; begin += MOST_TAGS) {
-    const Tags = Object.fromEntries(pairs.slice(begin, begin + MOST_TAGS));
-    put("TagResources", { Tags }, { set: Tags, remove: [] });
-  }
+  const sets = (): void => {
+    for (let begin = 0; begin < pairs.length; begin += MOST_TAGS) {
+      const Tags = Object.fromEntries(pairs.slice(begin, begin + MOST_TAGS));
+      put("TagResources", { Tags }, { set: Tags, remove: [] });
+    }
+  };
   const gone = [...change.remove].sort();
-  for (let begin = 0; begin < gone.length; begin += MOST_TAGS) {
-    const TagKeys = gone.slice(begin, begin + MOST_TAGS);
-    put("UntagResources", { TagKeys }, { set: {}, remove: TagKeys });
-  }
+  const removes = (): void => {
+    for (let begin = 0; begin < gone.length; begin += MOST_TAGS) {
+      const TagKeys = gone.slice(begin, begin + MOST_TAGS);
+      put("UntagResources", { TagKeys }, { set: {}, remove: TagKeys });
+    }
+  };
+  const most = new Set([...heldIn(content[property]), ...Object.keys(change.set)]).size;
+  for (const part of most > MOST_TAGS ? [removes, sets] : [sets, removes]) part();
   return steps;
 }

@@ -127,6 +127,33 @@ describe.skipIf(!product)("tags for many resources on moto", () => {
     expect(await tagsOf(arns[2]!)).toEqual({ Owner: "ops" });
   });
 
+  it("makes room first where a resource bears as many tags as AWS allows, there and back", async () => {
+    const more = Object.fromEntries(Array.from({ length: 49 }, (_, n) => [`k${n}`, "v"]));
+    const full = { ...(await tagsOf(arns[3]!)), ...more };
+    expect(Object.keys(full)).toHaveLength(50);
+    const Tags = Object.entries(more).map(([Key, Value]) => ({ Key, Value }));
+    await outsider.ec2.send(new CreateTagsCommand({ Resources: [idOf(arns[3]!)], Tags }));
+    const change = [{ resource_arn: arns[3], set: { Team: "web" }, remove: ["k7"] }];
+    const above = await plan([{ resource_arn: arns[3], set: { Team: "web" } }]);
+    expect(above.data).toMatchObject({ code: "validation_error", message: expect.stringContaining("51 tags") });
+    const seen = await assistant.call("tags_validate", { resource_arns: [arns[3]] });
+    const planned = await plan(change, { basedOn: seen.data.results[0].revision });
+    expect((await applied(planned)).data.outcome).toBe("applied");
+    const { k7: _, ...others } = full;
+    expect(await tagsOf(arns[3]!)).toEqual({ ...others, Team: "web" });
+    const after = await assistant.call("tags_validate", { resource_arns: [arns[3]] });
+    const history = await assistant.call("state_history", { identifier: idOf(arns[3]!) });
+    const back = await assistant.call("state_rollback", {
+      identifier: idOf(arns[3]!),
+      to: `before:${history.data.lineage.at(-1).executionToken}`,
+      intent: "k7 was needed",
+      basedOn: after.data.results[0].revision,
+    });
+    expect(back.isError, JSON.stringify(back.data)).toBe(false);
+    expect((await applied(back)).data.outcome).toBe("applied");
+    expect(await tagsOf(arns[3]!)).toEqual(full);
+  });
+
   it("refuses to overwrite a key that somebody added between plan and apply", async () => {
     const planned = await plan([{ resource_arn: arns[25], set: { Stage: "test" } }]);
     const tag = { Resources: [idOf(arns[25]!)], Tags: [{ Key: "Stage", Value: "production" }] };

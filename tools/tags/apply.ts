@@ -154,17 +154,18 @@ async function propertyOf({ aws }: PlanPorts, { ref, reader }: Looked["found"]["
 const pick = (set: Readonly<Record<string, string>>, wanted: (key: string) => boolean): JsonObject =>
   Object.fromEntries(Object.entries(set).filter(([key]) => wanted(key)));
 
-/** Equal calls beside one another, so that one carries many; what a resource gains comes before what it loses. */
+/** Equal calls beside one another, so that one carries many; what one resource gains and loses stays in its order. */
 function grouped(steps: readonly ChangeStep[]): readonly ChangeStep[] {
   const groups = new Map<string, ChangeStep[]>();
   const keyOf = ({ operation, input: { ResourceARNList: _, ...rest } }: ChangeStep): string =>
     digest([operation, rest]);
   for (const step of steps) groups.set(keyOf(step), [...(groups.get(keyOf(step)) ?? []), step]);
   const all = [...groups.values()].flat();
-  return [
-    ...all.filter(({ operation }) => operation === "TagResources"),
-    ...all.filter(({ operation }) => operation !== "TagResources"),
-  ];
+  const gains = all.filter(({ operation }) => operation === "TagResources");
+  const losses = all.filter(({ operation }) => operation !== "TagResources");
+  const makesRoom = (step: ChangeStep): boolean =>
+    steps.slice(steps.indexOf(step)).some((later) => gains.includes(later) && ridOf(later.ref) === ridOf(step.ref));
+  return [...losses.filter(makesRoom), ...gains, ...losses.filter((step) => !makesRoom(step))];
 }
 
 const TOOLS = /^(terraform|opentofu|pulumi|cdk|cloudformation|crossplane|ansible)$/i;
