@@ -288,7 +288,10 @@ const sameTraffic = (one: Permission, rule: JsonObject): boolean =>
   one.protocol === rule.protocol &&
   one.fromPort === port(rule.fromPort) &&
   one.toPort === port(rule.toPort) &&
-  one.peer === rule.peer;
+  one.peer === String(rule.peer).replace(OWNER, "");
+
+/** CloudTrail names a group and its account apart. */
+const OWNER = /^\d{12}\//;
 
 interface Leaves {
   /** Every scalar as text. */

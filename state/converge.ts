@@ -31,14 +31,16 @@ export type Direction = Rule["direction"];
 
 const cap = (direction: Direction): "Ingress" | "Egress" => (direction === "ingress" ? "Ingress" : "Egress");
 
+const PEER_GROUP = /^(?:(?<UserId>\d{12})\/)?(?<GroupId>sg-.+)$/;
+
 function permission({ protocol, fromPort, toPort, peer, description }: RuleWanted): JsonObject {
   const Description: JsonObject = description === undefined ? {} : { Description: description };
   return {
     IpProtocol: protocol,
     ...(fromPort !== undefined && { FromPort: fromPort }),
     ...(toPort !== undefined && { ToPort: toPort }),
-    ...(peer.startsWith("sg-")
-      ? { UserIdGroupPairs: [{ GroupId: peer, ...Description }] }
+    ...(PEER_GROUP.test(peer)
+      ? { UserIdGroupPairs: [{ ...PEER_GROUP.exec(peer)?.groups, ...Description }] }
       : peer.startsWith("pl-")
         ? { PrefixListIds: [{ PrefixListId: peer, ...Description }] }
         : peer.includes(":")

@@ -16,7 +16,7 @@ import { authorizeStep, revokeStep, sameTraffic } from "../state/converge.js";
 
 const GroupId = z.string().regex(/^sg-[0-9a-z]{3,17}$/, "must look like sg-0123456789abcdef0");
 const RuleId = z.string().regex(/^sgr-[0-9a-z]{3,17}$/, "must look like sgr-0123456789abcdef0");
-const CIDR_OR_ID = /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:]+\/\d{1,3}|sg-[0-9a-z]+|pl-[0-9a-z]+)$/;
+const CIDR_OR_ID = /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:]+\/\d{1,3}|(\d{12}\/)?sg-[0-9a-z]+|pl-[0-9a-z]+)$/;
 
 const NewRule = z
   .strictObject({
@@ -27,7 +27,10 @@ const NewRule = z
       .default("tcp"),
     fromPort: z.number().int().min(-1).max(65_535).optional(),
     toPort: z.number().int().min(-1).max(65_535).optional().describe("Default: fromPort; ICMP: every code"),
-    peer: z.string().regex(CIDR_OR_ID, "must be a CIDR block, sg-… or pl-…").describe("CIDR block, sg-… or pl-…"),
+    peer: z
+      .string()
+      .regex(CIDR_OR_ID, "must be a CIDR block, sg-… (of another account: 123456789012/sg-…) or pl-…")
+      .describe("CIDR block, sg-… or pl-…"),
     description: data(z.string().max(255)).optional(),
   })
   .transform(normalised)
@@ -70,6 +73,12 @@ function normalised(rule: {
     ...(rule.description ? { description: rule.description } : {}),
   };
 }
+
+/** AWS names the account of a peer group only where it is another one. */
+const asShown = (rule: RuleWanted, { account }: AwsReader): RuleWanted => ({
+  ...rule,
+  peer: rule.peer.replace(`${account}/sg-`, "sg-"),
+});
 
 const refOf = (aws: AwsReader, id: string): ResourceRef => ({
   account: aws.account,
@@ -377,7 +386,8 @@ const addRule = plan({
   scope: "region",
   basedOn: "none",
   input: z.object({ groupId: GroupId, rule: NewRule }),
-  async propose({ groupId, rule }, { aws }) {
+  async propose({ groupId, rule: given }, { aws }) {
+    const rule = asShown(given, aws);
     const group = await existing(aws, groupId);
     const same = group.rules.find((other) => sameTraffic(other, rule));
     if (same) {
@@ -429,7 +439,8 @@ const update = plan({
     rules: z.array(NewRule).max(200).describe("Every rule that shall remain in this direction"),
     direction: z.enum(["ingress", "egress", "both"]).default("ingress").describe("Which rules the list stands for"),
   }),
-  async propose({ groupId, rules, direction }, { aws, basedOn }) {
+  async propose({ groupId, rules: given, direction }, { aws, basedOn }) {
+    const rules = given.map((rule) => asShown(rule, aws));
     const group = await existing(aws, groupId);
     const stray = rules.find((rule) => direction !== "both" && rule.direction !== direction);
     if (stray) {

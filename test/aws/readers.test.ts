@@ -196,6 +196,22 @@ describe("contents", () => {
       { direction: "egress", protocol: "tcp", fromPort: 80, toPort: 80, peer: "sg-9" },
     ],
     [
+      {
+        IpProtocol: "-1",
+        GroupOwnerId: "123456789012",
+        ReferencedGroupInfo: { GroupId: "sg-9", UserId: "210987654321", VpcPeeringConnectionId: "pcx-1" },
+      },
+      { protocol: "-1", peer: "210987654321/sg-9" },
+    ],
+    [
+      {
+        IpProtocol: "-1",
+        GroupOwnerId: "123456789012",
+        ReferencedGroupInfo: { GroupId: "sg-9", UserId: "123456789012" },
+      },
+      { protocol: "-1", peer: "sg-9" },
+    ],
+    [
       { IpProtocol: "udp", FromPort: 53, ToPort: 53, PrefixListId: "pl-1", Description: "" },
       { protocol: "udp", fromPort: 53, toPort: 53, peer: "pl-1" },
     ],

@@ -68,6 +68,16 @@ describe("authorizeStep", () => {
       { IpProtocol: "tcp", FromPort: 22, ToPort: 22, UserIdGroupPairs: [{ GroupId: "sg-2" }] },
     ],
     [
+      "a group of another account",
+      { peer: "210987654321/sg-2" },
+      {
+        IpProtocol: "tcp",
+        FromPort: 22,
+        ToPort: 22,
+        UserIdGroupPairs: [{ UserId: "210987654321", GroupId: "sg-2" }],
+      },
+    ],
+    [
       "a prefix list",
       { peer: "pl-1" },
       { IpProtocol: "tcp", FromPort: 22, ToPort: 22, PrefixListIds: [{ PrefixListId: "pl-1" }] },

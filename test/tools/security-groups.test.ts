@@ -43,6 +43,19 @@ describe("a rule", () => {
     expect(await add(groupId, given)).toMatchObject({ code: "rule_exists" });
   });
 
+  it("names the account of a group only where it is another one", async () => {
+    const groupId = await group();
+    const applied = await apply(await add(groupId, { fromPort: 80, peer: `000000000000/${groupId}` }));
+    expect(applied).toMatchObject({ outcome: "applied" });
+    expect(applied.notes ?? []).toEqual([]);
+    expect(await add(groupId, { fromPort: 80, peer: groupId })).toMatchObject({ code: "rule_exists" });
+    expect(await add(groupId, { fromPort: 80, peer: "0000/sg-1" })).toMatchObject({
+      code: "validation_error",
+      field: "rule.peer",
+      message: expect.stringContaining("123456789012/sg-"),
+    });
+  });
+
   it("for pings lets every code of the type through, and says type and code", async () => {
     const groupId = await group();
     const planned = await add(groupId, { protocol: "icmp", fromPort: 8, peer: "10.0.0.0/8" });

@@ -39,6 +39,12 @@ export function instanceOf(aws: AwsInstance): Instance {
 const port = (value: number | undefined, protocol: string): number | undefined =>
   value === -1 && !protocol.startsWith("icmp") ? undefined : value;
 
+/** A group of a peered VPC may be of another account: AWS takes it by that account only. */
+function peerGroupOf({ ReferencedGroupInfo, GroupOwnerId }: SecurityGroupRule): string {
+  const { GroupId = "", UserId } = ReferencedGroupInfo ?? {};
+  return UserId && GroupOwnerId && UserId !== GroupOwnerId ? `${UserId}/${GroupId}` : GroupId;
+}
+
 export function ruleOf(aws: SecurityGroupRule): Rule {
   const protocol = aws.IpProtocol ?? "-1";
   return present<Rule>({
@@ -47,7 +53,7 @@ export function ruleOf(aws: SecurityGroupRule): Rule {
     protocol,
     fromPort: port(aws.FromPort, protocol),
     toPort: port(aws.ToPort, protocol),
-    peer: aws.CidrIpv4 ?? aws.CidrIpv6 ?? aws.PrefixListId ?? aws.ReferencedGroupInfo?.GroupId ?? "",
+    peer: aws.CidrIpv4 ?? aws.CidrIpv6 ?? aws.PrefixListId ?? peerGroupOf(aws),
     description: aws.Description || undefined,
   });
 }
