@@ -40,9 +40,24 @@ const NOTIFY = (what: string): string =>
     "          queue: custodian-mailer",
   ].join("\n");
 
+/** Names of tags in names of policies: those that read alike there, or leave nothing, are numbered. */
+function slugs(tags: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const used = new Set<string>();
+  for (const tag of tags) {
+    const plain = slug(tag) || "tag";
+    let name = plain;
+    for (let n = 2; used.has(name); n++) name = `${plain}-${n}`;
+    used.add(name);
+    found.set(tag, name);
+  }
+  return found;
+}
+
 interface Parts {
   readonly type: string;
-  readonly tag: string;
+  /** What the policy is named by. */
+  readonly slug: string;
   readonly filter: string;
   readonly suffix: string;
   readonly what: string;
@@ -51,8 +66,8 @@ interface Parts {
   readonly dryRun: boolean;
 }
 
-function policyOf({ type, tag, filter, suffix, what, action, actionType, dryRun }: Parts): CustodianPolicy {
-  const name = `enforce-required-tags-${type.replace(":", "-")}-${slug(tag)}${suffix}`;
+function policyOf({ type, slug: named, filter, suffix, what, action, actionType, dryRun }: Parts): CustodianPolicy {
+  const name = `enforce-required-tags-${type.replace(":", "-")}-${named}${suffix}`;
   const description = `${what}${dryRun ? " (dry run)" : ""}`;
   const yaml_content = [
     "policies:",
@@ -83,7 +98,9 @@ export function custodianPolicies(
       warnings.push(`Custodian has no resource for ${type}; it was skipped.`);
       continue;
     }
-    for (const rule of requiredFor(policy, type)) {
+    const rules = requiredFor(policy, type);
+    const named = slugs(rules.map(({ name }) => name));
+    for (const rule of rules) {
       if (tags.length > 0 && !tags.includes(rule.name)) continue;
       const key = scalar(`tag:${rule.name}`);
       if (violations.includes("missing_tag")) {
@@ -94,7 +111,7 @@ export function custodianPolicies(
         );
         policies.push(
           policyOf({
-            ...{ type, tag: rule.name, suffix: "-missing", what, dryRun },
+            ...{ type, slug: named.get(rule.name)!, suffix: "-missing", what, dryRun },
             filter: `      - ${key}: absent`,
             action: dryRun ? NOTIFY(what) : sets,
             actionType: dryRun ? "notify" : "tag",
@@ -114,7 +131,7 @@ export function custodianPolicies(
         ].join("\n");
         policies.push(
           policyOf({
-            ...{ type, tag: rule.name, suffix: "-invalid", what, dryRun, filter },
+            ...{ type, slug: named.get(rule.name)!, suffix: "-invalid", what, dryRun, filter },
             action: NOTIFY(what),
             actionType: "notify",
           }),

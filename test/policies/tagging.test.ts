@@ -425,6 +425,19 @@ describe("Custodian policies", () => {
     expect(policies[4]!.yaml_content).toContain('resource: "aws.elasticsearch"');
   });
 
+  it("have names of their own where tags read alike, or in no Latin letters", () => {
+    const names = ["Cost Center", "cost-center", "Kostenträger", "部門", "部署"];
+    const alike = policyFrom({ required_tags: names.map((name) => ({ name })) });
+    const { policies } = custodianPolicies(alike, { ...all, types: ["ec2:instance"], dryRun: true });
+    expect(policies.map(({ name }) => name.replace("enforce-required-tags-ec2-instance-", ""))).toEqual([
+      "cost-center-missing",
+      "cost-center-2-missing",
+      "kostentr-ger-missing",
+      "tag-missing",
+      "tag-2-missing",
+    ]);
+  });
+
   it("set the missing key alone, and never overwrite what is there", () => {
     const { policies } = custodianPolicies(policy, { ...all, dryRun: false });
     const [missing, invalid] = policies;
