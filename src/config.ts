@@ -192,7 +192,7 @@ export const ConfigSchema = z.strictObject({
     .string()
     .min(1)
     .default("compliance_history.db")
-    .describe("FILE of the stored compliance scans (SQLite)"),
+    .describe("FILE of the stored compliance scans (SQLite); a relative one is in the folder of --data"),
   dailySnapshot: flag.default(false).describe("store a compliance scan of everything every day, in the background"),
   snapshotHour: z.number().int().min(0).max(23).default(2).describe("HOUR of that scan"),
   snapshotMinute: z.number().int().min(0).max(59).default(0).describe("MINUTE of that scan"),
