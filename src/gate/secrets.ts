@@ -70,6 +70,8 @@ type IsSecret = (path: string, name: string) => boolean;
 const MOST_KEPT = 2_000;
 /** Shown for a secret whose fingerprint cannot be made; no plan may hold it. */
 const UNKNOWN = "key_unavailable";
+/** In place of what AWS says of a call that carried a secret unknown here. */
+const WITHHELD = "[withheld: it may repeat a secret that this process does not hold]";
 /** Shorter ones are words of everyday text. */
 const SHORTEST_SCRUBBED = 6;
 
@@ -250,21 +252,35 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
       .reduce((said, one) => said.replaceAll(one, "[redacted]"), text);
   }
 
-  function rethrown(error: unknown): never {
-    if (!(error instanceof OpsError) || typeof error.details.awsMessage !== "string") throw error;
+  /** The same of a call that another process may have sent: what this one does not hold it cannot take out. */
+  function heardOf(step: ChangeStep, text: string): string {
+    const held = new Set([...kept.keys()].map((key) => (JSON.parse(key) as [string, string, string])[2]));
+    return marksIn(step.input).every((print) => held.has(print)) ? scrubbed(text) : WITHHELD;
+  }
+
+  function scrubbedError(error: OpsError): OpsError {
+    if (typeof error.details.awsMessage !== "string") return error;
     const { code, message, field, next } = error;
     // Without its cause: that is the SDK's error, with the same text in it.
     const details = { ...error.details, awsMessage: scrubbed(error.details.awsMessage) };
-    throw new OpsError(code, message, { details, next, ...(field !== undefined && { field }) });
+    return new OpsError(code, message, { details, next, ...(field !== undefined && { field }) });
+  }
+
+  function rethrown(error: unknown): never {
+    throw error instanceof OpsError ? scrubbedError(error) : error;
   }
 
   function guardedWriter(writer: AwsWriter): AwsWriter {
     return {
       ...writer,
       send: (step, op, signal) => writer.send(step, op, signal).catch(rethrown),
+      async sendTogether(steps, op) {
+        const answers = await writer.sendTogether(steps, op).catch(rethrown);
+        return answers.map((answer) => (answer instanceof OpsError ? scrubbedError(answer) : answer));
+      },
       async poll(step, requestToken, since) {
         const progress = await writer.poll(step, requestToken, since);
-        return progress.message === undefined ? progress : { ...progress, message: scrubbed(progress.message) };
+        return progress.message === undefined ? progress : { ...progress, message: heardOf(step, progress.message) };
       },
     };
   }
@@ -360,6 +376,15 @@ async function openAnywhere(vault: Vault, place: Place, { ref }: ChangeStep, env
     return vault.open({ ...place, rid: ridOf({ ...ref, id: "" }) }, envelope);
   }
 }
+
+const marksIn = (value: Json): readonly string[] =>
+  isSecretMark(value)
+    ? [value.$secret]
+    : Array.isArray(value)
+      ? value.flatMap(marksIn)
+      : isObject(value)
+        ? Object.values(value).flatMap(marksIn)
+        : [];
 
 const textsIn = (value: Json): readonly string[] =>
   typeof value === "string"

@@ -54,7 +54,9 @@ function concerns(operation: Operation, state: State, call: Call, named: Readonl
   const { ref, reader } = stepOf(operation, state);
   const rid = ridOf(ref);
   if (ref.id !== "" && named.has(rid)) return true;
-  const { account, region } = call.aws!;
+  // A call without a place of its own is about what it names alone.
+  if (!call.aws) return false;
+  const { account, region } = call.aws;
   const here = call.everywhere !== undefined || ref.region === region || ref.region === "global";
   if (ref.account !== account || !here) return false;
   if (ref.id !== "") return named.has(ref.id) || named.has(state.resources.get(rid)?.alias ?? ref.id);

@@ -128,6 +128,24 @@ describe("an operation that nothing proves when its approval runs out", () => {
     expect(aws.sent).toHaveLength(2);
   });
 
+  it("stops no tool that has no place of its own: those look at the record it lies in", async () => {
+    const { changeId } = await contested();
+    for (const [tool, args] of [
+      ["state_verify", {}],
+      ["state_save", { name: "now" }],
+      ["state_load", { name: "now" }],
+      ["state_export", {}],
+      ["operations_list", {}],
+      ["audit_query", {}],
+      ["session_seen", {}],
+    ] as const) {
+      const answer = await session.call("tools_run", { tool, arguments: args });
+      expect(answer.code, `${tool} ${JSON.stringify(answer)}`).not.toBe("internal");
+    }
+    const exported = await session.call("state_export");
+    expect(exported.parked, "what its document names is told").toMatchObject([{ changeId }]);
+  });
+
   it("is not parked where live shows that it was not carried out, nor where it shows that it was", async () => {
     const none = await lost(update);
     expect((await session.call("changes_get", { changeId: none.changeId })).change).toMatchObject({ state: "failed" });

@@ -274,6 +274,33 @@ describe("no secret is in clear anywhere", () => {
     expect(betrayed(on.told.join("\n") + everything(kept), [secret])).toEqual([]);
   });
 
+  it("not in what AWS tells a later process of a request that another one sent", async () => {
+    for (const stored of [true, false]) {
+      cloud.reset();
+      const kept = new Map<string, Uint8Array>();
+      const first = await start(kept, { stored });
+      const secret = "a-password-that-aws-repeats";
+      cloud.rule({
+        operation: "CreateResource",
+        errorCode: "NotStabilized",
+        message: `"${secret}" is weak.`,
+        polls: 60,
+      });
+      const planned = await create(first, { Name: "weak", MasterUserPassword: secret });
+      await first.call("changes_apply", { executionToken: planned.executionToken });
+      const next = await start(kept, { stored, session: "two", alone: true });
+      const look = () => next.call("changes_get", { changeId: planned.change.changeId });
+      let found = await look();
+      for (let looks = 0; looks < 60 && found.change.state !== "failed"; looks++) {
+        now += 60_000;
+        found = await look();
+      }
+      expect(found.change.state, JSON.stringify(found)).toBe("failed");
+      expect(JSON.stringify(found)).toContain("withheld");
+      expect(betrayed(next.told.join("\n") + everything(kept), [secret])).toEqual([]);
+    }
+  });
+
   it("not by a mark that somebody wrote into AWS at another place", async () => {
     const kept = new Map<string, Uint8Array>();
     const on = await start(kept);

@@ -9,7 +9,9 @@ export const Rule = z.object({
   protocol: z.string().describe("tcp, udp, icmp, icmpv6, -1 for all, or a protocol number"),
   fromPort: z.number().optional(),
   toPort: z.number().optional(),
-  peer: z.string().describe("a CIDR block, a security group id (account/id where it is another account's) or a prefix list id"),
+  peer: z
+    .string()
+    .describe("a CIDR block, a security group id (account/id where it is another account's) or a prefix list id"),
   description: z.string().optional(),
 });
 export type Rule = z.infer<typeof Rule>;
