@@ -538,8 +538,10 @@ async function stillThere(deps: GateDeps, { aws }: ApplyRequest, step: ChangeSte
   if (overlapping.length > 0) throw elsewhere(step, namesOf(overlapping));
 }
 
-const notShown = ({ ref, service, operation }: ChangeStep): string =>
-  `AWS took ${service}.${operation}, and ${ref.id} does not show it yet: read it again before you rely on it.`;
+const notShown = ({ ref, service, operation, kind }: ChangeStep): string =>
+  kind === "delete"
+    ? `AWS says that ${ref.id} is deleted, and shows one of that name all the same: late, or made again by somebody. Read it before you rely on either.`
+    : `AWS took ${service}.${operation}, and ${ref.id} does not show it yet: read it again before you rely on it.`;
 
 const meanwhile = ({ ref }: ChangeStep, names: string): string =>
   `Every call was carried out, and ${ref.id} now differs from the plan (${names}): somebody changed it between two of the calls. Read it again.`;

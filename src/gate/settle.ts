@@ -595,8 +595,10 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
     if (after === undefined || (after === null && mayAppear(deps, work))) {
       return { status: "running", state: await deps.store.state() };
     }
-    results.push({ ref, reader: step.reader, before: step.before, after });
-    notShown ||= after !== null && (await isNotShown(deps, work, after));
+    const gone = step.kind === "delete";
+    // AWS's word is that it is gone: whatever is shown under its name is shown late, or is somebody else's.
+    results.push({ ref, reader: step.reader, before: step.before, after: gone ? null : after });
+    notShown ||= after !== null && (gone || (await isNotShown(deps, work, after)));
   }
   const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
   return { status: "succeeded", results, state, ...(notShown && { notShown }) };

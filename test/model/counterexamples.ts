@@ -192,4 +192,16 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "delete", by: "b", target: 0, basedOn: "none", now: false },
     ],
   },
+  {
+    because: "what somebody made again under a name that we had deleted was recorded as what our deletion left",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: {}, now: true },
+      { do: "delete", by: "b", target: 0, basedOn: "fresh", now: false },
+      { do: "crash", during: { do: "create", by: "a", name: 1, wish: {}, now: false }, at: 9, any: false },
+      { do: "apply", by: "b", token: 1, fault: "poll denied" },
+      { do: "register", by: "a", version: 0, now: false },
+      { do: "outsider creates", name: 0, wish: {} },
+      { do: "rollback", by: "b", target: 0, to: 0, undoOthers: false, basedOn: "fresh", now: false },
+    ],
+  },
 ];

@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 import type { Transport } from "../../src/aws/api.js";
+import type { Properties } from "../cloud-control/json.js";
 import { type InMemory, inMemory } from "../in-memory.js";
 import { account } from "../interleavings/account.js";
 import { ARGS } from "../interleavings/stage.js";
@@ -14,14 +15,16 @@ let session: InMemory;
 let calls: string[] = [];
 afterEach(() => session.close());
 
-async function start(bend: (transport: Transport) => Transport = (same) => same): Promise<void> {
+type Put = (properties: Properties) => void;
+
+async function start(bend: (transport: Transport, put: Put) => Transport = (same) => same): Promise<void> {
   const counted: Transport = async (call) => {
     calls.push(call.operation);
     return bent(call);
   };
   let bent: Transport;
   const place = account({ before: () => {}, after: () => {} }, (transport) => {
-    bent = bend(transport);
+    bent = bend(transport, (properties) => place.control.put(BUCKET.type, BUCKET.identifier, properties));
     return counted;
   });
   place.control.put(BUCKET.type, BUCKET.identifier, { VersioningConfiguration: { Status: "Suspended" } });
@@ -118,6 +121,23 @@ describe("an apply looks", () => {
     expect(answer).toMatchObject({ code: "outcome_unknown", stepsDone: 1 });
     expect(answer.message).toMatch(/does not show/);
     expect(answer.message).not.toMatch(/changed elsewhere/);
+  });
+
+  it("at what was deleted, and takes one that somebody made again neither for ours nor for seen", async () => {
+    await start((transport, put) => async (call) => {
+      const answer = await transport(call);
+      if (call.operation === "GetResourceRequestStatus") put({ Note: "somebody else's" });
+      return answer;
+    });
+    const { revision } = await session.call("resources_get", BUCKET);
+    const answer = await applied("resources_delete", { ...BUCKET, basedOn: revision });
+    expect(answer.notes).toEqual([expect.stringContaining("made again by somebody")]);
+    expect(JSON.stringify(answer)).not.toContain("somebody else's");
+    const { lineage } = await session.call("state_history", { identifier: BUCKET.identifier });
+    expect(lineage.at(-1)).toMatchObject({ operation: "delete", outcome: "succeeded" });
+    expect(JSON.stringify(lineage)).not.toContain("somebody else's");
+    const again = await session.call("resources_delete", { ...BUCKET, basedOn: revision, intent });
+    expect(again).toMatchObject({ isError: true, code: "stale_revision" });
   });
 
   it("twice where AWS added something of its own, for that may not be all of it", async () => {
