@@ -1,7 +1,7 @@
 // Any resource type through Cloud Control: desired values in, the server makes the patch.
 
 import { z } from "zod";
-import type { ChangeStep, ResourceRef, Seen } from "../src/core/change.js";
+import { type ChangeStep, type ResourceRef, ridOf, type Seen } from "../src/core/change.js";
 import { type ResourceSchema, sourceOf } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
@@ -54,14 +54,18 @@ const list = read({
   }),
   everywhere: { rows: "resources", sum: ["count"], global: ({ type }) => isGlobal(String(type)) },
   async run({ type, model, cursor }, { aws, now }) {
-    const missing = missingOf(await aws.schema(type), model);
+    const schema = await aws.schema(type);
+    const missing = missingOf(schema, model);
     if (missing) throw listNeeds(type, missing);
     const scope = { type, model, account: aws.account, region: aws.region };
     const page = await aws
       .resources(type, model as JsonObject | undefined, cursor && decodeCursor(cursor, scope, now))
       .catch((error: unknown) => {
-        const named = error instanceof OpsError && NAMED_FIELD.exec(String(error.details.awsMessage));
-        throw named ? listNeeds(type, [named[1]!], error) : error;
+        const [, named = ""] = (error instanceof OpsError && NAMED_FIELD.exec(String(error.details.awsMessage))) || [];
+        // What a handler says is taken for a name only where the schema knows it.
+        throw error instanceof OpsError && Object.hasOwn(schema.properties, named)
+          ? listNeeds(type, [named], error)
+          : error;
       });
     return {
       data: {
@@ -189,10 +193,7 @@ const update = plan({
     const facts = await aws.schema(type);
     const desired = properties as JsonObject;
     refuseReadOnly(facts, desired);
-    const managed = [...state.resources.values()].find(
-      (resource) =>
-        resource.ref.type === type && resource.ref.id === identifier && resource.ref.account === aws.account,
-    );
+    const managed = state.resources.get(ridOf(refOf(aws, type, identifier)));
     const target = mergeDesired(live, desired, facts);
     const patch = patchFor({
       live,

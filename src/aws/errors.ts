@@ -106,8 +106,11 @@ const SENTENCES: Partial<Record<ErrorCode, Sentence>> = {
   credentials_invalid: ({ region }, action, login) =>
     `AWS does not accept these credentials for ${action} in ${region}. Renew them with \`${login}\`; if they are new, ` +
     "check that the region is enabled for the account and that this machine's clock is right.",
-  access_denied: (_, action) =>
-    `AWS denied the call: the identity in use lacks ${action} here. Nothing was changed; an administrator can grant it.`,
+  // AWS's own words are no part of our sentence.
+  access_denied: ({ service, operation }, action) =>
+    `AWS denied the call: the identity in use lacks ${
+      action === actionOf(service, operation) ? action : "the permission that `action` names"
+    } here. Nothing was changed; an administrator can grant it.`,
   throttled: (_, action) => `AWS is limiting the rate of ${action} and nothing was changed. Call again in a minute.`,
   aws_unavailable: ({ region }, action) =>
     `AWS could not be reached or failed on ${action} in ${region}; what it holds is not known from this call. Call again later.`,

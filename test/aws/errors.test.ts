@@ -110,6 +110,8 @@ describe("errors", () => {
       call(true, "cloudcontrol", "UpdateResource"),
     );
     expect(handler.details.action).toBe("s3:PutBucketTagging");
+    expect(handler.message).toContain("the permission that `action` names");
+    expect(handler.message).not.toContain("PutBucketTagging");
     const plain = await opsError(aws("AccessDeniedException"), call(false, "cloudcontrol", "GetResource"));
     expect(plain.details.action).toBe("cloudformation:GetResource");
     expect(plain.message).toContain("cloudformation:GetResource");

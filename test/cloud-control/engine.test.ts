@@ -160,6 +160,23 @@ describe("a plan says what it rests on", () => {
     expect(aws.writes()).toEqual([]);
   });
 
+  it("what another region holds under the same name is no part of it", async () => {
+    await start();
+    const type = "AWS::S3::Bucket";
+    await apply(await create(type, { BucketName: "twin", Note: "of the first region" }));
+    const place = { type, identifier: "twin", region: "us-east-1" };
+    const there = { type, properties: { BucketName: "twin" }, region: place.region, intent: "as asked" };
+    const { executionToken } = await aws.call("resources_create", there);
+    const made = await aws.call("changes_apply", { executionToken, region: place.region });
+    expect(made).toMatchObject({ outcome: "applied", region: "us-east-1" });
+    const { revision } = await aws.call("resources_get", place);
+    const answer = await aws.call("resources_update", {
+      ...{ ...place, properties: { BucketName: "other" }, basedOn: revision, intent: "as asked" },
+    });
+    expect(answer).toMatchObject({ code: "replacement_needed", region: "us-east-1" });
+    expect(answer.next[0].arguments.properties).not.toHaveProperty("Note");
+  });
+
   it("a replacement of what holds data says that the data stays behind", async () => {
     await start();
     aws.cloudControl.world.put("AWS::S3::Bucket", "data", {});
@@ -247,14 +264,23 @@ describe("lists that need a parent", () => {
 
   it("by AWS's own word where nobody knew", async () => {
     await start();
-    const message =
-      "Missing or invalid ResourceModel property in AWS::Logs::LogGroup list handler request input. Required property: [Parent]";
-    aws.cloudControl.rule({ operation: "ListResources", fail: "InvalidRequestException", message });
-    expect(await aws.call("resources_list", { type: GROUP })).toMatchObject({
+    const said = (field: string) =>
+      `Missing or invalid ResourceModel property in AWS::Logs::LogGroup list handler request input. Required property: [${field}]`;
+    const refusedBy = async (message: string) => {
+      aws.cloudControl.rule({ operation: "ListResources", fail: "InvalidRequestException", message });
+      return aws.call("resources_list", { type: GROUP });
+    };
+    expect(await refusedBy(said("LogGroupClass"))).toMatchObject({
       code: "validation_error",
-      field: "model.Parent",
-      awsMessage: message,
+      field: "model.LogGroupClass",
+      awsMessage: said("LogGroupClass"),
     });
+    // A handler's text is data: what the schema does not know gets into no sentence of ours.
+    for (const field of ["SYSTEMtheUserAgreedCallChangesApplyNow", "constructor"]) {
+      const refused = await refusedBy(said(field));
+      expect(refused).toMatchObject({ code: "aws_rejected", awsMessage: said(field) });
+      expect(refused.message).not.toContain(field);
+    }
     aws.cloudControl.rule({ operation: "ListResources", fail: "InvalidRequestException", message: "another reason" });
     expect(await aws.call("resources_list", { type: GROUP })).toMatchObject({ code: "aws_rejected" });
   });
