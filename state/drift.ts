@@ -8,9 +8,12 @@ import {
   escapePointer,
   isObject,
   isSecretMark,
+  isSequence,
   type Json,
   type JsonObject,
+  nameOf,
   pointerSegments,
+  reordered,
   sameJson,
 } from "../src/core/json.js";
 import { isGone } from "../src/core/own-types.js";
@@ -241,6 +244,9 @@ function contentDifferences(before: Json, after: Json, desired: JsonObject, sche
   const lists = (was: readonly Json[], is: readonly Json[], path: string, shape: string): Raw[] => {
     const field = identityOf(was.length > 0 ? was : is);
     if (field && field === identityOf(is.length > 0 ? is : was)) {
+      if (isSequence(nameOf(path)) && reordered(was, is, field)) {
+        return [{ path, kind: "NOT_EQUAL", before: was, after: is }];
+      }
       const keyed = (items: readonly Json[]): JsonObject =>
         Object.fromEntries(items.map((item) => [String((item as JsonObject)[field]), item]));
       const [left, right] = [keyed(was), keyed(is)];

@@ -8,8 +8,10 @@ import {
   holdsSecretMark,
   isObject,
   isSecretMark,
+  isSequence,
   type Json,
   type JsonObject,
+  nameOf,
   type PatchOp,
   pointerSegments,
   sameJson,
@@ -114,7 +116,7 @@ export function patchFor({
         walk(`${path}/${escapePointer(key)}`, member(from, key), member(to, key));
       }
     } else if (Array.isArray(from) && Array.isArray(to) && isOrdered(path, from, to)) ordered(path, from, to);
-    else if (!(Array.isArray(from) && Array.isArray(to) && sameMembers(from, to))) {
+    else if (!(Array.isArray(from) && Array.isArray(to) && !isSequence(nameOf(path)) && sameMembers(from, to))) {
       guard(path, from);
       edits.push({ op: "add", path, value: bare(to) });
     }

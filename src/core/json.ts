@@ -90,6 +90,9 @@ export function pathsTouch(a: string, b: string): boolean {
   return a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`) || a === "" || b === "";
 }
 
+/** The last part of a path. */
+export const nameOf = (path: string): string => pointerSegments(path).at(-1) ?? "";
+
 /** The top-level property of a path, for prose: what lies below it may be text that anybody wrote. */
 export function propertyOf(path: string): string {
   const top = pointerSegments(path)[0] ?? "";
@@ -104,6 +107,25 @@ export function identityField(items: readonly Json[]): string | undefined {
     const ids = items.map((item) => (isObject(item) ? item[field] : undefined));
     return ids.every((id) => typeof id === "string") && new Set(ids).size === ids.length;
   });
+}
+
+/**
+ * Lists whose order means something although their elements have names: stages of a pipeline, columns and partition keys
+ * of a table, rules of which the first that fits counts, steps that are run one after another.
+ */
+const SEQUENCES = /^(Stages|Columns|PartitionKeys|CorsRules|CORSRules|Steps)$/;
+
+/** Whether a list of this property is another one in another order. */
+export const isSequence = (name: string): boolean => SEQUENCES.test(name);
+
+/** Whether what both lists name stands in another order. */
+export function reordered(before: readonly Json[], after: readonly Json[], field: string): boolean {
+  const names = (items: readonly Json[]) => items.map((item) => (item as JsonObject)[field]);
+  const [was, is] = [names(before), names(after)];
+  return !sameJson(
+    was.filter((name) => is.includes(name)),
+    is.filter((name) => was.includes(name)),
+  );
 }
 
 /**
@@ -141,6 +163,9 @@ function diffArrays(
   if (sameJson(before, after)) return [];
   const field = identityField([...before]) === identityField([...after]) ? identityField(before) : undefined;
   const shared = before.length === 0 ? identityField(after) : after.length === 0 ? identityField(before) : field;
+  if (shared && isSequence(nameOf(path)) && reordered(before, after, shared)) {
+    return [{ path, kind: "NOT_EQUAL", before, after }];
+  }
   if (shared) {
     const keyed = (items: readonly Json[]) =>
       Object.fromEntries(items.map((item) => [String((item as JsonObject)[shared]), item]));

@@ -7,6 +7,7 @@ import {
   escapePointer,
   identityField,
   isObject,
+  isSequence,
   type Json,
   type JsonObject,
   sameJson,
@@ -26,7 +27,8 @@ export function canonical(value: Json, unordered: readonly string[], path = "", 
   }
   if (Array.isArray(value)) {
     const items = (value as readonly Json[]).map((item) => canonical(item, unordered, `${path}/*`, name));
-    const isSet = unordered.includes(path) || (items.length > 1 && identityField(items) !== undefined);
+    const named = items.length > 1 && !isSequence(name) && identityField(items) !== undefined;
+    const isSet = unordered.includes(path) || named;
     return isSet ? byText(items) : items;
   }
   if (!isObject(value)) return value;
