@@ -31,6 +31,18 @@ export function refuseForbidden({ neverAllow }: Pick<Limits, "neverAllow">, step
   }
 }
 
+/** Whether this server's operator lets it send a step that another process began. */
+export function maySend(config: Limits, { policyResults }: Pick<Change, "policyResults">, step: ChangeStep): boolean {
+  try {
+    refuseForbidden(config, [step]);
+    refuseUnsafe(config, policyResults);
+    return config.allowWrites;
+  } catch (error) {
+    if (!(error instanceof OpsError)) throw error;
+    return false;
+  }
+}
+
 /** What a plan is made of for the checks: the content that each step would leave. */
 const checked = (
   steps: readonly ChangeStep[],

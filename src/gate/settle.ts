@@ -22,6 +22,7 @@ import type { AwsReader, Progress, Sent } from "../core/ports.js";
 import { readerOf } from "../session.js";
 import { conflict, moved, touchedBy } from "./conflict.js";
 import { type GateDeps, writerAt } from "./deps.js";
+import { maySend } from "./guards.js";
 import { isAsPlanned, showsNothingYet } from "./planned.js";
 
 export interface Work {
@@ -260,7 +261,7 @@ async function makeAnew(
     work.afterwards === undefined
       ? now.getTime() + pause <= work.deadline
       : step.kind !== "delete" && work.afterwards === "resend";
-  if (attempt + 1 >= MOST_REQUESTS || !may || !deps.config.allowWrites) return null;
+  if (attempt + 1 >= MOST_REQUESTS || !may || !maySend(deps.config, work.change, step)) return null;
   work.progress(`AWS gave ${step.service}.${step.operation} up before it began; making the request anew`);
   await deps.clock.sleep(pause);
   const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
@@ -463,7 +464,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
       : live !== undefined && moved(deps, { ...step, touches: touchedBy(step, live) }, live).overlapping.length === 0;
   // A delete of a process that is gone is never sent by whoever comes next: they only came to read.
   const resend = may === "resend" && unmoved && (inApply || step.kind !== "delete");
-  if (resend && idempotency !== "none" && deps.config.allowWrites) {
+  if (resend && idempotency !== "none" && maySend(deps.config, work.change, step)) {
     const again = await sendAgain(deps, work, idempotency === "natural");
     if (again) return again;
   }

@@ -40,8 +40,24 @@ interface Stopped {
   wake(): void;
 }
 
+async function termination(on: InMemory) {
+  const seen = await on.call("instances_get", { instanceId: TWO });
+  return on.call("instances_terminate", { instanceIds: [TWO], basedOn: [seen.revision], intent: "clean up" });
+}
+
+async function tagging(on: InMemory) {
+  const bucket = { type: "AWS::S3::Bucket", identifier: "sandbox-logs" };
+  const { revision: basedOn } = await on.call("resources_get", bucket);
+  const properties = { Tags: [{ Key: "team", Value: "api" }] };
+  return on.call("resources_update", { ...bucket, properties, basedOn, intent: "name the owner" });
+}
+
 /** A process that stands still while it applies, before its call is sent or before AWS's answer reaches it. */
-async function stopped(where: "before the call" | "before the answer", more: InMemoryOptions = {}): Promise<Stopped> {
+async function stopped(
+  where: "before the call" | "before the answer",
+  more: InMemoryOptions = {},
+  plan = termination,
+): Promise<Stopped> {
   const sent: string[] = [];
   const still = door();
   const counting = (stops: boolean) => (aws: Aws) => ({
@@ -73,12 +89,7 @@ async function stopped(where: "before the call" | "before the answer", more: InM
       },
     }),
   });
-  const seen = await first.call("instances_get", { instanceId: TWO });
-  const planned = await first.call("instances_terminate", {
-    instanceIds: [TWO],
-    basedOn: [seen.revision],
-    intent: "clean up",
-  });
+  const planned = await plan(first);
   const answer = first.call("changes_apply", { executionToken: planned.executionToken });
   await still.reached;
   const second = await first.beside({ owner: FAR, wrap: counting(false), ...more });
@@ -164,6 +175,22 @@ describe("a process on another host that stands still", () => {
 });
 
 describe("a process that this machine knows to be gone", () => {
+  it.each([
+    ["is succeeded by one that sends what it began", [], ["UpdateResource sandbox-logs"]],
+    ["is succeeded by none that its own operator forbids the change", ["--never-allow", "* AWS::S3::*"], []],
+    ["is succeeded by none that may not write", ["--read-only"], []],
+  ])("%s", async (_, args, sent) => {
+    const story = await stopped(
+      "before the call",
+      { owner: { pid: 2, session: "near" }, liveness: () => "dead", args },
+      tagging,
+    );
+    await wait(story, 2);
+    expect(story.sent).toEqual(sent);
+    const { state } = await changeOf(story, story.second);
+    expect(state, "what is not sent is not said to be done").toBe(sent.length > 0 ? "applied" : "unknown");
+  });
+
   it("is succeeded at the first call, by one process of two", async () => {
     const near = (pid: number) => ({ owner: { pid, session: `near-${pid}` }, liveness: () => "dead" as const });
     const story = await stopped("before the answer", near(2));
