@@ -75,7 +75,7 @@ describe.skipIf(!product)("instances, Auto Scaling and load balancers on moto", 
     });
     const stopped = await apply(stop);
     expect(stopped.data, JSON.stringify(stopped.data)).toMatchObject({ outcome: "applied" });
-    expect(stopped.data.resources[0].content ?? stopped.data.resources[0]).toBeTruthy();
+    expect(stopped.data.resources).toMatchObject([{ id, outcome: "succeeded", properties: { state: "stopped" } }]);
     expect(await stateOf(id)).toMatchObject({ state: "stopped" });
     expect(proxy.unused).toEqual([]);
 
