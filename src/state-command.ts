@@ -198,7 +198,8 @@ const verify: Verb = {
   more: "Reads only. Exit code 1 if anything does not hold.",
   async run({ store }) {
     const report = await store.verify();
-    const { checkpoint, archive, firstBad, anchored } = report;
+    const { checkpoint, archive, opens, firstBad, anchored } = report;
+    const problem = store.readOnly;
     const part = (ok: boolean, because: string | undefined, fine: string) =>
       ok ? fine : `BAD: ${because ?? "unknown"}`;
     const text = [
@@ -208,13 +209,14 @@ const verify: Verb = {
       `state.json  ${part(checkpoint.ok, checkpoint.because, checkpoint.appliedSeq === null ? "none" : `agrees with commit ${checkpoint.appliedSeq}`)}`,
       `archive     ${part(archive.ok, archive.because, `${many(archive.segments, "segment")}, up to commit ${archive.floor}`)}`,
       `anchored    ${anchored.length > 0 ? anchored.join(", ") : "nothing: a rewrite of the whole chain would not be seen"}`,
-      ...problemLine(store.readOnly),
+      ...(opens.ok || opens.because === problem?.message ? [] : [`opening     BAD: ${opens.because}`]),
+      ...problemLine(problem),
       report.ok ? "ok" : "NOT OK. Nothing was changed.",
     ];
     return {
       code: report.ok ? 0 : 1,
       text: text.join("\n"),
-      data: { location: store.location, ...(report as unknown as JsonObject), ...problemOf(store.readOnly) },
+      data: { location: store.location, ...(report as unknown as JsonObject), ...problemOf(problem) },
     };
   },
 };

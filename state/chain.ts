@@ -12,7 +12,7 @@ import { type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
 import { decodeCommit, isLater, textOf } from "./events.js";
 import { emptyState, fold } from "./fold.js";
-import { HEAD, type Head, readHead } from "./head.js";
+import { HEAD, type Head, missed, readHead } from "./head.js";
 
 export const STORE_ID = "store.id";
 export const CHECKPOINT = "state.json";
@@ -227,31 +227,44 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     }
     const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
     const middle = file !== undefined || last > seq;
+    const missing = middle ? 0 : await missingAfter(seq);
+    const followed = missing > 1 ? `commits ${seq + 1} to ${seq + missing}` : `commit ${seq + 1}`;
+    const which =
+      missing > 0
+        ? `commit ${seq}, the last one there is, is damaged: ${because}; ${followed}, which followed it, ${missing > 1 ? "are" : "is"} gone. Nothing was changed; restore journal/ from a backup, because what they recorded may have happened in AWS.`
+        : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${key} from a backup, because what it recorded may have happened in AWS.`;
     return damaged(
       file !== undefined
         ? `commit ${seq} cannot be read from the archive: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
         : middle
           ? `commit ${seq} is damaged in the middle of the journal: ${because}. Nothing was changed; restore ${key} from a backup, then start again.`
-          : `the last commit, ${seq}, is damaged: ${because}. Nothing was changed; restore ${key} from a backup, because what it recorded may have happened in AWS. Where there is none, run: ${command("recover")}`,
-      { seq, because, verifiedUpTo: seq - 1, file: key, last: !middle },
+          : `${which} Where there is none, run: ${command("recover")}`,
+      { seq, because, verifiedUpTo: seq - 1, file: key, last: !middle, ...(missing > 0 && { missing }) },
     );
+  }
+
+  /** How many commits after the last one there is are known to have been there. */
+  async function missingAfter(seq: number): Promise<number> {
+    const known = await knownHead();
+    const origin = readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
+    return known && typeof origin !== "string" && known.store === origin.store ? Math.max(0, known.seq - seq) : 0;
   }
 
   const knownHead = async (): Promise<Head | null> => readHead((await driver.get(HEAD))?.bytes);
 
-  function cutOff(known: Head, end: State): OpsError | null {
-    if (known.store !== end.store || known.seq < end.seq || (known.seq === end.seq && known.head === end.head))
-      return null;
-    const gone = known.seq - end.seq;
+  function cutOff(known: Head | null, end: State): OpsError | null {
+    const gap = missed(known, end);
+    if (!gap) return null;
+    const { seq, upTo } = gap;
     const what =
-      gone === 0
-        ? `commit ${known.seq} is another one than was recorded under this number`
-        : gone === 1
-          ? `commit ${known.seq}, the last one, is gone`
-          : `commits ${end.seq + 1} to ${known.seq}, the last ones, are gone`;
+      seq === end.seq
+        ? `commit ${seq} is another one than was recorded under this number`
+        : seq === upTo
+          ? `commit ${seq}, the last one, is gone`
+          : `commits ${seq} to ${upTo}, the last ones, are gone`;
     return damaged(
       `${what}. Nothing was changed; restore journal/ from a backup, because what is missing may have happened in AWS. Where there is none, run: ${command("recover")}`,
-      { file: HEAD, seq: known.seq, verifiedUpTo: end.seq },
+      { file: HEAD, seq: upTo, verifiedUpTo: end.seq },
     );
   }
 
@@ -347,7 +360,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
         `state.json cannot be used: ${found.because}. The journal is whole up to commit ${end.seq} and nothing was changed; to have state.json written anew from it, run: ${command("recover")}`,
         { file: CHECKPOINT, because: found.because, verifiedUpTo: end.seq },
       );
-    } else if (known) damage ??= cutOff(known, end);
+    } else damage ??= cutOff(known, end);
     return {
       state: end,
       fresh: false,

@@ -17,12 +17,27 @@ export interface Head {
   readonly head: string;
 }
 
+export interface MissedCommit {
+  readonly seq: number;
+  /** The last number that is known to have been taken. */
+  readonly upTo: number;
+  readonly because: string;
+}
+
 const sumOf = ({ store, seq, head }: Head): string => sha256(canonicalJson({ store, seq, head }));
 
 /** What stands in the file once the state's newest commit is durable. */
 export function headBytes({ store, seq, head }: Pick<State, "store" | "seq" | "head">): Uint8Array {
   const text = canonicalJson({ head, seq, store, sum: sumOf({ store, seq, head }) });
   return new TextEncoder().encode(`${text.padEnd(BYTES - 1)}\n`);
+}
+
+/** What is known of the chain and not in it: `seq` is the first number that does not hold. Null: nothing is missed. */
+export function missed(known: Head | null, end: Pick<State, "store" | "seq" | "head">): MissedCommit | null {
+  if (known?.store !== end.store) return null;
+  if (known.seq > end.seq) return { seq: end.seq + 1, upTo: known.seq, because: "the file is missing" };
+  if (known.seq < end.seq || known.head === end.head) return null;
+  return { seq: end.seq, upTo: end.seq, because: "another one was recorded under this number" };
 }
 
 /** Null where the bytes are not whole: then nothing is known, and nothing is wrong. */

@@ -6,12 +6,13 @@ import { backupKeys } from "./backups.js";
 import { CHECKPOINT, PREVIOUS } from "./chain.js";
 import { readCheckpoint } from "./checkpoint.js";
 import { journalKey, type StateDriver } from "./driver.js";
-import { HEAD } from "./head.js";
+import { HEAD, readHead } from "./head.js";
 
 const QUARANTINE = "quarantine/";
 
 /**
- * `last_commit`: a damaged last commit is moved aside and its number given out again. `checkpoint`: a state.json that is
+ * `last_commit`: a damaged last commit is moved aside and its number given out again; what is known to have followed it is
+ * asked about next. `checkpoint`: a state.json that is
  * damaged, foreign or edited is moved aside and written anew from the journal. `missing_commits`: what stood at the end of
  * the chain is given up, and its numbers are given out again.
  */
@@ -41,8 +42,11 @@ export async function quarantine(
   const name = key.slice(key.lastIndexOf("/") + 1);
   const quarantined = `${QUARANTINE}${sha256(stored.bytes).slice(0, 12)}-${name}`;
   await driver.putIfAbsent(quarantined, stored.bytes);
-  // Its number is given out again, so nobody may be told that it was taken.
-  if (choice === "last_commit") await driver.remove([HEAD]);
+  // Its number is given out again, so nobody may be told that it was taken. What is known beyond it stays known: whoever
+  // gives one commit up did not give up those behind it.
+  if (choice === "last_commit" && readHead((await driver.get(HEAD))?.bytes)?.seq === damage?.details.seq) {
+    await driver.remove([HEAD]);
+  }
   await driver.remove([key]);
   const text = choice === "last_commit" ? new TextDecoder().decode(stored.bytes) : "";
   const operations = [...text.matchAll(/"operation_id":"(op_[0-9a-z]+)"/g)].map(([, id]) => id!);

@@ -8,6 +8,7 @@ import { CHECKPOINT, type ChainReader, STORE_ID } from "./chain.js";
 import { checkpointDocument, type ReadCheckpoint, readCheckpoint } from "./checkpoint.js";
 import { type StateDriver, seqOfKey } from "./driver.js";
 import { emptyState } from "./fold.js";
+import { missed } from "./head.js";
 import { spill } from "./spill.js";
 
 interface Verification {
@@ -19,6 +20,8 @@ interface Verification {
 
 /** Walks the chain from its first commit and names the first one that does not hold. */
 export async function verifyStore({ driver, chain, fresh }: Verification): Promise<VerifyReport> {
+  const { damage } = await chain.load();
+  const opens = damage?.code === "state_unreadable" ? { ok: false, because: damage.message } : { ok: true };
   const id = await driver.get(STORE_ID);
   const stored = await driver.get(CHECKPOINT);
   const origin = id ? chain.readStoreId(id.bytes) : fresh ? emptyState("", "", "") : "it is missing";
@@ -29,6 +32,7 @@ export async function verifyStore({ driver, chain, fresh }: Verification): Promi
     head: "",
     anchored: [],
     archive: { ok: true, segments: 0, floor: 0 },
+    opens,
   };
   if (typeof origin === "string") {
     return {
@@ -44,19 +48,19 @@ export async function verifyStore({ driver, chain, fresh }: Verification): Promi
   const last = (await driver.list("journal/")).reduce((max, name) => Math.max(max, seqOfKey(name) ?? 0), 0);
   const early = await chain.follow(origin, at);
   const { state: end, bad } = early.bad ? early : await chain.follow(early.state);
-  const said = known?.store === origin.store ? known.seq : 0;
-  const firstBad =
-    bad ?? (Math.max(last, said) > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : null);
+  const gap = last > end.seq ? { seq: end.seq + 1, because: "the file is missing" } : missed(known, end);
+  const firstBad = bad ?? gap;
   const checkpoint = compared(found, early.state);
   const archive = await walkArchive(driver, chain, origin.store);
   return {
-    ok: firstBad === null && checkpoint.ok && archive.ok,
+    ok: firstBad === null && checkpoint.ok && archive.ok && opens.ok,
     store: origin.store,
     commits: end.seq,
     head: end.head,
     firstBad,
     checkpoint,
     archive,
+    opens,
     anchored: [],
   };
 }

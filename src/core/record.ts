@@ -83,6 +83,8 @@ export interface VerifyReport {
     readonly floor: number;
     readonly because?: string;
   };
+  /** What a process that opens the store now says. */
+  readonly opens: { readonly ok: boolean; readonly because?: string };
   /** Where the head is also written down outside the folder; without one, a rewrite of the whole chain cannot be seen. */
   readonly anchored: readonly string[];
 }

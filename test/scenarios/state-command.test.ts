@@ -471,6 +471,21 @@ describe("recover", () => {
     expect(await json("verify")).toMatchObject({ code: 0, data: { commits: 1 } });
   });
 
+  it("is what verify asks for as well where another commit took the number of one that is known", async () => {
+    const store = await opened();
+    await store.commit((_, seq) => [plan(seq).event]);
+    const head = join(root, "head");
+    const known = await readFile(head);
+    await rm(head);
+    await rm(join(root, "journal", "000000000001.json"));
+    await (await opened()).commit((_, seq) => [plan(seq).event]);
+    await writeFile(head, known);
+    const verified = await run("verify");
+    expect(verified).toMatchObject({ code: 1, stdout: expect.stringContaining("NOT OK. Nothing was changed.") });
+    expect(verified.stdout).toContain("BAD: commit 1: another one was recorded under this number");
+    expect(verified.stdout).toContain("problem     state_unreadable: file: commit 1 is another one");
+  });
+
   it("has no choice for damage in the middle, and says what to do", async () => {
     await golden();
     await writeFile(join(root, "journal", "000000000046.json"), "");

@@ -34,6 +34,27 @@ describe("a damaged last commit", () => {
     expect(await (await open(made.driver())).verify()).toMatchObject({ ok: true, commits: 5 });
   });
 
+  it("is the last one that is there, not the last one there was: what is missing behind it is asked about next", async () => {
+    const made = await folder();
+    const first = await open(made.driver());
+    for (let seq = 1; seq <= 6; seq++) await first.commit((_, next) => [plan(next).event]);
+    const third = made.path(journalKey(3));
+    await writeFile(third, (await readFile(third)).subarray(0, -9));
+    for (const seq of [4, 5, 6]) await rm(made.path(journalKey(seq)));
+    const opened = await open(made.driver());
+    expect(opened.readOnly?.details).toMatchObject({ last: true, seq: 3, missing: 3 });
+    expect(opened.readOnly?.message).toContain("commit 3, the last one there is, is damaged");
+    expect(opened.readOnly?.message).toContain("commits 4 to 6, which followed it, are gone");
+    await opened.recover("last_commit");
+    expect(opened.readOnly?.message).toContain("commits 3 to 6, the last ones, are gone");
+    await expect(opened.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
+    expect((await open(made.driver())).readOnly?.details).toMatchObject({ file: "head", seq: 6, verifiedUpTo: 2 });
+    await opened.recover("missing_commits");
+    expect(opened.readOnly).toBeNull();
+    expect((await opened.commit((_, seq) => [plan(seq).event])).seq).toBe(3);
+    expect(await opened.verify()).toMatchObject({ ok: true, commits: 3 });
+  });
+
   it("that a checkpoint covers was whole once: it stays", async () => {
     const made = await store();
     await (await open(made.driver())).checkpoint();
@@ -97,7 +118,10 @@ describe("commits that are gone from the end", () => {
     await rm(made.path("head"));
     await (await open(made.driver())).commit((_, seq) => [plan(seq).event]);
     await writeFile(made.path("head"), head);
-    expect((await open(made.driver())).readOnly?.message).toContain("commit 5 is another one than was recorded");
+    const opened = await open(made.driver());
+    expect(opened.readOnly?.message).toContain("commit 5 is another one than was recorded");
+    const because = "another one was recorded under this number";
+    expect(await opened.verify()).toMatchObject({ ok: false, commits: 5, firstBad: { seq: 5, because } });
   });
 
   it("are not missed where nothing whole says so: a torn hint is no damage", async () => {
@@ -174,9 +198,11 @@ describe("a state.json of no use", () => {
     const first = await open(memoryDriver(kept));
     await applied(first);
     await applied(first);
-    for (const key of [...kept.keys()]) if (/^(journal|state.json$)/.test(key)) kept.delete(key);
+    for (const key of [...kept.keys()]) if (/^(journal|head$|state.json$)/.test(key)) kept.delete(key);
     const opened = await open(memoryDriver(kept));
     expect(opened.readOnly?.message).toContain("state.json.prev covers commit 3");
+    const because = expect.stringContaining("state.json.prev covers commit 3");
+    expect(await opened.verify(), "verify says what opening says").toMatchObject({ ok: false, opens: { because } });
   });
 });
 
