@@ -4,7 +4,8 @@
 import { resolve } from "node:path";
 import { createDocument, readDocument } from "../state/drivers/document.js";
 import { HEAD } from "../state/head.js";
-import { importSeed, type RecoveryChoice, type Store } from "../state/index.js";
+import { type Build, importSeed, type RecoveryChoice, type Store } from "../state/index.js";
+import { heldBy, type LeaseWait, PATIENCE } from "../state/leases.js";
 import { openOperations } from "../state/lineage.js";
 import { admissible, type SeedImport } from "../state/seed.js";
 import { type CommandOptions, type Config, ConfigError } from "./config.js";
@@ -312,17 +313,28 @@ const exportVerb: Verb = {
 
 // ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** Longer than a heartbeat has to stand still before its lease is taken over. */
+const LEASE_WAIT_MS = 120_000;
+
+const waitingFor = (warn: Desk["warn"]): LeaseWait => ({
+  waitMs: LEASE_WAIT_MS,
+  waiting: (held) =>
+    warn(
+      `${heldBy(held)}. Waiting up to ${LEASE_WAIT_MS / 1_000} s until it ends, or until its heartbeat stood still for ${(PATIENCE * held.leaseMs) / 1_000} s.`,
+    ),
+});
+
 const compact: Verb = {
   takes: [],
   options: [],
   what: "write state.json and move the commits it covers into an archive segment",
   more: "Commits are moved, never changed or dropped. Only those that state.json and the one before it both cover are moved.",
-  async run({ store, say }) {
+  async run({ store, say, warn }) {
     const { seq } = await store.state();
     say(
       `Writing state.json up to commit ${seq} in ${store.location}, then moving what it and the one before it cover to archive/.`,
     );
-    const { archived, floor, removed } = await store.compact();
+    const { archived, floor, removed } = await store.compact(waitingFor(warn));
     const text = archived
       ? `Commits ${archived.from} to ${archived.to} are in archive/ now; ${many(removed, "file")} of journal/ removed.`
       : `There was nothing to move; commits up to ${floor} are in archive/.`;
@@ -335,9 +347,9 @@ const rotateKey: Verb = {
   options: [],
   what: "make a new data key for stored secrets; wrap the older ones anew",
   more: "What was sealed stays readable. Wrapped by the passphrase or KMS key given now; to change the passphrase give the old one as AWS_DEVOPS_MCP_STATE_PASSPHRASE_OLD.",
-  async run({ store, user, say }) {
+  async run({ store, user, say, warn }) {
     say(`Making a new data key in keys/ of ${store.location}, and wrapping the older ones anew.`);
-    const { kid, rewrapped } = await store.rotateKey(user);
+    const { kid, rewrapped } = await store.rotateKey(user, waitingFor(warn));
     const older = rewrapped.length > 0 ? ` Wrapped anew: ${rewrapped.join(", ")}.` : "";
     return { code: 0, text: `New secrets are sealed with ${kid}.${older}`, data: { kid, rewrapped: [...rewrapped] } };
   },
@@ -537,28 +549,24 @@ const importVerb: Verb = {
       return { code, text: shown(["Nothing was imported.", ...left]), data: { ...data, done: false } };
     }
     say(shown([`Importing into ${store.location}, as one commit:`, ...lines(plan.events)]));
-    if (inPlace) {
-      const { quarantined } = await store.recover("checkpoint");
-      say(`${path} was moved to ${quarantined}.`);
-    }
     let last = plan.refused;
-    const { seq } = await recordImport().catch(async (error: unknown) => {
-      // Without it the folder would look like one in which nothing ever was.
-      if (inPlace) await createDocument(path, bytes);
-      throw error;
-    });
-    const imported = all.length - last.length;
-    const text = [`Imported ${many(imported, "resource")} with their history as commit ${seq}.`, ...left];
-    return { code, text: shown(text), data: { ...data, imported, seq, done: true } };
-
-    async function recordImport() {
-      const hidden = await withoutSecrets(store, all);
-      return store.commit((now) => {
+    const prepare = async (fingerprint: Store["fingerprint"]): Promise<Build> => {
+      const hidden = await withoutSecrets(fingerprint, all);
+      return (now) => {
         const fitting = admissible(now, hidden);
         last = fitting.refused;
         return fitting.events;
-      });
-    }
+      };
+    };
+    let seq: number;
+    if (inPlace) {
+      const made = await store.importInPlace(prepare);
+      seq = made.seq;
+      say(`${path} was moved to ${made.quarantined}.`);
+    } else seq = (await store.commit(await prepare((value) => store.fingerprint(value)))).seq;
+    const imported = all.length - last.length;
+    const text = [`Imported ${many(imported, "resource")} with their history as commit ${seq}.`, ...left];
+    return { code, text: shown(text), data: { ...data, imported, seq, done: true } };
   },
 };
 
@@ -582,8 +590,11 @@ function documentOf(path: string, bytes: Uint8Array): unknown {
 }
 
 /** The events with fingerprints in place of what is secret by its name: an earlier server kept clear values. */
-async function withoutSecrets(store: Store, events: SeedImport["events"]): Promise<SeedImport["events"]> {
-  const keeper = secretKeeper((value) => store.fingerprint(value));
+async function withoutSecrets(
+  fingerprint: Store["fingerprint"],
+  events: SeedImport["events"],
+): Promise<SeedImport["events"]> {
+  const keeper = secretKeeper(fingerprint);
   const hidden = async <T extends JsonObject | null>(document: T): Promise<T> =>
     document === null ? document : ((await keeper.hideFacts(document)) as T);
   return Promise.all(

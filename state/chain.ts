@@ -308,10 +308,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
       const kind = checkpoint ? readCheckpoint(checkpoint.bytes).kind : null;
       return nothing(
         kind === "seed" && !kept
-          ? damaged(
-              `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; to import it into a new store with its whole history, run: ${command("import", `${driver.location}/${CHECKPOINT}`)}`,
-              { file: CHECKPOINT, seed: true },
-            )
+          ? seedAlone()
           : damaged(
               `${driver.location} holds ${checkpoint ? "a state.json" : "a journal"} and no store.id, so it is not a new store. Nothing was changed; restore store.id from a backup.`,
               { file: STORE_ID },
@@ -345,7 +342,7 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
     const { state: end, bad, bytes } = wrongStart && base !== origin ? await follow(origin) : await follow(base);
     const last = seqs.reduce((max, seq) => Math.max(max, seq), 0);
 
-    let damage: OpsError | null = wrongStart ?? wrong;
+    let damage: OpsError | null = found?.kind === "seed" && !kept ? seedAlone() : (wrongStart ?? wrong);
     if (bad) damage = await badCommit(bad);
     else if (last > end.seq) damage = await badCommit({ seq: end.seq + 1, because: "the file is missing" });
     else if (found?.kind === "edited")
@@ -371,6 +368,13 @@ export function chainReader({ driver, clock }: { readonly driver: StateDriver; r
       damage,
     };
   }
+
+  /** Also beside a store.id: an import was begun there and recorded nothing yet. */
+  const seedAlone = (): OpsError =>
+    damaged(
+      `${driver.location} holds a state.json of an earlier server and no store. Nothing was changed; to import it into a new store with its whole history, run: ${command("import", `${driver.location}/${CHECKPOINT}`)}`,
+      { file: CHECKPOINT, seed: true },
+    );
 
   const orNull = (start: State | OpsError): OpsError | null => (start instanceof OpsError ? start : null);
 

@@ -13,6 +13,7 @@ export { memoryDriver } from "./drivers/memory.js";
 export type { Actor, Commit, Event, EventOf, EventType, PlannedChange, Result } from "./events.js";
 export { aliases, type Claim, claims, emptyState, fold } from "./fold.js";
 export {
+  type Build,
   type CommitActor,
   type Committed,
   openStore,

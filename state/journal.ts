@@ -15,7 +15,7 @@ import { exportKey, exportOf } from "./export.js";
 import { fold } from "./fold.js";
 import { HEAD, headBytes } from "./head.js";
 import { type KeyMeans, type Rotated, type StoreKeys, storeKeys } from "./keys.js";
-import { type Leases, leasesOf, STORE_SCOPE } from "./leases.js";
+import { type Leases, type LeaseWait, leasesOf, STORE_SCOPE } from "./leases.js";
 import { type Owners, ownersOf } from "./owners.js";
 import { quarantine, type RecoveryChoice, type RecoveryReport } from "./quarantine.js";
 import { recallFrom } from "./recall.js";
@@ -61,6 +61,11 @@ export interface Committed {
   readonly events: readonly Event[];
 }
 
+/** What a commit holds, made of the state it follows. */
+export type Build = (state: State, seq: number) => readonly Event[] | OpsError;
+
+type Fingerprint = (value: Json) => Promise<string>;
+
 export interface Store {
   /** What only one process may do at a time. */
   readonly leases: Leases;
@@ -78,7 +83,7 @@ export interface Store {
    * first, `build` is called again with the newer state and number, so that every precondition holds on the state the
    * commit really follows. No events: no commit.
    */
-  commit(build: (state: State, seq: number) => readonly Event[] | OpsError, actor?: CommitActor): Promise<Committed>;
+  commit(build: Build, actor?: CommitActor): Promise<Committed>;
   /**
    * Every entry of a resource's lineage, oldest first: also those that the state of a large store leaves to the chain.
    * Empty for what the state does not hold. @throws OpsError `state_unreadable` where the chain does not hold them.
@@ -92,14 +97,20 @@ export interface Store {
   /** Writes state.json now. */
   checkpoint(): Promise<void>;
   /** Writes state.json and moves the commits that it and the one before it cover into an archive segment. */
-  compact(): Promise<CompactReport>;
+  compact(wait?: LeaseWait): Promise<CompactReport>;
   /**
    * Moves a damaged file to quarantine/ and opens the store again. Only ever on the word of a human who was shown what
    * `readOnly` says. @throws OpsError `validation_error` where the choice is not about what is wrong.
    */
   recover(choice: RecoveryChoice): Promise<RecoveryReport>;
   /**
-   * Takes an edit of state.json over as a commit; the edited file goes to quarantine/. Only on the word of a human who was
+   * The state.json of an earlier server that stands alone in the folder: what `prepare` makes of it is committed, and only
+   * then does it go to quarantine/. Killed anywhere, it is still there or recorded, and opening says so.
+   * @throws OpsError `validation_error` where there is none.
+   */
+  importInPlace(prepare: (fingerprint: Fingerprint) => Promise<Build>): Promise<Committed & RecoveryReport>;
+  /**
+   * Takes an edit of state.json over as a commit; then the edited file goes to quarantine/. Only on the word of a human who was
    * shown the difference. @throws OpsError `validation_error` where it is no edit, or one that cannot be adopted.
    */
   adopt(by: string): Promise<Committed>;
@@ -122,7 +133,7 @@ export interface Store {
   /** Secrets that are stored, encrypted. */
   readonly keys: Omit<StoreKeys, "sign">;
   /** A new data key for what is sealed from now on; the older ones stay readable and are wrapped anew. */
-  rotateKey(by: string): Promise<Rotated>;
+  rotateKey(by: string, wait?: LeaseWait): Promise<Rotated>;
   /** A signature of this store under what it handed out, under a key of its own: no fingerprint is one. */
   sign(value: Json): Promise<string>;
   close(): Promise<void>;
@@ -219,7 +230,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   /** Makes the store if it is not there. Two processes that both make it end up in the same one. */
   async function ensureStore(): Promise<void> {
-    if (!loaded.fresh) return;
+    if (loaded.fresh) await makeStore();
+  }
+
+  async function makeStore(): Promise<void> {
     const id = canonicalJson({ store: ids.uuid(), created: clock.now().toISOString() });
     await driver.putIfAbsent(STORE_ID, encode(`${id}\n`));
     await reload();
@@ -245,10 +259,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     throw error;
   }
 
-  async function commit(
-    build: (state: State, seq: number) => readonly Event[] | OpsError,
-    actor: CommitActor = {},
-  ): Promise<Committed> {
+  async function commit(build: Build, actor?: CommitActor): Promise<Committed> {
+    const made = await append(build, actor);
+    if (made.events.length > 0) await checkpointIfDue(made.events);
+    return made;
+  }
+
+  /** A commit that leaves state.json as it is. */
+  async function append(build: Build, actor: CommitActor = {}): Promise<Committed> {
     const commitId = ids.uuid();
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       let at = await head();
@@ -294,7 +312,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         committedHere = true;
         await driver.hint(HEAD, headBytes(next));
         saver.grew(bytes.length);
-        await checkpointIfDue(events);
         return { seq, state: next, events: made.events };
       }
       // Full jitter up to 50 ms: racing processes must not meet again at the same instant.
@@ -460,13 +477,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     if (closedFor) throw closedFor;
   }
 
-  async function compactNow(): Promise<CompactReport> {
+  async function compactNow(wait?: LeaseWait): Promise<CompactReport> {
     const origin = chain.readStoreId((await driver.get(STORE_ID))?.bytes ?? new Uint8Array());
     if (typeof origin === "string") throw damaged(`store.id cannot be used: ${origin}.`, { file: STORE_ID });
     if (!(await needsCompaction({ driver, chain, origin }))) {
       return { archived: null, floor: await chain.highestFloor(), removed: 0 };
     }
-    const lease = await maintenance.acquire(STORE_SCOPE, "compact");
+    const lease = await maintenance.acquire(STORE_SCOPE, "compact", wait);
     if (lease instanceof OpsError) throw lease;
     try {
       return await compactStore({ driver, chain, origin, goOn: lease.heartbeat });
@@ -488,9 +505,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     storeId: async () => (await head()).store,
   });
 
-  async function rotateKey(by: string): Promise<Rotated> {
+  async function rotateKey(by: string, wait?: LeaseWait): Promise<Rotated> {
     await ready();
-    const lease = await maintenance.acquire(STORE_SCOPE, "rotate-key");
+    const lease = await maintenance.acquire(STORE_SCOPE, "rotate-key", wait);
     if (lease instanceof OpsError) throw lease;
     try {
       const rotated = await keys.rotate();
@@ -586,11 +603,40 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     if (!edit || !state) {
       throw new OpsError("validation_error", "There is no edit of state.json to adopt. Nothing was changed.");
     }
-    const event = adoption(edit.document, edit.truth, state, by);
-    await recover("checkpoint");
-    const committed = await commit((now) => [adoption(edit.document, edit.truth, now, event.by)]);
-    await writeCheckpoint();
-    return committed;
+    return (await takeOver((now) => [adoption(edit.document, edit.truth, now, by)])).committed;
+  }
+
+  async function importInPlace(
+    prepare: (fingerprint: Fingerprint) => Promise<Build>,
+  ): Promise<Committed & RecoveryReport> {
+    await reload();
+    if (closedFor?.details.seed !== true) {
+      throw new OpsError(
+        "validation_error",
+        "No state.json of an earlier server stands here alone. Nothing was changed.",
+      );
+    }
+    const unable = await driver.probeWritable();
+    if (unable) throw unable;
+    await makeStore().catch(failed);
+    const { committed, report } = await takeOver(await opened(() => prepare((value) => keys.fingerprint(value))));
+    return { ...committed, ...report };
+  }
+
+  /** Commits what a state.json that is not ours says, and only then moves that aside. */
+  async function takeOver(build: Build): Promise<{ committed: Committed; report: RecoveryReport }> {
+    const committed = await opened(() => append(build));
+    return { committed, report: await recover("checkpoint") };
+  }
+
+  /** Work that a state.json which is not ours does not keep from committing. */
+  async function opened<T>(run: () => Promise<T>): Promise<T> {
+    closedFor = null;
+    try {
+      return await run();
+    } finally {
+      closedFor ??= loaded.damage;
+    }
   }
 
   // One thing at a time within this process: the race that matters is the one with other processes.
@@ -630,12 +676,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         await refuseUnlessWritable();
         await writeCheckpoint();
       }),
-    compact: () =>
+    compact: (wait) =>
       prepared(async () => {
         await refuseUnlessWritable();
         await writeCheckpoint();
-        return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow();
+        return loaded.fresh ? { archived: null, floor: 0, removed: 0 } : await compactNow(wait);
       }),
+    importInPlace: (prepare) => inTurn(() => importInPlace(prepare)),
     adopt: (by) => inTurn(() => adopt(by)),
     recover: (choice) => inTurn(() => recover(choice)),
     verify: () => inTurn(() => verifyStore({ driver, chain, fresh: loaded.fresh })),
@@ -649,7 +696,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       open: (place, envelope) => inTurn(() => keys.open(place, envelope)),
       problem: () => inTurn(keys.problem),
     },
-    rotateKey: (by) => inTurn(() => rotateKey(by)),
+    rotateKey: (by, wait) => inTurn(() => rotateKey(by, wait)),
     sign: (value) => inTurn(() => keys.sign(value)),
     async close() {
       closing = true;

@@ -25,9 +25,17 @@ const releasedKey = (generation: number): string => `${stem(generation)}.release
 export interface Lease {
   readonly scope: string;
   readonly generation: number;
-  /** To be called every 10 s. False: it was taken over or broken, and nothing more may be done under it. */
+  /** To be called before each part of the work; in between it beats by itself. False: it was taken over or broken, and
+   * nothing more may be done under it. */
   heartbeat(): Promise<boolean>;
   release(): Promise<void>;
+}
+
+/** How long to wait for a lease that somebody holds. */
+export interface LeaseWait {
+  readonly waitMs?: number;
+  /** Told once, before the wait begins: who holds it. */
+  readonly waiting?: (held: LeaseView) => void;
 }
 
 /** A lease as everybody sees it. `owner` is null where its file cannot be read: it is held all the same. */
@@ -43,10 +51,26 @@ export interface LeaseView {
 export interface Leases {
   /** The newest lease of every scope. */
   list(): Promise<readonly LeaseView[]>;
-  /** The lease, or `resource_busy` once `waitMs` has passed. Without waiting, only a proof about the process counts. */
-  acquire(scope: string, operation: string, options?: { readonly waitMs?: number }): Promise<Lease | OpsError>;
+  /**
+   * The lease, or `resource_busy` once the wait has passed. Every call is a look at the heartbeat of whoever holds it, and
+   * what counts is the time between looks, also from call to call: a process that never waits takes it over in the end.
+   */
+  acquire(scope: string, operation: string, wait?: LeaseWait): Promise<Lease | OpsError>;
   /** Ends a lease on the word of a human. No tool may call this. */
   break(generation: number, by: string, because: string): Promise<void>;
+}
+
+/** Who holds a lease, in words. */
+export const heldBy = ({ generation, scope, owner, operation }: LeaseView): string => {
+  const by = owner ? `process ${owner.pid} on ${owner.host}` : "a process that cannot be named";
+  return `Lease ${generation} on ${scope ?? "every scope"} is held by ${by}${operation && ` (${operation})`}`;
+};
+
+interface Watched {
+  readonly generation: number;
+  readonly beat: string | null;
+  readonly lookedAt: number;
+  readonly stillMs: number;
 }
 
 export interface LeaseEffects {
@@ -99,31 +123,40 @@ export function leasesOf(effects: LeaseEffects): Leases {
   const beatOf = async ({ generation }: LeaseView): Promise<string | null> =>
     (await driver.get(beatKey(generation)))?.etag ?? null;
 
+  /** By scope: the newest look at the heartbeat of whoever holds it. */
+  const watched = new Map<string, Watched>();
+
+  /** For how long a heartbeat was seen unchanged. A long gap between two looks proves little: both may have slept in it. */
+  async function stillMs(scope: string, held: LeaseView): Promise<number> {
+    const { generation, leaseMs: patience } = held;
+    const beat = await beatOf(held);
+    const lookedAt = clock.monotonic();
+    const last = watched.get(scope);
+    const same = last?.generation === generation && last.beat === beat;
+    const still = same ? last.stillMs + Math.min(lookedAt - last.lookedAt, patience) : 0;
+    watched.set(scope, { generation, beat, lookedAt, stillMs: still });
+    return still;
+  }
+
   async function acquire(
     scope: string,
     operation: string,
-    { waitMs = 0 }: { readonly waitMs?: number } = {},
+    { waitMs = 0, waiting }: LeaseWait = {},
   ): Promise<Lease | OpsError> {
     await ready();
     let waited = 0;
-    let watched = { generation: 0, beat: null as string | null, stillMs: 0 };
     for (let attempt = 1; attempt <= ATTEMPTS || waited < waitMs; attempt++) {
       const views = await all();
       const held = newestOf(views, scope);
       let because = held ? freed(held) : "";
       if (held && because === null) {
-        const beat = await beatOf(held);
-        if (watched.generation !== held.generation || watched.beat !== beat) {
-          watched = { generation: held.generation, beat, stillMs: 0 };
-        }
-        if (watched.stillMs >= PATIENCE * held.leaseMs) because = "its heartbeat stood still";
+        if ((await stillMs(scope, held)) >= PATIENCE * held.leaseMs) because = "its heartbeat stood still";
         else if (waited >= waitMs) return busy(scope, held);
         else {
-          // What is counted is the time this process slept: no clock of anybody is read.
+          if (waited === 0) waiting?.(held);
           const nap = Math.min(held.leaseMs / 10, waitMs - waited);
           await clock.sleep(nap);
           waited += nap;
-          watched.stillMs += nap;
           continue;
         }
       }
@@ -174,7 +207,39 @@ export function leasesOf(effects: LeaseEffects): Leases {
       throw error;
     }
     await clear(views.filter((one) => one.scope === scope && one.generation < generation));
-    return { scope, generation, heartbeat: () => heartbeat(scope, generation), release: () => release(generation) };
+    const rest = beating(scope, generation);
+    return {
+      scope,
+      generation,
+      heartbeat: () => heartbeat(scope, generation),
+      async release() {
+        await rest();
+        await release(generation);
+      },
+    };
+  }
+
+  /** Beats until it is told to stop or the lease is lost: however long a part of the work takes, its holder lives. */
+  function beating(scope: string, generation: number): () => Promise<void> {
+    let stop = (): void => {};
+    let beat: Promise<unknown> = Promise.resolve();
+    let stopped = false;
+    const next = (): void => {
+      stop =
+        clock.later?.(leaseMs / 6, () => {
+          beat = heartbeat(scope, generation).then(
+            (holds) => holds && !stopped && next(),
+            // What it cannot say here it says to the holder, who asks before each part of the work.
+            () => !stopped && next(),
+          );
+        }) ?? stop;
+    };
+    next();
+    return async () => {
+      stopped = true;
+      stop();
+      await beat;
+    };
   }
 
   async function beat(generation: number): Promise<void> {
@@ -246,10 +311,8 @@ function parsed(bytes: Uint8Array): Record<string, unknown> | null {
 
 function busy(scope: string, held: LeaseView | null): OpsError {
   const { generation = 0, owner = null, operation = "" } = held ?? {};
-  const by = owner ? `process ${owner.pid} on ${owner.host}` : "a process that cannot be named";
-  return new OpsError(
-    "resource_busy",
-    `Lease ${generation} on ${scope} is held by ${by}${operation && ` (${operation})`}. Nothing was changed; wait until it ends.`,
-    { details: { scope, generation, owner, operation } },
-  );
+  const who = held ? heldBy({ ...held, scope }) : `A lease on ${scope} was taken by others again and again`;
+  return new OpsError("resource_busy", `${who}. Nothing was changed; wait until it ends.`, {
+    details: { scope, generation, owner, operation },
+  });
 }

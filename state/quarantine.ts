@@ -54,7 +54,8 @@ export async function quarantine(
 }
 
 function brokenCheckpoint(damage: OpsError | null): string {
-  if (damage?.details.file === CHECKPOINT && damage.details.later !== true) return CHECKPOINT;
+  if (damage?.details.file === CHECKPOINT && damage.details.later !== true && damage.details.seed !== true)
+    return CHECKPOINT;
   throw refused("state.json is not what is wrong here.", damage);
 }
 

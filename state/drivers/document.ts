@@ -1,6 +1,7 @@
 // Documents outside the state that a person names in a terminal: read whole, or created and never replaced. No tool reaches them.
 
-import { open, readFile, stat } from "node:fs/promises";
+import { open, readFile, rm, stat } from "node:fs/promises";
+import { dirname, sep } from "node:path";
 import { OpsError } from "../../src/core/errors.js";
 
 /** A larger file is not a document of ours. */
@@ -19,15 +20,23 @@ export async function readDocument(path: string): Promise<Uint8Array> {
   }
 }
 
-/** Creates the file, mode 0600, durably. @throws OpsError `already_exists` where something has this name. */
-export async function createDocument(path: string, bytes: Uint8Array): Promise<void> {
+/** Creates the file, mode 0600, durably, or none. @throws OpsError `already_exists` where something has this name. */
+export async function createDocument(path: string, bytes: Uint8Array, openFile = open): Promise<void> {
   try {
-    const file = await open(path, "wx", 0o600);
+    const file = await openFile(path, "wx", 0o600);
     try {
       await file.writeFile(bytes);
       await file.sync();
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
     } finally {
       await file.close();
+    }
+    // Its name is durable with the folder. Windows syncs no folders.
+    if (sep === "/") {
+      const folder = await openFile(dirname(path), "r");
+      await folder.sync().finally(() => folder.close());
     }
   } catch (error) {
     if (codeOf(error) === "EEXIST") {

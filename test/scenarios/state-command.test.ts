@@ -2,6 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
+import { cpSync } from "node:fs";
 import { chmod, cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ConfigError, loadConfig } from "../../src/config.js";
 import { OpsError } from "../../src/core/errors.js";
 import { sha256 } from "../../src/core/json.js";
-import { stateCommand } from "../../src/state-command.js";
+import { type Operator, stateCommand } from "../../src/state-command.js";
 import { readCheckpoint } from "../../state/checkpoint.js";
 import { fileDriver } from "../../state/drivers/file.js";
 import { startAssistant, temporaryFolder } from "../harness.js";
@@ -46,7 +47,14 @@ const json = async (...words: string[]) => {
 };
 
 /** The command in a terminal in which `phrase` is typed; answers what was shown before the question, too. */
-async function typed(phrase: string, ...words: string[]): Promise<{ code: number; shown: string; question: string }> {
+const typed = (phrase: string, ...words: string[]) => typedIn(root, phrase, words);
+
+async function typedIn(
+  root: string,
+  phrase: string,
+  words: readonly string[],
+  more: Partial<Operator> = {},
+): Promise<{ code: number; shown: string; question: string }> {
   let [shown, question] = ["", ""];
   const { config, positionals, options, help } = loadConfig([...words, "--state", root], {});
   const code = await stateCommand(
@@ -70,6 +78,7 @@ async function typed(phrase: string, ...words: string[]): Promise<{ code: number
       write: (text) => {
         shown += text;
       },
+      ...more,
     },
   );
   return { code, shown, question };
@@ -82,8 +91,8 @@ async function picture(): Promise<Record<string, string>> {
   return Object.fromEntries(await Promise.all(files.sort().map(async (path) => [path, sha256(await readFile(path))])));
 }
 
-const driver = () =>
-  fileDriver({ root }, { clock: { now: () => new Date(), monotonic: () => 0, sleep: async () => {} }, ids });
+const driver = (at = root) =>
+  fileDriver({ root: at }, { clock: { now: () => new Date(), monotonic: () => 0, sleep: async () => {} }, ids });
 const opened = () => open(driver());
 
 async function golden(): Promise<void> {
@@ -334,6 +343,36 @@ describe("the state.json of an earlier server", () => {
     expect(await readFile(join(root, "quarantine", moved!))).toEqual(await readFile(SEED));
   });
 
+  it("alone in the state folder is told of or imported, wherever the command was killed", async () => {
+    await mkdir(root, { mode: 0o700 });
+    const path = join(root, "state.json");
+    await cp(SEED, path);
+    // Every name is asked for before something is made: what is there then is what a kill leaves.
+    const killed: string[] = [];
+    const uuid = () => {
+      killed.push(`${root}-${killed.length}`);
+      cpSync(root, killed.at(-1)!, { recursive: true });
+      return randomUUID();
+    };
+    const bytes = (count: number) => randomBytes(count);
+    const done = await typedIn(root, "", ["import", path], { ids: { uuid, bytes } });
+    expect(done, done.shown).toMatchObject({ code: 0 });
+    expect(killed.length).toBeGreaterThan(5);
+    for (const left of killed) {
+      const found = await open(driver(left));
+      if (found.readOnly?.details.seed) {
+        const again = await typedIn(left, "", ["import", join(left, "state.json")]);
+        expect(again, again.shown).toMatchObject({ code: 0 });
+      } else if (found.readOnly) {
+        const mended = await typedIn(left, "recover checkpoint", ["recover"]);
+        expect(mended, mended.shown).toMatchObject({ code: 0 });
+      }
+      const after = await open(driver(left));
+      expect([left, after.readOnly, (await after.state()).resources.size]).toEqual([left, null, 1]);
+      expect(await after.verify()).toMatchObject({ ok: true, commits: 1 });
+    }
+  });
+
   it("alone in the state folder stays there when it cannot be imported", async () => {
     await mkdir(root, { mode: 0o700 });
     const path = join(root, "state.json");
@@ -520,6 +559,65 @@ describe("unlock", () => {
     expect(await lease.heartbeat()).toBe(false);
     expect((await json("locks")).data.leases).toEqual([]);
     expect((await run(...words)).stdout).toContain("no lease 1 that somebody holds");
+  });
+});
+
+describe("a lease on the store whose holder was killed on another host", () => {
+  /** Time passes for whoever sleeps. */
+  const sleeper = () => {
+    let slept = 0;
+    const sleep = async (ms: number) => {
+      slept += ms;
+    };
+    return { clock: { now: () => new Date(), monotonic: () => slept, sleep }, slept: () => slept };
+  };
+
+  it.each([
+    ["compact", "Commits 1 to"],
+    ["rotate-key", "New secrets are sealed with k1-"],
+  ])("keeps %s waiting, with a word, until its heartbeat stood still", async (verb, done) => {
+    const store = await opened();
+    for (let index = 0; index < 2; index++) {
+      await store.commit((_, seq) => [plan(seq).event]);
+      await store.checkpoint();
+    }
+    const lease = await store.leases.acquire("store", "compact");
+    if (lease instanceof OpsError) throw lease;
+    const { clock, slept } = sleeper();
+    const logged: string[] = [];
+    const told = await typedIn(root, "", [verb], {
+      clock,
+      env: { AWS_DEVOPS_MCP_STATE_PASSPHRASE: "correct horse battery" },
+      writeLog: (line) => logged.push(line),
+    });
+    expect(told, told.shown).toMatchObject({ code: 0, shown: expect.stringContaining(done) });
+    expect(slept()).toBeGreaterThanOrEqual(90_000);
+    expect(logged.join("")).toBe(
+      "aws-devops-mcp: Lease 1 on store is held by process 100 on host-1 (compact). Waiting up to 120 s until it ends, or until its heartbeat stood still for 90 s.\n",
+    );
+    expect(await lease.heartbeat()).toBe(false);
+  });
+
+  it("is left alone while its heart beats, and the verb says so in time", async () => {
+    const store = await opened();
+    await store.commit((_, seq) => [plan(seq).event]);
+    const lease = await store.leases.acquire("store", "compact");
+    if (lease instanceof OpsError) throw lease;
+    const { clock, slept } = sleeper();
+    const beating = {
+      ...clock,
+      sleep: async (ms: number) => {
+        await clock.sleep(ms);
+        await lease.heartbeat();
+      },
+    };
+    const told = await typedIn(root, "", ["rotate-key"], {
+      clock: beating,
+      env: { AWS_DEVOPS_MCP_STATE_PASSPHRASE: "correct horse battery" },
+    });
+    expect(told).toMatchObject({ code: 1, shown: expect.stringContaining("resource_busy: Lease 1 on store is held") });
+    expect(slept()).toBe(120_000);
+    expect(await lease.heartbeat()).toBe(true);
   });
 });
 

@@ -1,9 +1,12 @@
 // An edit of state.json by hand: adopted on request as a commit, and only where it says something about a resource.
 
+import { cpSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { fileDriver } from "../../state/drivers/file.js";
 import { folder } from "./folder.js";
-import { applied, open, plan, result, step } from "./helpers.js";
+import { applied, ids, open, plan, result, step, testClock } from "./helpers.js";
 
 type Doc = Record<string, unknown>;
 type Edit = (resource: Doc, document: Doc) => void;
@@ -51,6 +54,34 @@ describe("an edited state.json", () => {
     expect(await store.verify()).toMatchObject({ ok: true, commits: 4, checkpoint: { ok: true, appliedSeq: 4 } });
     const kept = Object.entries(await made.picture()).filter(([name]) => name.includes("quarantine/"));
     expect(kept.map(([, content]) => content)).toEqual([`600 ${Buffer.from(made.text).toString("hex")}`]);
+  });
+
+  it("is never aside without being adopted, wherever the process was killed", async () => {
+    const made = await edited(properties);
+    const killed: string[] = [];
+    const watched = {
+      ...ids,
+      // Every name is asked for before something is made: what is there then is what a kill leaves.
+      uuid: () => {
+        killed.push(`${made.root}-${killed.length}`);
+        cpSync(made.root, killed.at(-1)!, { recursive: true });
+        return ids.uuid();
+      },
+    };
+    const store = await open(fileDriver({ root: made.root }, { clock: testClock(), ids: watched }), { ids: watched });
+    await store.adopt("alice");
+    expect(killed.length).toBeGreaterThan(3);
+    for (const left of killed) {
+      const found = await open(fileDriver({ root: left }, { clock: testClock(), ids }));
+      const [resource] = [...(await found.state()).resources.values()];
+      const kept = await readFile(join(left, "state.json"), "utf8").catch(() => "");
+      expect([left, resource?.revisionSeq === 4 || kept === made.text]).toEqual([left, true]);
+      if (!found.readOnly) continue;
+      if (resource?.revisionSeq === 4) await found.recover("checkpoint");
+      else await found.adopt("alice");
+      expect(found.readOnly).toBeNull();
+      expect(await found.verify()).toMatchObject({ ok: true, commits: 4, checkpoint: { appliedSeq: 4 } });
+    }
   });
 
   it.each<[string, Edit]>([

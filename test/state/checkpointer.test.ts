@@ -4,43 +4,13 @@ import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/core/ports.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import type { Store } from "../../state/journal.js";
-import { applied, open, plan, ref, result, START, step } from "./helpers.js";
+import { applied, open, plan, ref, result, step, timers, turns } from "./helpers.js";
 
 type Files = Map<string, Uint8Array>;
 
 /** Everything is large: nothing is written with an outcome, and nothing by its tail. */
 const LARGE = { everyOutcomeBytes: 0, tailBytes: 1e9, idleMs: 30_000 } as const;
 
-/** A clock moved by hand, whose timers fire when their time has come. */
-function timers(): Clock & { pass(ms: number): void; readonly waiting: number } {
-  let now = Date.parse(START);
-  const due = new Map<symbol, { at: number; run: () => void }>();
-  return {
-    now: () => new Date(now),
-    monotonic: () => now,
-    sleep: () => new Promise((resolve) => setImmediate(resolve)),
-    later(ms, run) {
-      const own = Symbol();
-      due.set(own, { at: now + ms, run });
-      return () => void due.delete(own);
-    },
-    pass(ms) {
-      now += ms;
-      for (const [own, { at, run }] of due) {
-        if (at > now) continue;
-        due.delete(own);
-        run();
-      }
-    },
-    get waiting() {
-      return due.size;
-    },
-  };
-}
-
-const turns = async (count = 200): Promise<void> => {
-  for (let turn = 0; turn < count; turn++) await new Promise((next) => setImmediate(next));
-};
 const covers = (files: Files): number | null => {
   const bytes = files.get("state.json");
   return bytes

@@ -30,6 +30,38 @@ export function testClock(start = START): TestClock {
   };
 }
 
+/** A clock moved by hand, whose timers fire when their time has come. */
+export function timers(): Clock & { pass(ms: number): void; readonly waiting: number } {
+  let now = Date.parse(START);
+  const due = new Map<symbol, { at: number; run: () => void }>();
+  return {
+    now: () => new Date(now),
+    monotonic: () => now,
+    sleep: () => new Promise((resolve) => setImmediate(resolve)),
+    later(ms, run) {
+      const own = Symbol();
+      due.set(own, { at: now + ms, run });
+      return () => void due.delete(own);
+    },
+    pass(ms) {
+      now += ms;
+      for (const [own, { at, run }] of due) {
+        if (at > now) continue;
+        due.delete(own);
+        run();
+      }
+    },
+    get waiting() {
+      return due.size;
+    },
+  };
+}
+
+/** Lets everything that waits for its turn go on. */
+export const turns = async (count = 200): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise((next) => setImmediate(next));
+};
+
 export const ids: Ids = { uuid: () => randomUUID(), bytes: (count) => randomBytes(count) };
 
 export const owner = (session = "session-1", pid = 100): Owner => ({
