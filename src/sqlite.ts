@@ -267,7 +267,9 @@ function asIfUnlocked<T>(path: string, use: () => T): T {
  * owner's lock is removed only by whoever holds the lock on removing that very one: nobody's new lock is ever removed.
  */
 function lockOf({ path, clock, owner, liveness, busyMs = BUSY_MS }: SqliteOptions) {
-  const mine = [owner.session, owner.bootId, owner.pidStart, owner.pid, owner.host].join(" ");
+  const mine = [owner.session, owner.bootId, owner.pidStart, owner.pid, owner.host, owner.pidNamespace ?? ""]
+    .join(" ")
+    .trimEnd();
 
   /** False: a living process, or one of which nothing is known, has it. */
   function claim(lock: string): boolean {
@@ -291,12 +293,20 @@ function lockOf({ path, clock, owner, liveness, busyMs = BUSY_MS }: SqliteOption
     async take(): Promise<void> {
       const until = clock.monotonic() + busyMs;
       for (let pause = 1; !claim(file); pause = Math.min(LONGEST_PAUSE_MS, pause * 2)) {
-        if (clock.monotonic() >= until) throw new SqliteBusy(`${path} is in use by another process`);
+        if (clock.monotonic() >= until) throw new SqliteBusy(`${path} is in use by ${holding(file)}`);
         await clock.sleep(pause);
       }
     },
     release: () => ignoring("ENOENT", () => unlinkSync(file)),
   };
+}
+
+/** For whoever has to look after a lock that nothing proves dead. */
+function holding(lock: string): string {
+  const holder = ownerNamedIn(lock);
+  const who =
+    holder === null || holder === "unreadable" ? "another process" : `process ${holder.pid} on ${holder.host}`;
+  return `${who}; if that one is gone, remove ${lock}`;
 }
 
 /** A symbolic link holds its text from its first moment. Where there are none it is a file, for a moment without text. */
@@ -333,8 +343,9 @@ function ownerNamedIn(lock: string): Owner | "unreadable" | null {
       return null;
     }
   }
-  const [session = "", bootId = "", pidStart = "", pid = "", host] = text.split(" ");
-  return host === undefined ? "unreadable" : { session, bootId, pidStart, pid: Number(pid), host };
+  const [session = "", bootId = "", pidStart = "", pid = "", host, pidNamespace] = text.split(" ");
+  if (host === undefined) return "unreadable";
+  return { session, bootId, pidStart, pid: Number(pid), host, ...(pidNamespace !== undefined && { pidNamespace }) };
 }
 
 function ignoring(code: string, act: () => void): void {

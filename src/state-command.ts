@@ -226,7 +226,7 @@ const locks: Verb = {
   takes: [],
   options: [],
   what: "leases and operations under way: who, since when, what",
-  more: "Reads only. A process on another host is `unknown`: this machine can prove nothing about it.",
+  more: "Reads only. A process on another host or in another container is `unknown`: nothing can be proved about it here.",
   async run({ store, liveness }) {
     const state = await store.state();
     const held = (await store.leases.list()).filter(({ released }) => !released);

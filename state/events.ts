@@ -71,6 +71,7 @@ export const OwnerShape = z.strictObject({
   pid: z.number().int(),
   pidStart: Text,
   session: Text,
+  pidNamespace: Text.optional(),
 });
 
 export const ErrorShape = z.strictObject({

@@ -230,10 +230,13 @@ export interface Owner {
   readonly pid: number;
   readonly pidStart: string;
   readonly session: string;
+  /** Whose pids these are: containers under one host name count their own. Absent where the system has none, and in stores from before. */
+  readonly pidNamespace?: string;
 }
 
-export const sameOwner = (a: Owner, b: Owner): boolean =>
-  a.session === b.session && a.host === b.host && a.bootId === b.bootId && a.pid === b.pid && a.pidStart === b.pidStart;
+const OWNER = ["session", "host", "bootId", "pid", "pidStart", "pidNamespace"] as const;
+
+export const sameOwner = (a: Owner, b: Owner): boolean => OWNER.every((part) => a[part] === b[part]);
 
 /** What this machine can say of the process behind an owner: only of its own processes anything at all. */
 export type Liveness = (owner: Owner) => "alive" | "dead" | "unknown";

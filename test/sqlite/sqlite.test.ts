@@ -132,7 +132,8 @@ describe.each(ENGINES)("on %s", (engine) => {
     const db = open(engine, { busyMs: 50 });
     await db.run("INSERT INTO rows (who, n) VALUES ('a', 1)");
     symlinkSync("other b 1 2 elsewhere", `${path}.owner`);
-    await expect(db.all("SELECT 1")).rejects.toThrow(SqliteBusy);
+    const said = `process 2 on elsewhere; if that one is gone, remove ${path}.owner`;
+    await expect(db.all("SELECT 1")).rejects.toThrow(new SqliteBusy(`${path} is in use by ${said}`));
     expect(readlinkSync(`${path}.owner`)).toBe("other b 1 2 elsewhere");
     rmSync(`${path}.owner`);
     expect(await db.all("SELECT who FROM rows")).toEqual([{ who: "a" }]);
