@@ -11,6 +11,7 @@ import { AUDIT_SCHEMA, createAudit } from "./audit.js";
 import { type AwsOptions, createAws, createKms, createLogSink, createSandboxAws } from "./aws/index.js";
 import { memoryStore } from "./aws/sandbox/world.js";
 import { fileStore } from "./aws/sandbox/world-file.js";
+import { shippedSchema } from "./aws/schema-table.js";
 import {
   type Config,
   ConfigError,
@@ -226,6 +227,7 @@ export async function buildStore(config: Config, host: Host, client: string) {
     version: VERSION,
     log,
     liveness,
+    writeOnly: async (type) => (await shippedSchema(type)).writeOnly,
     keys: {
       ...statePassphrases(config, host.env),
       ...(config.stateKmsKey && { kms: { keyId: config.stateKmsKey, port: createKms(awsOptions(config, host)) } }),

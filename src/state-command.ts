@@ -8,6 +8,7 @@ import { type Build, importSeed, type RecoveryChoice, type Store } from "../stat
 import { heldBy, type LeaseWait, PATIENCE } from "../state/leases.js";
 import { openOperations } from "../state/lineage.js";
 import { admissible, type SeedImport } from "../state/seed.js";
+import { shippedSchema } from "./aws/schema-table.js";
 import { type CommandOptions, type Config, ConfigError } from "./config.js";
 import { type Liveness, ridOf } from "./core/change.js";
 import { operatorCommand } from "./core/command.js";
@@ -510,7 +511,7 @@ const importVerb: Verb = {
   what: "take over a state.json of version 1.0 of an earlier server, with its whole lineage",
   more:
     "What the state holds already, or an open change holds, is left as it is and named; the rest is one commit. AWS is not\n" +
-    "touched: look at the drift afterwards. Secret values are replaced by fingerprints. --dry-run: say what would be imported.",
+    "touched: look at the drift afterwards. Secret values are replaced by fingerprints; the file keeps them in clear. --dry-run: say what would be imported.",
   async run({ store, words, options, say }) {
     const path = resolve(words[0]!);
     const bytes = await readDocument(path);
@@ -558,15 +559,18 @@ const importVerb: Verb = {
         return fitting.events;
       };
     };
-    let seq: number;
-    if (inPlace) {
-      const made = await store.importInPlace(prepare);
-      seq = made.seq;
-      say(`${path} was moved to ${made.quarantined}.`);
-    } else seq = (await store.commit(await prepare((value) => store.fingerprint(value)))).seq;
+    const { seq, quarantined } = inPlace
+      ? await store.importInPlace(prepare)
+      : { ...(await store.commit(await prepare((value) => store.fingerprint(value)))), quarantined: null };
     const imported = all.length - last.length;
-    const text = [`Imported ${many(imported, "resource")} with their history as commit ${seq}.`, ...left];
-    return { code, text: shown(text), data: { ...data, imported, seq, done: true } };
+    const text = [
+      `Imported ${many(imported, "resource")} with their history as commit ${seq}.`,
+      quarantined === null
+        ? `${path} was left as it is, with its secrets in clear: delete it once you are content with the import.`
+        : `${path} was moved to ${quarantined}, with its secrets in clear: delete it there once you are content with the import.`,
+      ...left,
+    ];
+    return { code, text: shown(text), data: { ...data, imported, seq, quarantined, done: true } };
   },
 };
 
@@ -589,28 +593,35 @@ function documentOf(path: string, bytes: Uint8Array): unknown {
   return document;
 }
 
-/** The events with fingerprints in place of what is secret by its name: an earlier server kept clear values. */
+/**
+ * The events with fingerprints in place of what is secret by its name or write-only by the shipped schema: an earlier
+ * server kept clear values.
+ */
 async function withoutSecrets(
   fingerprint: Store["fingerprint"],
   events: SeedImport["events"],
 ): Promise<SeedImport["events"]> {
   const keeper = secretKeeper(fingerprint);
-  const hidden = async <T extends JsonObject | null>(document: T): Promise<T> =>
-    document === null ? document : ((await keeper.hideFacts(document)) as T);
   return Promise.all(
-    events.map(async (event) => ({
-      ...event,
-      properties: await hidden(event.properties),
-      lineage: await Promise.all(
-        (event.lineage ?? []).map(async (entry) => ({
-          ...entry,
-          before: await hidden(entry.before),
-          after: await hidden(entry.after),
-          ...(entry.patch ? { patch: await keeper.hidePatch(entry.patch) } : {}),
-          ...(isObject(entry.policyResults) ? { policyResults: await hidden(entry.policyResults as JsonObject) } : {}),
-        })),
-      ),
-    })),
+    events.map(async (event) => {
+      const schema = await shippedSchema(event.ref.type);
+      const hidden = async (document: JsonObject | null) => document && (await keeper.hideFacts(document, schema));
+      return {
+        ...event,
+        properties: await hidden(event.properties),
+        lineage: await Promise.all(
+          (event.lineage ?? []).map(async (entry) => ({
+            ...entry,
+            before: await hidden(entry.before),
+            after: await hidden(entry.after),
+            ...(entry.patch ? { patch: await keeper.hidePatch(entry.patch, schema) } : {}),
+            ...(isObject(entry.policyResults)
+              ? { policyResults: await keeper.hideFacts(entry.policyResults as JsonObject) }
+              : {}),
+          })),
+        ),
+      };
+    }),
   );
 }
 

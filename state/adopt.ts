@@ -6,6 +6,7 @@ import {
   calledIn,
   type Difference,
   diff,
+  escapePointer,
   isObject,
   isSecretMark,
   type Json,
@@ -15,6 +16,7 @@ import {
 } from "../src/core/json.js";
 import { checkpointDocument } from "./checkpoint.js";
 import type { EventOf } from "./events.js";
+import { isUnder } from "./schema-paths.js";
 import { spill } from "./spill.js";
 
 const comparable = ({ integrity: _, metadata, ...rest }: JsonObject): JsonObject => ({
@@ -34,11 +36,20 @@ export function differencesTo(document: JsonObject, truth: State): readonly Diff
 /** What a human may say of a resource by hand. History, tokens and numbers are the chain's alone. */
 const ADOPTABLE = /^\/resources\/([^/]+)\/(current_properties|desired|dependencies\/depends_on)(\/|$)/;
 
+/** Paths that AWS takes and never shows, by type: what stands there is as secret as a password. */
+export type WriteOnly = (type: string) => readonly string[];
+
 /**
  * The event that takes the edit over into the newest state.
  * @throws OpsError `validation_error` where it touches anything else, or a resource that was changed after the edit began.
  */
-export function adoption(document: JsonObject, truth: State, now: State, by: string): EventOf<"state.manual_edit"> {
+export function adoption(
+  document: JsonObject,
+  truth: State,
+  now: State,
+  by: string,
+  writeOnly: WriteOnly,
+): EventOf<"state.manual_edit"> {
   const differences = differencesTo(document, truth);
   const other = differences.map(({ path }) => path).filter((path) => !ADOPTABLE.test(path));
   if (other.length > 0 || differences.length === 0) {
@@ -49,13 +60,20 @@ export function adoption(document: JsonObject, truth: State, now: State, by: str
       { paths: other },
     );
   }
-  const secret = differences.find(({ path, after }) => namesSecret(pointerSegments(path).slice(2), after ?? null));
-  if (secret)
-    throw refused("A secret by its name was edited, and no clear value may stand in the journal.", {
-      paths: [secret.path],
-    });
-  const aliases = new Set(differences.map(({ path }) => unescaped(ADOPTABLE.exec(path)![1]!)));
   const known = new Map([...now.resources.values()].map((resource) => [resource.alias, resource]));
+  const secret = differences.find(({ path, after }) => {
+    const [, alias = "", ...names] = pointerSegments(path);
+    const hidden = writeOnly(known.get(alias)?.ref.type ?? "");
+    return namesSecret(names, after ?? null, pointerOf(names.slice(1)), hidden);
+  });
+  if (secret)
+    throw refused(
+      "A secret, or a value that AWS never shows, was edited, and no clear value may stand in the journal.",
+      {
+        paths: [secret.path],
+      },
+    );
+  const aliases = new Set(differences.map(({ path }) => unescaped(ADOPTABLE.exec(path)![1]!)));
   const resources = [...aliases].map((alias) => {
     const resource = known.get(alias);
     if (!resource || resource.revisionSeq > truth.seq) {
@@ -80,13 +98,23 @@ export function adoption(document: JsonObject, truth: State, now: State, by: str
   return { type: "state.manual_edit", by, resources };
 }
 
-/** Whether a value at the end of these names is a secret, or holds one: anything but the fingerprint of one. */
-function namesSecret(names: readonly string[], value: Json): boolean {
+const pointerOf = (names: readonly string[]): string => names.map((name) => `/${escapePointer(name)}`).join("");
+
+/**
+ * Whether a value at the end of these names is a secret, or holds one: anything but the fingerprint of one.
+ * @param at where it stands in the properties
+ */
+function namesSecret(names: readonly string[], value: Json, at: string, writeOnly: readonly string[]): boolean {
   if (value === null || (isSecretMark(value) && /^[0-9a-f]{64}$/.test(value.$secret))) return false;
-  if (names.some(looksSecret) || isSecretMark(value)) return true;
-  if (Array.isArray(value)) return value.some((item) => namesSecret([], item));
+  if (names.some(looksSecret) || isSecretMark(value) || isUnder(writeOnly, at)) return true;
+  if (Array.isArray(value)) {
+    return value.some((item, index) => namesSecret([], item, `${at}/${index}`, writeOnly));
+  }
   return (
-    isObject(value) && Object.entries(value).some(([name, member]) => namesSecret([calledIn(value, name)], member))
+    isObject(value) &&
+    Object.entries(value).some(([name, member]) =>
+      namesSecret([calledIn(value, name)], member, at + pointerOf([name]), writeOnly),
+    )
   );
 }
 

@@ -43,6 +43,8 @@ export interface StoreOptions {
   readonly backupRetentionDays?: number;
   /** What wraps the keys of stored secrets; without it there are none, and fingerprints have a key file of their own. */
   readonly keys?: KeyMeans;
+  /** What AWS takes and never shows of a type, by path: no edit puts it in clear into the record. Absent: names alone tell. */
+  readonly writeOnly?: (type: string) => Promise<readonly string[]>;
   /** Sizes and times by which checkpoints are written, where they are not the usual ones. */
   readonly limits?: Partial<CheckpointLimits>;
 }
@@ -603,7 +605,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     if (!edit || !state) {
       throw new OpsError("validation_error", "There is no edit of state.json to adopt. Nothing was changed.");
     }
-    return (await takeOver((now) => [adoption(edit.document, edit.truth, now, by)])).committed;
+    const paths = new Map<string, readonly string[]>();
+    for (const { ref } of state.resources.values()) {
+      if (!paths.has(ref.type)) paths.set(ref.type, (await options.writeOnly?.(ref.type)) ?? []);
+    }
+    const hidden = (type: string) => paths.get(type) ?? [];
+    return (await takeOver((now) => [adoption(edit.document, edit.truth, now, by, hidden)])).committed;
   }
 
   async function importInPlace(

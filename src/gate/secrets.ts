@@ -40,10 +40,10 @@ export interface SecretKeeper {
   hide(
     request: HideRequest,
   ): Promise<{ readonly steps: readonly ChangeStep[]; readonly envelopes: readonly StepEnvelope[] }>;
-  /** A document of a plan, by names alone. */
-  hideFacts(facts: JsonObject): Promise<JsonObject>;
-  /** The operations of a patch, by names alone. */
-  hidePatch(patch: readonly Json[]): Promise<readonly Json[]>;
+  /** A document of a plan by names alone; one of a resource also by what its schema calls write-only. */
+  hideFacts(facts: JsonObject, schema?: ResourceSchema): Promise<JsonObject>;
+  /** The operations of a patch, in the same way. */
+  hidePatch(patch: readonly Json[], schema?: ResourceSchema): Promise<readonly Json[]>;
   /**
    * The step as it must be sent.
    * @throws OpsError `plan_mismatch` where its secret is neither in memory nor stored, `key_unavailable`.
@@ -346,9 +346,9 @@ export function secretKeeper(fingerprint: (value: Json) => Promise<string>, vaul
       return { steps, envelopes };
     },
 
-    hideFacts: async (facts) => (await mapSecrets(facts, rule(), printed)) as JsonObject,
-    hidePatch: async (patch) =>
-      (await mapInput({ PatchDocument: patch }, rule(), printed)).PatchDocument as readonly Json[],
+    hideFacts: async (facts, schema) => (await mapSecrets(facts, rule(schema), printed)) as JsonObject,
+    hidePatch: async (patch, schema) =>
+      (await mapInput({ PatchDocument: patch }, rule(schema), printed)).PatchDocument as readonly Json[],
 
     async reveal(step, envelopes = []) {
       const rid = ridOf(step.ref);

@@ -323,6 +323,37 @@ describe("the state.json of an earlier server", () => {
     expect(resource?.lineage[1]?.patch?.at(-1)).toMatchObject({ value: resource?.properties?.MasterUserPassword });
   });
 
+  it("keeps no write-only value in clear either, whatever it is called", async () => {
+    const document = JSON.parse(await readFile(SEED, "utf8"));
+    const [first] = document.resources["my-bucket"].lineage;
+    const code = (text: string) => ({ FunctionName: "fn", Code: { ZipFile: text } });
+    document.resources = {
+      fn: {
+        ...document.resources["my-bucket"],
+        resource_type: "AWS::Lambda::Function",
+        identifier: "fn",
+        current_properties: code("hunter3"),
+        lineage: [
+          {
+            ...first,
+            properties_before: code("hunter1"),
+            properties_after: code("hunter2"),
+            patch_document: [{ op: "replace", path: "/Code/ZipFile", value: "hunter2" }],
+          },
+        ],
+      },
+    };
+    const file = join(folder.path, "write-only.json");
+    await writeFile(file, JSON.stringify(document));
+    expect((await run("import", file)).code).toBe(0);
+    const all = await Promise.all(Object.keys(await picture()).map((path) => readFile(path, "utf8")));
+    expect(all.join("\n")).not.toMatch(/hunter/);
+    const [resource] = [...(await (await opened()).state()).resources.values()];
+    const mark = { $secret: expect.stringMatching(/^[0-9a-f]{64}$/) };
+    expect(resource?.properties).toEqual({ FunctionName: "fn", Code: mark });
+    expect(resource?.lineage[0]).toMatchObject({ before: { Code: mark }, patch: [{ value: mark }] });
+  });
+
   it("alone in the state folder: the server names the command, and the command makes it a store", async () => {
     await mkdir(root, { mode: 0o700 });
     const path = join(root, "state.json");
@@ -337,7 +368,9 @@ describe("the state.json of an earlier server", () => {
     expect((await typed("recover checkpoint", "recover")).code).toBe(1);
     const done = await run("import", path);
     expect(done, done.stdout).toMatchObject({ code: 0 });
-    expect(done.stdout).toMatch(/was moved to quarantine\/[0-9a-f]{12}-state\.json/);
+    expect(done.stdout).toMatch(
+      /was moved to quarantine\/[0-9a-f]{12}-state\.json, with its secrets in clear: delete it there once/,
+    );
     expect(await json("show")).toMatchObject({ code: 0, data: { resources: 1, lineageEntries: 3, writable: true } });
     const [moved] = await readdir(join(root, "quarantine"));
     expect(await readFile(join(root, "quarantine", moved!))).toEqual(await readFile(SEED));
@@ -457,6 +490,26 @@ describe("an edited state.json", () => {
     await anew.close();
     expect(await json("verify")).toMatchObject({ code: 0, data: { commits: 4 } });
     expect((await typed("x", "adopt-edit")).shown).toContain("there is nothing to adopt");
+  });
+
+  it("is not adopted where it puts a write-only value in clear, whatever that is called", async () => {
+    const store = await opened();
+    const ref = { account: "123456789012", region: "eu-west-1", type: "AWS::Lambda::Function", id: "fn" };
+    const properties = { FunctionName: "fn" };
+    await store.commit(() => [
+      { type: "resource.imported", ref, reader: "cloudcontrol", properties, provenance: "read", desired: {} },
+    ]);
+    const path = join(root, "state.json");
+    const document = JSON.parse(await readFile(path, "utf8"));
+    document.resources.fn.current_properties.Code = { ZipFile: "hunter4" };
+    await writeFile(path, JSON.stringify(document));
+    const before = await picture();
+    const refused = await typed("adopt 1 difference", "adopt-edit");
+    expect(refused).toMatchObject({
+      code: 1,
+      shown: expect.stringContaining("no clear value may stand in the journal"),
+    });
+    expect(await picture()).toEqual(before);
   });
 
   it("can be thrown aside instead, and is kept in quarantine", async () => {
