@@ -145,7 +145,18 @@ const EVENTS = [
     because: Text.optional(),
   }),
   z.strictObject({ type: z.literal("change.cancelled"), changeId: Name, by: Text, because: Text.optional() }),
-  z.strictObject({ type: z.literal("change.interrupted"), changeId: Name, because: Text }),
+  z.strictObject({
+    type: z.literal("change.interrupted"),
+    changeId: Name,
+    because: Text,
+    /** The last operation there was, and who says so. Absent in stores from before, and where a decision ended it. */
+    operationId: Name.optional(),
+    owner: OwnerShape.optional(),
+    /** Of another process: who that was, the commit by which it was the owner, and the proof that it is gone. */
+    from: OwnerShape.optional(),
+    supersedes: Seq.optional(),
+    proof: ProofShape.optional(),
+  }),
   z.strictObject({
     type: z.literal("op.intent"),
     operationId: Name,

@@ -117,11 +117,14 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     });
   },
 
-  "change.interrupted"(state, { changeId: id, because }) {
+  "change.interrupted"(state, event, commit) {
+    const { changeId: id, because } = event;
     const change = state.changes.get(id);
     if (!change) return unknownChange(id);
     if (change.state !== "applying") return broken(`Change ${id} is ${change.state}, so it cannot be interrupted.`);
     if (unsettled(state, change)) return broken(`An operation of change ${id} has no outcome yet.`);
+    const refusal = event.operationId === undefined ? null : notLeft(state, change, event, commit);
+    if (refusal) return refusal;
     return putChange(state, { ...change, state: "failed", because });
   },
 
@@ -514,8 +517,29 @@ const isWriter = ({ host, pid, session }: Owner, { actor }: Commit): boolean =>
 /** The seq of the commit by which an operation got its owner: a takeover names the one it ends. */
 export const epochOf = (operation: Operation): number => operation.epoch ?? seqOfOperation(operation.id);
 
+/** Why a change between two steps may go on: its process lives as far as the chain can tell, or it did go on. */
+function notLeft(
+  state: State,
+  change: Change,
+  { operationId, owner, from, supersedes, proof }: EventOf<"change.interrupted">,
+  commit: Commit,
+): OpsError | null {
+  const last = state.operations.get(change.operationIds.at(-1) ?? "");
+  if (last?.id !== operationId) {
+    return refused("resource_busy", `Change ${change.id} went on meanwhile. Nothing was recorded.`, {
+      changeId: change.id,
+    });
+  }
+  if (isWriter(last!.owner, commit)) return null;
+  return owner
+    ? unproven(last!, { owner, from, supersedes, proof }, commit)
+    : broken(`Change ${change.id} does not say by whom it was left.`);
+}
+
+type Claimed = { [K in "from" | "supersedes" | "proof"]?: EventOf<"op.takeover">[K] | undefined } & { owner: Owner };
+
 /** Why a takeover is refused, as far as the chain itself can tell; that the process is gone it has to believe. */
-function unproven(operation: Operation, event: EventOf<"op.takeover">, commit: Commit): OpsError | null {
+function unproven(operation: Operation, event: Claimed, commit: Commit): OpsError | null {
   const { owner, from, supersedes, proof } = event;
   const { id, changeId, leaseMs } = operation;
   if (!from || !proof) return broken(`The takeover of operation ${id} does not say from whom.`);

@@ -191,7 +191,7 @@ export function recallFrom(chain: Pick<ChainReader, "segmentOf" | "commitBytes" 
             event.type === "change.planned"
               ? event.change.id === id
               : ("changeId" in event && event.changeId === id) ||
-                ("operationId" in event && folded.operations.has(event.operationId));
+                ("operationId" in event && folded.operations.has(event.operationId ?? ""));
           if (!own) continue;
           const after = fold({ ...folded, seq: next - 1 }, { ...commit, events: [event], epoch: 0 });
           if (after instanceof OpsError) throw missing(next, after.message);

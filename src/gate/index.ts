@@ -208,9 +208,17 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
       const last = operations.at(-1);
       if (!last || operations.some((one) => one?.state !== "succeeded")) continue;
       const own = last.owner.session === deps.owner.session;
-      if (!own && !(await deps.store.owners.proofOf(last))) continue;
+      const proof = own ? null : await deps.store.owners.proofOf(last);
+      if (!own && !proof) continue;
       const because = `it was left after step ${last.step + 1} of ${change.steps.length}; the rest was never sent`;
-      await deps.store.commit(() => [{ type: "change.interrupted", changeId: change.id, because }]);
+      await deps.store.commit((now) => {
+        const current = now.changes.get(id);
+        // Its process may have gone on meanwhile, or another one have said this.
+        if (current?.state !== "applying" || current.operationIds.at(-1) !== last.id) return [];
+        const event = { type: "change.interrupted" as const, changeId: id, because, operationId: last.id };
+        if (!proof) return [event];
+        return [{ ...event, owner: deps.owner, from: last.owner, supersedes: epochOf(last), proof }];
+      });
     }
   }
 

@@ -155,6 +155,61 @@ describe("a process on another host that stands still", () => {
     expect((await story.second.call("instances_get", { instanceId: TWO })).instance.state).toBe("running");
   });
 
+  it("between two steps, and goes on just before it is said to have left them, goes on", async () => {
+    const doors = [door(), door()];
+    let steps = 0;
+    const first = await inMemory({
+      args: ["--toolsets", "all"],
+      wrapStore: (store) => ({
+        ...store,
+        get readOnly() {
+          return store.readOnly;
+        },
+        commit: async (build, actor) => {
+          const made = await store.commit(build, actor);
+          if (made.events.some(({ type }) => type === "op.succeeded")) await doors[steps++]?.pass();
+          return made;
+        },
+      }),
+    });
+    const instanceId = "i-0aa00000000000001";
+    const { revision: basedOn } = await first.call("instances_get", { instanceId });
+    const planned = await first.call("instances_resize", {
+      ...{ instanceId, instanceType: "t3.large", basedOn, intent: "it is slow" },
+    });
+    const answer = first.call("changes_apply", { executionToken: planned.executionToken });
+    await doors[0]!.reached;
+    let wokeInTime = false;
+    const second = await first.beside({
+      owner: FAR,
+      wrapStore: (store) => ({
+        ...store,
+        get readOnly() {
+          return store.readOnly;
+        },
+        commit: async (build, actor) => {
+          const now = await store.state();
+          const events = build(now, now.seq + 1);
+          if (Array.isArray(events) && events.some(({ type }) => type === "change.interrupted") && !wokeInTime) {
+            wokeInTime = true;
+            doors[0]!.open();
+            await doors[1]!.reached;
+          }
+          return store.commit(build, actor);
+        },
+      }),
+    });
+    for (let look = 0; look < 5; look++) {
+      await second.call("session_whoami");
+      second.pass(30_000);
+    }
+    expect(wokeInTime).toBe(true);
+    doors[1]!.open();
+    expect(await answer).toMatchObject({ outcome: "applied" });
+    const { change } = await second.call("changes_get", { changeId: planned.change.changeId });
+    expect(change).toMatchObject({ state: "applied" });
+  });
+
   it("that heartbeats keeps its operation, however long AWS takes", async () => {
     const story = await stopped("before the answer");
     for (let look = 0; look < 10; look++) {

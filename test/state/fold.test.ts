@@ -522,6 +522,31 @@ describe("a change of several steps", () => {
     expect(claims(log.state).size).toBe(0);
     expect(code(log.add([intent(5, id, token, 1)]))).toBe("internal");
   });
+
+  it("is left by its own process, or by one that is proved gone, and not once it went on", () => {
+    const other = owner("session-2", 7);
+    const left = (more: Partial<Extract<Event, { type: "change.interrupted" }>> = {}): Event => {
+      const proved = { operationId: operationId(2), owner: other, from: owner(), supersedes: 2 };
+      return { type: "change.interrupted", changeId: "ch_1", because: "left", ...proved, ...more };
+    };
+    const gone = { kind: "process_gone" } as const;
+    const between = () => {
+      const made = begun([step(), step(), step()]);
+      made.log.add([succeeded(made.op)]);
+      return made;
+    };
+    const { log, id, token } = between();
+    expect(code(log.add([left()], other)), "no proof").toBe("internal");
+    expect(code(log.add([left({ proof: gone, from: other })], other)), "of somebody else").toBe("resource_busy");
+    expect(code(log.add([left({ proof: { kind: "other_boot" } })], other)), "the same boot").toBe("internal");
+    expect(code(log.add([left({ proof: gone })], owner("session-3", 8))), "for somebody else").toBe("internal");
+    expect(code(between().log.add([left({ proof: gone })], other))).toBe("accepted");
+    expect(code(between().log.add([left()], owner())), "its own process").toBe("accepted");
+    log.add([intent(4, id, token, 1)]);
+    log.add([succeeded(operationId(4))]);
+    expect(code(log.add([left({ proof: gone })], other)), "it went on").toBe("resource_busy");
+    expect(log.state.changes.get(id)?.state).toBe("applying");
+  });
 });
 
 describe("resources and drift", () => {
