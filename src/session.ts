@@ -7,6 +7,7 @@ import { type Difference, isObject, type Json, type JsonObject, sameJson } from 
 import { isOwnType, ownType } from "./core/own-types.js";
 import type { Ledger, SeenRecord, SeenShelf, Unordered } from "./core/ports.js";
 import { differences } from "./core/same.js";
+import { cutOffIn } from "./core/shown.js";
 
 interface ReadWith {
   readonly tool: string;
@@ -116,7 +117,8 @@ export function createSession({
   function remember(seen: Seen, state: State, at: string, readWith: ReadWith, handedOut = true): Revision {
     const revision = revisionOf(seqOf(seen, state), seen.content, unordered(seen));
     const known = revisions.get(revision);
-    const record: SeenRecord = { ...seen, ...shownTogether(known, seen), revision, observedAt: at };
+    const { ref, reader, content } = seen;
+    const record: SeenRecord = { ref, reader, content, ...shownTogether(known, seen), revision, observedAt: at };
     if (handedOut) {
       revisions.delete(revision);
       revisions.set(revision, record);
@@ -308,10 +310,26 @@ export function readerOf(seen: Pick<Seen, "ref" | "reader">): ReadWith {
   return { tool: "resources.get", arguments: { type, identifier: id, ...region } };
 }
 
-/** A list that showed part of a content does not undo that a full read showed all of it. */
-function shownTogether(known: SeenRecord | undefined, seen: Seen): { shown?: readonly string[] } {
-  if (!seen.shown || (known && !known.shown)) return { shown: undefined };
-  return { shown: [...new Set([...(known?.shown ?? []), ...seen.shown])] };
+/** A list that showed part of a content does not undo that a full read showed all of it, nor a read that pages showed its texts. */
+function shownTogether(known: SeenRecord | undefined, seen: Seen): Pick<SeenRecord, "shown" | "cutOff"> {
+  const parts = !seen.shown || (known && !known.shown) ? undefined : [...(known?.shown ?? []), ...seen.shown];
+  return {
+    ...(parts && { shown: [...new Set(parts)] }),
+    cutOff: cutOffTogether(known, { ...seen, cutOff: seen.cutOff ?? cutOffIn(seen.content) }),
+  };
+}
+
+/** What was shown of a text adds up where it is the same text: the same content, listed in the same order. */
+function cutOffTogether(
+  known: SeenRecord | undefined,
+  { content, cutOff }: Required<Pick<Seen, "content" | "cutOff">>,
+) {
+  if (!known) return cutOff;
+  if (!sameJson(known.content, content)) return known.shown || known.cutOff.length > 0 ? cutOff : [];
+  return cutOff.flatMap(({ path, shown }) => {
+    const before = known.cutOff.find((one) => one.path === path);
+    return before ? [{ path, shown: Math.max(shown, before.shown) }] : [];
+  });
 }
 
 type MovedSince = (seen: Seen, now: JsonObject) => Difference[];

@@ -87,6 +87,7 @@ const seen = read({
       revision: record.revision,
       lastTrue: record.observedAt,
       ...(record.shown ? { shown: [...record.shown] } : {}),
+      ...(record.cutOff.length > 0 ? { cutOff: record.cutOff.map((one) => ({ ...one })) } : {}),
       ...(gone ? { gone } : {}),
       readAgainWith: { ...readWith },
     }));

@@ -5,6 +5,7 @@ import type {
   Caller,
   Change,
   ChangeStep,
+  CutOff,
   LineageEntry,
   ReaderName,
   Resolution,
@@ -273,6 +274,7 @@ export interface Ledger {
 }
 
 export interface SeenRecord extends Seen {
+  readonly cutOff: readonly CutOff[];
   readonly revision: Revision;
   readonly observedAt: string;
 }
