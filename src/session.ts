@@ -2,10 +2,11 @@
 
 import { arnOf } from "./core/arns.js";
 import type { StaleNotice } from "./core/call.js";
-import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
+import { ABSENCE_CONFIRMED_AFTER_MS, type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
+import { OpsError } from "./core/errors.js";
 import { type Difference, isObject, type Json, type JsonObject, sameJson } from "./core/json.js";
 import { isOwnType, ownType } from "./core/own-types.js";
-import type { Ledger, SeenRecord, SeenShelf, Unordered } from "./core/ports.js";
+import type { Ledger, SeenRecord, SeenShelf, Unordered, Unverified } from "./core/ports.js";
 import { differences } from "./core/same.js";
 import { cutOffIn } from "./core/shown.js";
 
@@ -20,6 +21,13 @@ interface Entry {
   readonly shown: SeenRecord;
   readonly seq: number;
   readonly readWith: ReadWith;
+  /** Grows with every answer and every look: what has the lowest has waited longest for another one. */
+  readonly turn: number;
+  /** The last look, and the first of those in a row that did not find it; `gone` once that is confirmed. */
+  readonly lookedAt?: string;
+  readonly missingSince?: string;
+  readonly gone?: string;
+  readonly unverified?: Unverified;
 }
 
 interface ListEntry {
@@ -56,20 +64,20 @@ export interface Session extends Ledger {
   outdated(state: State): StaleNotice[];
   /** The session's own change made these known: the answer that says so is the notice. */
   changed(resources: readonly Seen[], state: State, at: string): Revision[];
-  /** What was shown of an account and region before `before`, oldest first: due for another look. */
+  /** What was last known to be true of an account and region before `before`: what has waited longest for a look comes first. */
   due(place: { readonly account: string; readonly region: string }, before: string): SeenRecord[];
   /** The accounts and regions of what was shown. */
   places(): readonly { readonly account: string; readonly region: string }[];
   /** Notices found between calls: the next answer says them first. */
   tellLater(notices: readonly StaleNotice[]): void;
-  /** A second look at what was shown: says what changed, and `null` that it is gone. The record follows. */
+  /** Another look at what was shown: says what changed, what is gone once that is confirmed, and what is back. The record follows. */
   lookedAgain(looks: readonly Look[], state: State, at: string): StaleNotice[];
 }
 
-/** One resource looked at again. `content` is null where AWS says it does not exist. */
+/** One resource looked at again: null where AWS says it does not exist, the failure where nothing was learnt of it. */
 export interface Look {
   readonly record: SeenRecord;
-  readonly content: JsonObject | null;
+  readonly found: JsonObject | null | OpsError;
 }
 
 export interface Shown {
@@ -106,7 +114,7 @@ export function createSession({
   const revisions = new Map<Revision, SeenRecord>();
   const entries = new Map<string, Entry>();
   const lists = new Map<string, ListEntry>();
-  const gone = new Set<string>();
+  let turns = 0;
 
   const keyOf = (seen: Seen): string => `${seen.reader} ${ridOf(seen.ref)}`;
   const seqOf = (seen: Seen, state: State): number => state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0;
@@ -127,11 +135,8 @@ export function createSession({
     if (revisions.size > MOST_REVISIONS) revisions.delete(revisions.keys().next().value!);
     const shown = handedOut ? record : (entries.get(keyOf(seen))?.shown ?? record);
     entries.delete(keyOf(seen));
-    entries.set(keyOf(seen), { record, shown, seq: seqOf(seen, state), readWith });
-    gone.delete(keyOf(seen));
-    for (const map of [entries, gone]) {
-      if (map.size > MOST_ENTRIES) map.delete(map.keys().next().value!);
-    }
+    entries.set(keyOf(seen), { record, shown, seq: seqOf(seen, state), readWith, turn: ++turns });
+    if (entries.size > MOST_ENTRIES) entries.delete(entries.keys().next().value!);
     return revision;
   }
 
@@ -169,11 +174,9 @@ export function createSession({
 
   return {
     entries: () =>
-      [...entries.values()].map(({ record, shown, readWith }) => ({
-        record,
-        shown,
-        readWith,
-        gone: gone.has(keyOf(record)),
+      [...entries.values()].map(({ record, shown, readWith, gone, unverified }) => ({
+        ...{ record, shown, readWith, gone: gone !== undefined },
+        ...(unverified && { unverified }),
       })),
     seen: (revision) => revisions.get(revision) ?? null,
     recall: async (revision) => revisions.get(revision) ?? (await shelf?.find(revision)) ?? null,
@@ -246,42 +249,53 @@ export function createSession({
 
     due: ({ account, region }, before) =>
       [...entries.values()]
-        .map(({ record }) => record)
-        .filter(
-          ({ ref, observedAt }) =>
-            ref.account === account && [region, "global"].includes(ref.region) && observedAt < before,
+        .filter(({ record: { ref } }) => ref.account === account && [region, "global"].includes(ref.region))
+        .filter(({ record, lookedAt, missingSince }) =>
+          missingSince && lookedAt ? lookedAt <= before : record.observedAt < before,
         )
-        .filter((record) => !gone.has(keyOf(record)))
-        .sort((a, b) => (a.observedAt < b.observedAt ? -1 : 1)),
+        .sort((a, b) => a.turn - b.turn)
+        .map(({ record }) => record),
 
     lookedAgain(looks, state, at) {
       const notices: StaleNotice[] = [];
-      for (const { record, content } of looks) {
+      for (const { record, found } of looks) {
         const entry = entries.get(keyOf(record));
         if (entry?.record !== record) continue;
-        if (content) {
-          const fresh: Seen = {
-            ref: record.ref,
-            reader: record.reader,
-            content,
-            ...(record.shown ? { shown: record.shown } : {}),
-          };
-          const notice = contentNotice(entry, fresh, entry.readWith, moved, state);
-          if (notice) notices.push(notice);
-          if (notice) tell(ridOf(record.ref));
-          // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
-          if (!notice) entries.set(keyOf(record), { ...entry, record: { ...record, observedAt: at } });
-          else remember(fresh, state, at, entry.readWith, false);
-        } else {
-          gone.add(keyOf(record));
-          tell(ridOf(record.ref));
+        const { shown, seq, readWith } = entry;
+        const what = ridOf(record.ref);
+        const next: Entry = { ...entry, turn: ++turns, lookedAt: at };
+        const because = found instanceof OpsError ? found.code : "not_found";
+        const unverified = entry.unverified ?? { since: at, because };
+        if (found instanceof OpsError) {
+          entries.set(keyOf(record), { ...next, unverified });
+        } else if (found === null) {
+          const missingSince = entry.missingSince ?? at;
+          const isGone = Date.parse(at) - Date.parse(missingSince) >= ABSENCE_CONFIRMED_AFTER_MS;
+          const { unverified: _, ...known } = next;
+          entries.set(
+            keyOf(record),
+            isGone ? { ...known, missingSince, gone: entry.gone ?? at } : { ...next, missingSince, unverified },
+          );
+          if (!isGone || entry.gone) continue;
+          tell(what);
           notices.push({
-            what: ridOf(record.ref),
+            what,
             youSaw: { revision: record.revision, observedAt: record.observedAt },
-            now: { exists: false, ...authorOfDeletion(state, ridOf(record.ref)) },
+            now: { exists: false, ...authorOfDeletion(state, what) },
             since: record.observedAt,
-            readAgainWith: entry.readWith,
+            readAgainWith: readWith,
           });
+        } else {
+          const { ref, reader } = record;
+          const fresh: Seen = { ref, reader, content: found, ...(record.shown ? { shown: record.shown } : {}) };
+          const notice = contentNotice(entry, fresh, readWith, moved, state);
+          if (entry.gone) notices.push(backNotice(entry, entry.gone, notice));
+          else if (notice) notices.push(notice);
+          if (notice || entry.gone) tell(what);
+          // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
+          if (notice) remember(fresh, state, at, readWith, false);
+          else
+            entries.set(keyOf(record), { record: { ...record, observedAt: at }, shown, seq, readWith, turn: ++turns });
         }
       }
       return bounded(notices);
@@ -369,6 +383,15 @@ function contentNotice(old: Entry, now: Seen, readWith: ReadWith, moved: MovedSi
     readAgainWith: readWith,
   };
 }
+
+/** What was told to be gone is there: again, or after all. */
+const backNotice = ({ record, readWith }: Entry, gone: string, changed: StaleNotice | null): StaleNotice => ({
+  what: ridOf(record.ref),
+  youSaw: { ...changed?.youSaw, exists: false, observedAt: gone },
+  now: { ...changed?.now, exists: true },
+  since: gone,
+  readAgainWith: readWith,
+});
 
 function listNotice(
   before: ListEntry,

@@ -34,6 +34,9 @@ export type Revision = string;
 export const revisionOf = (seq: number, content: JsonObject, unordered: readonly string[] = []): Revision =>
   `r${seq}-${digest(canonical(content, unordered)).slice(0, 8)}`;
 
+/** One NotFound proves nothing: AWS says it of what has just been made. A second one, so much later, is believed. */
+export const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
+
 /** A text of a content of which answers showed only the first `shown` characters. */
 export interface CutOff {
   readonly path: string;
