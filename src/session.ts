@@ -4,7 +4,7 @@ import { arnOf } from "./core/arns.js";
 import type { StaleNotice } from "./core/call.js";
 import { ABSENCE_CONFIRMED_AFTER_MS, type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
 import { OpsError } from "./core/errors.js";
-import { type Difference, isObject, type Json, type JsonObject, sameJson } from "./core/json.js";
+import { type Difference, diff, isObject, type Json, type JsonObject, sameJson, valueAt } from "./core/json.js";
 import { isOwnType, ownType } from "./core/own-types.js";
 import type { Ledger, SeenRecord, SeenShelf, Unordered, Unverified } from "./core/ports.js";
 import { differences } from "./core/same.js";
@@ -31,7 +31,7 @@ interface Entry {
 }
 
 interface ListEntry {
-  readonly members: ReadonlyMap<string, JsonObject>;
+  readonly members: ReadonlyMap<string, Seen>;
   readonly at: string;
   readonly readWith: ReadWith;
   readonly place: Place;
@@ -119,7 +119,12 @@ export function createSession({
   const keyOf = (seen: Seen): string => `${seen.reader} ${ridOf(seen.ref)}`;
   const seqOf = (seen: Seen, state: State): number => state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0;
 
-  const moved: MovedSince = (seen, now) => differences(seen.content, now, unordered(seen));
+  const moved: MovedSince = (seen, now) => shownAmong(differences(seen.content, now, unordered(seen)), seen, now);
+  /** A member of a list with what other answers showed of the same content. */
+  const asShown = (member: Seen): Seen => {
+    const record = entries.get(keyOf(member))?.record;
+    return record && sameJson(record.content, member.content) ? record : member;
+  };
 
   /** `handedOut`: the caller was given the revision, so it may stand in `basedOn`. */
   function remember(seen: Seen, state: State, at: string, readWith: ReadWith, handedOut = true): Revision {
@@ -188,7 +193,8 @@ export function createSession({
       const before = complete ? lists.get(listKey) : undefined;
       const told = new Set<string>();
       if (before) {
-        const notice = listNotice(before, seen, keyOf, readWith, moved);
+        const members = new Map([...before.members].map(([key, member]) => [key, asShown(member)]));
+        const notice = listNotice({ ...before, members }, seen, keyOf, readWith, moved);
         if (notice) {
           notices.push(notice);
           for (const key of before.members.keys()) told.add(key);
@@ -205,7 +211,7 @@ export function createSession({
       }
       if (complete && lists.size >= MOST_LISTS) lists.delete(lists.keys().next().value!);
       if (complete) {
-        const members = new Map(seen.map((one) => [keyOf(one), one.content]));
+        const members = new Map(seen.map((one) => [keyOf(one), one]));
         lists.set(listKey, { members, at, readWith, place, seq: state.seq });
       }
       return bounded(notices);
@@ -348,6 +354,18 @@ function cutOffTogether(
 
 type MovedSince = (seen: Seen, now: JsonObject) => Difference[];
 
+/** What of the differences lies in what was shown; of one that spans more, the parts that were. */
+function shownAmong(changes: Difference[], { content, shown }: Seen, now: JsonObject): Difference[] {
+  if (!shown) return changes;
+  return changes.flatMap((change) => {
+    const { path } = change;
+    if (shown.some((part) => path === part || path.startsWith(`${part}/`))) return [change];
+    return shown
+      .filter((part) => part.startsWith(`${path}/`))
+      .flatMap((part) => diff(valueAt(content, part), valueAt(now, part), undefined, part));
+  });
+}
+
 /** What the last look for drift found out of who did it: a read asks nobody, and waits for nobody. */
 const driftOf = (state: State, rid: string): JsonObject => {
   const details = state.resources.get(rid)?.drift.details;
@@ -406,7 +424,7 @@ function listNotice(
   const added = [...now.keys()].filter((key) => !before.members.has(key)).map(idOf);
   const changed = [...now].flatMap(([key, one]) => {
     const old = before.members.get(key);
-    const changes = old ? moved({ ...one, content: old }, one.content) : [];
+    const changes = old ? moved(old, one.content) : [];
     return changes.length === 0
       ? []
       : [{ id: idOf(key), youSaw: valuesOf(changes, "before"), now: valuesOf(changes, "after") }];

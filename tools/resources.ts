@@ -103,7 +103,7 @@ const listNeeds = (type: string, [field = "", ...more]: readonly string[], cause
 const get = read({
   title: "Get a resource",
   description:
-    "One resource of any Cloud Control type, live, with its revision. Read it before updating or deleting it; texts too long for one answer go on in pages (`nextCursor`).",
+    "One resource of any Cloud Control type, live, with its revision. Read it before any change. Long texts go on in pages (`nextCursor`).",
   scope: "region",
   foreignText: true,
   input: z.object({ type: Type, identifier: Identifier, cursor: z.string().optional() }),

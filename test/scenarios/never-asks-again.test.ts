@@ -1,6 +1,7 @@
 // One who reads once and never again is told all the same: the server looks for itself, beside whatever is called next.
 
 import { describe, expect, it } from "vitest";
+import type { WorldRegion } from "../../src/aws/sandbox/world.js";
 import { OpsError } from "../../src/core/errors.js";
 import type { Aws, AwsReader } from "../../src/core/ports.js";
 import { inMemory } from "../in-memory.js";
@@ -112,6 +113,53 @@ describe("an assistant that never asks again", () => {
     const again = await session.call("instances_list");
     expect(again.count).toBe(2);
     expect(again.staleNotices[0]).toMatchObject({ what: "instances_list", youSaw: { count: 4 }, now: { count: 2 } });
+    await session.close();
+  });
+});
+
+describe("a notice", () => {
+  const change = ({ instances }: WorldRegion) => {
+    const instance = instances[INSTANCE]!;
+    instances[INSTANCE] = { ...instance, privateIp: "10.0.9.9", tags: { ...instance.tags, Owner: "somebody" } };
+  };
+  const restart = ({ instances }: WorldRegion) => {
+    instances[INSTANCE] = { ...instances[INSTANCE]!, state: "stopped", privateIp: "10.0.8.8" };
+  };
+
+  it("claims nothing of what was not shown: a row proves its columns", async () => {
+    const session = await inMemory();
+    const [row] = (await session.call("instances_list")).instances;
+    expect(row).not.toHaveProperty("privateIp");
+    await session.edit(change);
+    session.pass(6_000);
+    const later = await session.call("session_whoami");
+    expect(later.staleNotices, JSON.stringify(later.staleNotices)).toBeUndefined();
+    await session.edit(restart);
+    session.pass(6_000);
+    const [notice] = (await session.call("session_whoami")).staleNotices;
+    expect(notice).toMatchObject({ youSaw: { values: { "/state": "running" } } });
+    expect(JSON.stringify(notice)).not.toMatch(/privateIp|Owner/);
+    await session.close();
+  });
+
+  it("of a list claims nothing either, and all of what another read showed", async () => {
+    const session = await inMemory({ args: ["--revalidate", "off"] });
+    await session.call("instances_list");
+    await session.edit(change);
+    expect((await session.call("instances_list")).staleNotices).toBeUndefined();
+    await session.edit(restart);
+    const [stopped] = (await session.call("instances_list")).staleNotices;
+    expect(stopped.now.changed).toMatchObject([{ id: INSTANCE, youSaw: { "/state": "running" } }]);
+    expect(JSON.stringify(stopped)).not.toMatch(/privateIp|Owner/);
+
+    await session.call("instances_list", { fields: ["privateIp"] });
+    await session.call("instances_get", { instanceId: INSTANCE });
+    await session.edit(change);
+    await session.edit(({ instances }) => {
+      instances[INSTANCE] = { ...instances[INSTANCE]!, state: "running" };
+    });
+    const [told] = (await session.call("instances_list")).staleNotices;
+    expect(told.now.changed).toMatchObject([{ youSaw: { "/state": "stopped", "/privateIp": "10.0.8.8" } }]);
     await session.close();
   });
 });
