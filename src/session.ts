@@ -2,7 +2,15 @@
 
 import { arnOf } from "./core/arns.js";
 import type { StaleNotice } from "./core/call.js";
-import { ABSENCE_CONFIRMED_AFTER_MS, type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
+import {
+  ABSENCE_CONFIRMED_AFTER_MS,
+  parseRid,
+  type Revision,
+  revisionOf,
+  ridOf,
+  type Seen,
+  type State,
+} from "./core/change.js";
 import { OpsError } from "./core/errors.js";
 import { type Difference, diff, isObject, type Json, type JsonObject, sameJson, valueAt } from "./core/json.js";
 import { isOwnType, ownType } from "./core/own-types.js";
@@ -84,6 +92,8 @@ export interface Shown {
   readonly seen: readonly Seen[];
   /** Shown in the answer as well, and not among what it lists. */
   readonly beside?: readonly Seen[];
+  /** Rows that are compared with those of the same list, and never with a read. */
+  readonly listed?: readonly Seen[];
   readonly complete: boolean;
   readonly state: State;
   readonly at: string;
@@ -187,14 +197,15 @@ export function createSession({
     recall: async (revision) => revisions.get(revision) ?? (await shelf?.find(revision)) ?? null,
     revision: (seen, seq) => revisionOf(seq, seen.content, unordered(seen)),
 
-    see({ seen, beside = [], complete, state, at, readWith, place }) {
+    see({ seen, beside = [], listed = [], complete, state, at, readWith, place }) {
       const notices: StaleNotice[] = [];
+      const rows = [...seen, ...listed];
       const listKey = `${place.account} ${place.region} ${readWith.tool} ${JSON.stringify(readWith.arguments)}`;
       const before = complete ? lists.get(listKey) : undefined;
       const told = new Set<string>();
       if (before) {
         const members = new Map([...before.members].map(([key, member]) => [key, asShown(member)]));
-        const notice = listNotice({ ...before, members }, seen, keyOf, readWith, moved);
+        const notice = listNotice({ ...before, members }, rows, keyOf, readWith, moved);
         if (notice) {
           notices.push(notice);
           for (const key of before.members.keys()) told.add(key);
@@ -211,7 +222,7 @@ export function createSession({
       }
       if (complete && lists.size >= MOST_LISTS) lists.delete(lists.keys().next().value!);
       if (complete) {
-        const members = new Map(seen.map((one) => [keyOf(one), one]));
+        const members = new Map(rows.map((one) => [keyOf(one), one]));
         lists.set(listKey, { members, at, readWith, place, seq: state.seq });
       }
       return bounded(notices);
@@ -419,7 +430,7 @@ function listNotice(
   moved: MovedSince,
 ): StaleNotice | null {
   const now = new Map(seen.map((one) => [keyOf(one), one]));
-  const idOf = (key: string): string => key.slice(key.indexOf("/AWS::")).split("/").slice(2).join("/");
+  const idOf = (key: string): string => parseRid(key).id;
   const gone = [...before.members.keys()].filter((key) => !now.has(key)).map(idOf);
   const added = [...now.keys()].filter((key) => !before.members.has(key)).map(idOf);
   const changed = [...now].flatMap(([key, one]) => {

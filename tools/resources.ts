@@ -75,6 +75,8 @@ const list = read({
         resources: page.items.map(({ id, properties }) => ({ identifier: id, properties })),
         ...(page.next ? { nextCursor: encodeCursor(page.next, scope, now) } : {}),
       },
+      listed: page.items.map(({ id, properties }) => seenOf(aws, type, id, properties)),
+      complete: !page.next && !cursor,
     };
   },
 });

@@ -164,6 +164,50 @@ describe("a notice", () => {
   });
 });
 
+describe("a list of any resource type", () => {
+  const list = { type: "AWS::S3::Bucket" };
+
+  it("says what has come, gone and changed since it was asked before, and nothing of what a read showed besides", async () => {
+    const place = account({ before: () => {}, after: () => {} });
+    for (const name of ["one", "two"]) place.control.put(list.type, name, { BucketName: name, Tags: [] });
+    const session = await inMemory({ args: ["--revalidate", "off"], wrap: () => place.aws });
+    await session.call("resources_list", list);
+    const whole = { ...list, identifier: "one" };
+    const { revision } = await session.call("resources_get", whole);
+    expect((await session.call("resources_list", list)).staleNotices).toBeUndefined();
+    expect((await session.call("resources_get", whole)).staleNotices).toBeUndefined();
+    expect((await session.call("session_seen")).seen).toMatchObject([{ revision }]);
+    place.control.put(list.type, "one", { BucketName: "one", Tags: [{ Key: "a", Value: "b" }] });
+    place.control.put(list.type, "three", { BucketName: "three" });
+    place.control.remove(list.type, "two");
+    const again = await session.call("resources_list", list);
+    expect(again.staleNotices, JSON.stringify(again.staleNotices)).toMatchObject([
+      { what: "resources_list", youSaw: { count: 2 }, now: { count: 2, gone: ["two"], added: ["three"] } },
+    ]);
+    expect((await session.call("resources_list", list)).staleNotices).toBeUndefined();
+    expect((await session.call("resources_get", whole)).staleNotices, "the read tells its own").toHaveLength(1);
+    await session.close();
+  });
+
+  it("is named when another session's change makes it stale", async () => {
+    const session = await inMemory();
+    const services = { type: "AWS::ECS::Service", model: { Cluster: "prod" } };
+    const { resources } = await session.call("resources_list", services);
+    const { identifier } = resources[0];
+    const other = await session.beside({ owner: { session: "another" } });
+    const of = { type: services.type, identifier };
+    const { revision } = await other.call("resources_get", of);
+    const update = { ...of, properties: { DesiredCount: 7 }, basedOn: revision, intent: "more" };
+    const { executionToken } = await other.call("resources_update", update);
+    expect((await other.call("changes_apply", { executionToken })).outcome).toBe("applied");
+    const told = (await session.call("session_whoami")).staleNotices;
+    expect(told).toMatchObject([{ what: "resources_list", youSaw: { count: resources.length } }]);
+    expect((await session.call("session_whoami")).staleNotices).toBeUndefined();
+    await session.close();
+    await other.close();
+  });
+});
+
 describe("another look that fails", () => {
   const buckets = ["one", "two", "three"].map((identifier) => ({ type: "AWS::S3::Bucket", identifier }));
   type Reads = Pick<AwsReader, "content" | "list">;
