@@ -4,6 +4,7 @@ import { sanitised, withoutSecrets } from "../policies/sanitise.js";
 import type { Outcome } from "./core/call.js";
 import { CODES, type OpsError } from "./core/errors.js";
 import { isObject, type Json, type JsonObject, looksSecret, redact } from "./core/json.js";
+import { bounded, boundedName, nameWithin } from "./core/shown.js";
 
 export interface ToolResult {
   content: Array<{ type: "text"; text: string }>;
@@ -23,15 +24,6 @@ export interface Frame {
 
 /** Where an answer's `_meta` names the call, as the audit log and the log lines do. */
 export const CORRELATION = "aws-devops-mcp/correlationId";
-
-/** Longest free text from AWS: names, tags and messages. Descriptions are AWS's or a tool's own; other strings may be documents. */
-const MOST_FREE_TEXT = 256;
-const MOST_DESCRIPTION = 600;
-const MOST_TEXT = 8192;
-/** What a tool wrote to be handed on as a file: cut short it would be wrong. */
-const DOCUMENT = /^(csv_data|formatted_output|combined_yaml)$/;
-const MOST_DOCUMENT = 2_000_000;
-const FREE_TEXT = /^(name|groupName|awsMessage|tags)$/;
 
 /** The answer a client sees. What is stale stands first, then when and where, then the data. */
 export function render(outcome: Outcome, frame: Frame): ToolResult {
@@ -109,22 +101,14 @@ const HIDING = /(?![\n\t])[\p{Cc}\p{Cf}]/gu;
 
 function clean(value: Json, key: string): Json {
   if (typeof value === "string") {
-    const visible = value.replace(HIDING, "");
-    const most = FREE_TEXT.test(key)
-      ? MOST_FREE_TEXT
-      : key === "description"
-        ? MOST_DESCRIPTION
-        : DOCUMENT.test(key)
-          ? MOST_DOCUMENT
-          : MOST_TEXT;
-    return visible.length <= most ? visible : `${visible.slice(0, most)}… [truncated, ${visible.length} characters]`;
+    return bounded(value.replace(HIDING, ""), key);
   }
   if (Array.isArray(value)) return value.map((item) => clean(item, key));
   if (!isObject(value)) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) => [
-      name.replace(HIDING, "").slice(0, MOST_FREE_TEXT),
-      clean(member, key === "tags" ? key : name),
+      boundedName(name.replace(HIDING, "")),
+      clean(member, nameWithin(key, name)),
     ]),
   );
 }

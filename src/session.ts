@@ -2,11 +2,21 @@
 
 import { arnOf } from "./core/arns.js";
 import type { StaleNotice } from "./core/call.js";
-import { type Revision, revisionOf, ridOf, type Seen, type State } from "./core/change.js";
-import { type Difference, isObject, type Json, type JsonObject, sameJson } from "./core/json.js";
+import {
+  ABSENCE_CONFIRMED_AFTER_MS,
+  parseRid,
+  type Revision,
+  revisionOf,
+  ridOf,
+  type Seen,
+  type State,
+} from "./core/change.js";
+import { OpsError } from "./core/errors.js";
+import { type Difference, diff, isObject, type Json, type JsonObject, sameJson, valueAt } from "./core/json.js";
 import { isOwnType, ownType } from "./core/own-types.js";
-import type { Ledger, SeenRecord, SeenShelf, Unordered } from "./core/ports.js";
+import type { Ledger, SeenRecord, SeenShelf, Unordered, Unverified } from "./core/ports.js";
 import { differences } from "./core/same.js";
+import { cutOffIn } from "./core/shown.js";
 
 interface ReadWith {
   readonly tool: string;
@@ -19,10 +29,17 @@ interface Entry {
   readonly shown: SeenRecord;
   readonly seq: number;
   readonly readWith: ReadWith;
+  /** Grows with every answer and every look: what has the lowest has waited longest for another one. */
+  readonly turn: number;
+  /** The last look, and the first of those in a row that did not find it; `gone` once that is confirmed. */
+  readonly lookedAt?: string;
+  readonly missingSince?: string;
+  readonly gone?: string;
+  readonly unverified?: Unverified;
 }
 
 interface ListEntry {
-  readonly members: ReadonlyMap<string, JsonObject>;
+  readonly members: ReadonlyMap<string, Seen>;
   readonly at: string;
   readonly readWith: ReadWith;
   readonly place: Place;
@@ -55,26 +72,28 @@ export interface Session extends Ledger {
   outdated(state: State): StaleNotice[];
   /** The session's own change made these known: the answer that says so is the notice. */
   changed(resources: readonly Seen[], state: State, at: string): Revision[];
-  /** What was shown of an account and region before `before`, oldest first: due for another look. */
+  /** What was last known to be true of an account and region before `before`: what has waited longest for a look comes first. */
   due(place: { readonly account: string; readonly region: string }, before: string): SeenRecord[];
   /** The accounts and regions of what was shown. */
   places(): readonly { readonly account: string; readonly region: string }[];
   /** Notices found between calls: the next answer says them first. */
   tellLater(notices: readonly StaleNotice[]): void;
-  /** A second look at what was shown: says what changed, and `null` that it is gone. The record follows. */
+  /** Another look at what was shown: says what changed, what is gone once that is confirmed, and what is back. The record follows. */
   lookedAgain(looks: readonly Look[], state: State, at: string): StaleNotice[];
 }
 
-/** One resource looked at again. `content` is null where AWS says it does not exist. */
+/** One resource looked at again: null where AWS says it does not exist, the failure where nothing was learnt of it. */
 export interface Look {
   readonly record: SeenRecord;
-  readonly content: JsonObject | null;
+  readonly found: JsonObject | null | OpsError;
 }
 
 export interface Shown {
   readonly seen: readonly Seen[];
   /** Shown in the answer as well, and not among what it lists. */
   readonly beside?: readonly Seen[];
+  /** Rows that are compared with those of the same list, and never with a read. */
+  readonly listed?: readonly Seen[];
   readonly complete: boolean;
   readonly state: State;
   readonly at: string;
@@ -105,18 +124,24 @@ export function createSession({
   const revisions = new Map<Revision, SeenRecord>();
   const entries = new Map<string, Entry>();
   const lists = new Map<string, ListEntry>();
-  const gone = new Set<string>();
+  let turns = 0;
 
   const keyOf = (seen: Seen): string => `${seen.reader} ${ridOf(seen.ref)}`;
   const seqOf = (seen: Seen, state: State): number => state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0;
 
-  const moved: MovedSince = (seen, now) => differences(seen.content, now, unordered(seen));
+  const moved: MovedSince = (seen, now) => shownAmong(differences(seen.content, now, unordered(seen)), seen, now);
+  /** A member of a list with what other answers showed of the same content. */
+  const asShown = (member: Seen): Seen => {
+    const record = entries.get(keyOf(member))?.record;
+    return record && sameJson(record.content, member.content) ? record : member;
+  };
 
   /** `handedOut`: the caller was given the revision, so it may stand in `basedOn`. */
   function remember(seen: Seen, state: State, at: string, readWith: ReadWith, handedOut = true): Revision {
     const revision = revisionOf(seqOf(seen, state), seen.content, unordered(seen));
     const known = revisions.get(revision);
-    const record: SeenRecord = { ...seen, ...shownTogether(known, seen), revision, observedAt: at };
+    const { ref, reader, content } = seen;
+    const record: SeenRecord = { ref, reader, content, ...shownTogether(known, seen), revision, observedAt: at };
     if (handedOut) {
       revisions.delete(revision);
       revisions.set(revision, record);
@@ -125,11 +150,8 @@ export function createSession({
     if (revisions.size > MOST_REVISIONS) revisions.delete(revisions.keys().next().value!);
     const shown = handedOut ? record : (entries.get(keyOf(seen))?.shown ?? record);
     entries.delete(keyOf(seen));
-    entries.set(keyOf(seen), { record, shown, seq: seqOf(seen, state), readWith });
-    gone.delete(keyOf(seen));
-    for (const map of [entries, gone]) {
-      if (map.size > MOST_ENTRIES) map.delete(map.keys().next().value!);
-    }
+    entries.set(keyOf(seen), { record, shown, seq: seqOf(seen, state), readWith, turn: ++turns });
+    if (entries.size > MOST_ENTRIES) entries.delete(entries.keys().next().value!);
     return revision;
   }
 
@@ -167,23 +189,23 @@ export function createSession({
 
   return {
     entries: () =>
-      [...entries.values()].map(({ record, shown, readWith }) => ({
-        record,
-        shown,
-        readWith,
-        gone: gone.has(keyOf(record)),
+      [...entries.values()].map(({ record, shown, readWith, gone, unverified }) => ({
+        ...{ record, shown, readWith, gone: gone !== undefined },
+        ...(unverified && { unverified }),
       })),
     seen: (revision) => revisions.get(revision) ?? null,
     recall: async (revision) => revisions.get(revision) ?? (await shelf?.find(revision)) ?? null,
     revision: (seen, seq) => revisionOf(seq, seen.content, unordered(seen)),
 
-    see({ seen, beside = [], complete, state, at, readWith, place }) {
+    see({ seen, beside = [], listed = [], complete, state, at, readWith, place }) {
       const notices: StaleNotice[] = [];
+      const rows = [...seen, ...listed];
       const listKey = `${place.account} ${place.region} ${readWith.tool} ${JSON.stringify(readWith.arguments)}`;
       const before = complete ? lists.get(listKey) : undefined;
       const told = new Set<string>();
       if (before) {
-        const notice = listNotice(before, seen, keyOf, readWith, moved);
+        const members = new Map([...before.members].map(([key, member]) => [key, asShown(member)]));
+        const notice = listNotice({ ...before, members }, rows, keyOf, readWith, moved);
         if (notice) {
           notices.push(notice);
           for (const key of before.members.keys()) told.add(key);
@@ -200,7 +222,7 @@ export function createSession({
       }
       if (complete && lists.size >= MOST_LISTS) lists.delete(lists.keys().next().value!);
       if (complete) {
-        const members = new Map(seen.map((one) => [keyOf(one), one.content]));
+        const members = new Map(rows.map((one) => [keyOf(one), one]));
         lists.set(listKey, { members, at, readWith, place, seq: state.seq });
       }
       return bounded(notices);
@@ -244,42 +266,53 @@ export function createSession({
 
     due: ({ account, region }, before) =>
       [...entries.values()]
-        .map(({ record }) => record)
-        .filter(
-          ({ ref, observedAt }) =>
-            ref.account === account && [region, "global"].includes(ref.region) && observedAt < before,
+        .filter(({ record: { ref } }) => ref.account === account && [region, "global"].includes(ref.region))
+        .filter(({ record, lookedAt, missingSince }) =>
+          missingSince && lookedAt ? lookedAt <= before : record.observedAt < before,
         )
-        .filter((record) => !gone.has(keyOf(record)))
-        .sort((a, b) => (a.observedAt < b.observedAt ? -1 : 1)),
+        .sort((a, b) => a.turn - b.turn)
+        .map(({ record }) => record),
 
     lookedAgain(looks, state, at) {
       const notices: StaleNotice[] = [];
-      for (const { record, content } of looks) {
+      for (const { record, found } of looks) {
         const entry = entries.get(keyOf(record));
         if (entry?.record !== record) continue;
-        if (content) {
-          const fresh: Seen = {
-            ref: record.ref,
-            reader: record.reader,
-            content,
-            ...(record.shown ? { shown: record.shown } : {}),
-          };
-          const notice = contentNotice(entry, fresh, entry.readWith, moved, state);
-          if (notice) notices.push(notice);
-          if (notice) tell(ridOf(record.ref));
-          // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
-          if (!notice) entries.set(keyOf(record), { ...entry, record: { ...record, observedAt: at } });
-          else remember(fresh, state, at, entry.readWith, false);
-        } else {
-          gone.add(keyOf(record));
-          tell(ridOf(record.ref));
+        const { shown, seq, readWith } = entry;
+        const what = ridOf(record.ref);
+        const next: Entry = { ...entry, turn: ++turns, lookedAt: at };
+        const because = found instanceof OpsError ? found.code : "not_found";
+        const unverified = entry.unverified ?? { since: at, because };
+        if (found instanceof OpsError) {
+          entries.set(keyOf(record), { ...next, unverified });
+        } else if (found === null) {
+          const missingSince = entry.missingSince ?? at;
+          const isGone = Date.parse(at) - Date.parse(missingSince) >= ABSENCE_CONFIRMED_AFTER_MS;
+          const { unverified: _, ...known } = next;
+          entries.set(
+            keyOf(record),
+            isGone ? { ...known, missingSince, gone: entry.gone ?? at } : { ...next, missingSince, unverified },
+          );
+          if (!isGone || entry.gone) continue;
+          tell(what);
           notices.push({
-            what: ridOf(record.ref),
+            what,
             youSaw: { revision: record.revision, observedAt: record.observedAt },
-            now: { exists: false, ...authorOfDeletion(state, ridOf(record.ref)) },
+            now: { exists: false, ...authorOfDeletion(state, what) },
             since: record.observedAt,
-            readAgainWith: entry.readWith,
+            readAgainWith: readWith,
           });
+        } else {
+          const { ref, reader } = record;
+          const fresh: Seen = { ref, reader, content: found, ...(record.shown ? { shown: record.shown } : {}) };
+          const notice = contentNotice(entry, fresh, readWith, moved, state);
+          if (entry.gone) notices.push(backNotice(entry, entry.gone, notice));
+          else if (notice) notices.push(notice);
+          if (notice || entry.gone) tell(what);
+          // A look of ours is not the caller's: the record keeps what was shown, under the time it was last true.
+          if (notice) remember(fresh, state, at, readWith, false);
+          else
+            entries.set(keyOf(record), { record: { ...record, observedAt: at }, shown, seq, readWith, turn: ++turns });
         }
       }
       return bounded(notices);
@@ -308,13 +341,41 @@ export function readerOf(seen: Pick<Seen, "ref" | "reader">): ReadWith {
   return { tool: "resources.get", arguments: { type, identifier: id, ...region } };
 }
 
-/** A list that showed part of a content does not undo that a full read showed all of it. */
-function shownTogether(known: SeenRecord | undefined, seen: Seen): { shown?: readonly string[] } {
-  if (!seen.shown || (known && !known.shown)) return { shown: undefined };
-  return { shown: [...new Set([...(known?.shown ?? []), ...seen.shown])] };
+/** A list that showed part of a content does not undo that a full read showed all of it, nor a read that pages showed its texts. */
+function shownTogether(known: SeenRecord | undefined, seen: Seen): Pick<SeenRecord, "shown" | "cutOff"> {
+  const parts = !seen.shown || (known && !known.shown) ? undefined : [...(known?.shown ?? []), ...seen.shown];
+  return {
+    ...(parts && { shown: [...new Set(parts)] }),
+    cutOff: cutOffTogether(known, { ...seen, cutOff: seen.cutOff ?? cutOffIn(seen.content) }),
+  };
+}
+
+/** What was shown of a text adds up where it is the same text: the same content, listed in the same order. */
+function cutOffTogether(
+  known: SeenRecord | undefined,
+  { content, cutOff }: Required<Pick<Seen, "content" | "cutOff">>,
+) {
+  if (!known) return cutOff;
+  if (!sameJson(known.content, content)) return known.shown || known.cutOff.length > 0 ? cutOff : [];
+  return cutOff.flatMap(({ path, shown }) => {
+    const before = known.cutOff.find((one) => one.path === path);
+    return before ? [{ path, shown: Math.max(shown, before.shown) }] : [];
+  });
 }
 
 type MovedSince = (seen: Seen, now: JsonObject) => Difference[];
+
+/** What of the differences lies in what was shown; of one that spans more, the parts that were. */
+function shownAmong(changes: Difference[], { content, shown }: Seen, now: JsonObject): Difference[] {
+  if (!shown) return changes;
+  return changes.flatMap((change) => {
+    const { path } = change;
+    if (shown.some((part) => path === part || path.startsWith(`${part}/`))) return [change];
+    return shown
+      .filter((part) => part.startsWith(`${path}/`))
+      .flatMap((part) => diff(valueAt(content, part), valueAt(now, part), undefined, part));
+  });
+}
 
 /** What the last look for drift found out of who did it: a read asks nobody, and waits for nobody. */
 const driftOf = (state: State, rid: string): JsonObject => {
@@ -352,6 +413,15 @@ function contentNotice(old: Entry, now: Seen, readWith: ReadWith, moved: MovedSi
   };
 }
 
+/** What was told to be gone is there: again, or after all. */
+const backNotice = ({ record, readWith }: Entry, gone: string, changed: StaleNotice | null): StaleNotice => ({
+  what: ridOf(record.ref),
+  youSaw: { ...changed?.youSaw, exists: false, observedAt: gone },
+  now: { ...changed?.now, exists: true },
+  since: gone,
+  readAgainWith: readWith,
+});
+
 function listNotice(
   before: ListEntry,
   seen: readonly Seen[],
@@ -360,12 +430,12 @@ function listNotice(
   moved: MovedSince,
 ): StaleNotice | null {
   const now = new Map(seen.map((one) => [keyOf(one), one]));
-  const idOf = (key: string): string => key.slice(key.indexOf("/AWS::")).split("/").slice(2).join("/");
+  const idOf = (key: string): string => parseRid(key).id;
   const gone = [...before.members.keys()].filter((key) => !now.has(key)).map(idOf);
   const added = [...now.keys()].filter((key) => !before.members.has(key)).map(idOf);
   const changed = [...now].flatMap(([key, one]) => {
     const old = before.members.get(key);
-    const changes = old ? moved({ ...one, content: old }, one.content) : [];
+    const changes = old ? moved(old, one.content) : [];
     return changes.length === 0
       ? []
       : [{ id: idOf(key), youSaw: valuesOf(changes, "before"), now: valuesOf(changes, "after") }];

@@ -38,7 +38,7 @@ export function watchSeen({ aws, session, clock, log, everyMs, currentState }: W
       if (!reached) continue;
       const reader = await aws.reader(place.region, reached.via);
       if (reader.account !== place.account) continue;
-      const looks = await lookAgain(reader, session.due(place, before));
+      const looks = await lookAgain(reader, session.due(place, before), clock);
       const state = await currentState().catch(() => emptyState("", at.toISOString(), ""));
       session.tellLater(session.lookedAgain(looks, state, at.toISOString()));
     }

@@ -5,8 +5,9 @@ import { type ChangeStep, type ResourceRef, ridOf, type Seen } from "../src/core
 import { type ResourceSchema, sourceOf } from "../src/core/content.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
 import { OpsError } from "../src/core/errors.js";
-import { type JsonObject, valueAt } from "../src/core/json.js";
+import { type JsonObject, redact, sameJson, valueAt } from "../src/core/json.js";
 import type { AwsReader } from "../src/core/ports.js";
+import { firstPosition, type Position, textPage } from "../src/core/shown.js";
 import { OPERATION_MARK, type Tags, tagsOf, withTags } from "../src/core/tags.js";
 import { domain, plan, read } from "../src/core/tool.js";
 import { updateStep } from "../state/converge.js";
@@ -74,6 +75,8 @@ const list = read({
         resources: page.items.map(({ id, properties }) => ({ identifier: id, properties })),
         ...(page.next ? { nextCursor: encodeCursor(page.next, scope, now) } : {}),
       },
+      listed: page.items.map(({ id, properties }) => seenOf(aws, type, id, properties)),
+      complete: !page.next && !cursor,
     };
   },
 });
@@ -102,20 +105,37 @@ const listNeeds = (type: string, [field = "", ...more]: readonly string[], cause
 const get = read({
   title: "Get a resource",
   description:
-    "One resource of any Cloud Control type, live, with its revision. Read it before updating or deleting it.",
+    "One resource of any Cloud Control type, live, with its revision. Read it before any change. Long texts go on in pages (`nextCursor`).",
   scope: "region",
   foreignText: true,
-  input: z.object({ type: Type, identifier: Identifier }),
+  input: z.object({ type: Type, identifier: Identifier, cursor: z.string().optional() }),
   output: z.object({
     revision: z.string(),
     type: z.string(),
     identifier: z.string(),
-    properties: Properties,
+    properties: Properties.optional(),
+    nextCursor: z.string().optional(),
   }),
-  async run({ type, identifier }, { aws, revision }) {
+  async run({ type, identifier, cursor }, { aws, ledger, now, revision }) {
     const properties = await existing(aws, type, identifier);
     const seen = seenOf(aws, type, identifier, properties);
-    return { data: { revision: revision(seen), type, identifier, properties }, seen: [seen] };
+    const revised = revision(seen);
+    const scope = { type, identifier, account: aws.account, region: aws.region };
+    const position = cursor && (JSON.parse(decodeCursor(cursor, scope, now)) as Position);
+    const known = ledger.seen(revised);
+    // A page continues only what showed this very content; what moved in between begins anew.
+    const isContinued = known && !known.shown && sameJson(known.content, properties);
+    const legible = redact(properties) as JsonObject;
+    const page = position && isContinued ? textPage(legible, position, known.cutOff) : undefined;
+    const next = page ? page.next : firstPosition(legible);
+    return {
+      data: {
+        ...{ revision: revised, type, identifier },
+        ...(page ? page.data : { properties }),
+        ...(next ? { nextCursor: encodeCursor(JSON.stringify(next), scope, now) } : {}),
+      },
+      seen: [{ ...seen, ...(page && { cutOff: page.cutOff }) }],
+    };
   },
 });
 

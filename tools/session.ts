@@ -75,19 +75,21 @@ const whoami = read({
 const seen = read({
   title: "What this session has seen",
   description:
-    "Everything this session was shown of single resources: revision, when it was last true, the read that shows it again. `gone`: AWS says it no longer exists.",
+    "Everything this session was shown of single resources: revision, when it was last true, the read that shows it again. `gone`: AWS says it no longer exists. `unverifiedSince`: looks since then showed nothing, `because` of a failure or one `not_found`.",
   scope: "region",
   foreignText: false,
   input: z.object({ limit: z.number().int().min(1).max(500).default(50) }),
   output: z.object({ count: z.number(), notShown: z.number(), seen: z.array(z.record(z.string(), z.unknown())) }),
   async run({ limit }, { ledger }) {
     const entries = [...ledger.entries()].sort((a, b) => (a.record.observedAt < b.record.observedAt ? -1 : 1));
-    const rows = entries.slice(0, limit).map(({ record, readWith, gone }) => ({
+    const rows = entries.slice(0, limit).map(({ record, readWith, gone, unverified }) => ({
       rid: ridOf(record.ref),
       revision: record.revision,
       lastTrue: record.observedAt,
       ...(record.shown ? { shown: [...record.shown] } : {}),
+      ...(record.cutOff.length > 0 ? { cutOff: record.cutOff.map((one) => ({ ...one })) } : {}),
       ...(gone ? { gone } : {}),
+      ...(unverified ? { unverifiedSince: unverified.since, because: unverified.because } : {}),
       readAgainWith: { ...readWith },
     }));
     return { data: { count: rows.length, notShown: entries.length - rows.length, seen: rows } };

@@ -84,6 +84,7 @@ export interface ShownIn {
   readonly region: string;
   readonly seen: readonly Seen[];
   readonly beside?: readonly Seen[];
+  readonly listed?: readonly Seen[];
   readonly complete: boolean;
   readonly arguments: JsonObject;
 }
@@ -124,6 +125,7 @@ export type Outcome = (
       readonly data: JsonObject;
       readonly seen?: readonly Seen[];
       readonly beside?: readonly Seen[];
+      readonly listed?: readonly Seen[];
       readonly complete?: boolean;
       /** `seen` by region, where several were asked. */
       readonly places?: readonly ShownIn[];

@@ -34,6 +34,15 @@ export type Revision = string;
 export const revisionOf = (seq: number, content: JsonObject, unordered: readonly string[] = []): Revision =>
   `r${seq}-${digest(canonical(content, unordered)).slice(0, 8)}`;
 
+/** One NotFound proves nothing: AWS says it of what has just been made. A second one, so much later, is believed. */
+export const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
+
+/** A text of a content of which answers showed only the first `shown` characters. */
+export interface CutOff {
+  readonly path: string;
+  readonly shown: number;
+}
+
 /** What a read showed of one resource. */
 export interface Seen {
   readonly ref: ResourceRef;
@@ -41,6 +50,8 @@ export interface Seen {
   readonly content: JsonObject;
   /** Pointers of the parts shown, when the answer left parts of the content out. Absent: all was shown. */
   readonly shown?: readonly string[];
+  /** Texts not shown to their end. Absent: as far as any answer shows texts. */
+  readonly cutOff?: readonly CutOff[];
 }
 
 export type StepKind = "create" | "update" | "delete" | "action";

@@ -5,6 +5,7 @@ import type {
   Caller,
   Change,
   ChangeStep,
+  CutOff,
   LineageEntry,
   ReaderName,
   Resolution,
@@ -267,12 +268,21 @@ export interface Ledger {
     readonly readWith: { readonly tool: string; readonly arguments: JsonObject };
     /** AWS says it no longer exists. */
     readonly gone: boolean;
+    /** Another look was tried since it was last known to be true, and showed nothing. */
+    readonly unverified?: Unverified;
     /** What an answer to the caller last showed of it, whatever looks of the server's own found since. */
     readonly shown: SeenRecord;
   }[];
 }
 
+/** Since when looks have shown nothing, and what the first of them came to: the code of a failure, or `not_found` once. */
+export interface Unverified {
+  readonly since: string;
+  readonly because: ErrorCode;
+}
+
 export interface SeenRecord extends Seen {
+  readonly cutOff: readonly CutOff[];
   readonly revision: Revision;
   readonly observedAt: string;
 }

@@ -23,7 +23,9 @@ export interface ReadResult {
   readonly seen?: readonly Seen[];
   /** Shown in the answer as well, and not among what it lists: not missed when it is not there next time. */
   readonly beside?: readonly Seen[];
-  /** True when `seen` is the whole answer to a question, so that what is missing from it next time has gone. */
+  /** Rows that are no contents, because a read shows another form of them: compared with the same list's only. */
+  readonly listed?: readonly Seen[];
+  /** True when `seen` (or `listed`) is the whole answer to a question, so that what is missing from it next time has gone. */
   readonly complete?: boolean;
 }
 

@@ -197,6 +197,14 @@ export async function checkBasedOn(
         { field: "basedOn", details: { rid }, next: [read] },
       );
     }
+    const half = record.cutOff.find(({ path }) => [...touches].some((touched) => pathsTouch(touched, path)));
+    if (half) {
+      throw new OpsError(
+        "precondition_required",
+        `The answers of revision ${record.revision} showed ${half.shown} characters of ${propertyOf(half.path)} of ${step.ref.id} (\`path\`), and this change touches all of it. Read it, and its \`nextCursor\` to the end, first.`,
+        { field: "basedOn", details: { rid, ...half }, next: [read] },
+      );
+    }
     const shown = { ref: step.ref, reader: step.reader, before: record.content, touches: [...touches] };
     const { overlapping } = moved(deps, shown, step.before);
     if (overlapping.length > 0) {

@@ -6,6 +6,7 @@ import { LEASE_MS } from "../../state/leases.js";
 import { openOperations } from "../../state/lineage.js";
 import { recoveryOf } from "../../state/recover.js";
 import {
+  ABSENCE_CONFIRMED_AFTER_MS,
   type Caller,
   type Change,
   type Operation,
@@ -29,7 +30,6 @@ import { resolveOperation } from "./resolve.js";
 import { followStep, reconcile, type Work } from "./settle.js";
 import { BESIDE_DRIFT, whoChanged } from "./who.js";
 
-const ABSENCE_CONFIRMED_AFTER_MS = 5_000;
 /** An operation whose outcome stays unknown is looked for again on later calls, but not on every one of them. */
 const LOOK_AGAIN_AFTER_MS = 10_000;
 /** One that could not even be settled is left in peace for longer each time, up to this. */

@@ -59,10 +59,11 @@ export const everywhere =
     const failed = answers.filter((one): one is Answer & { outcome: OpsError } => one.outcome instanceof OpsError);
     if (failed.length > 0 && failed.length === answers.length) throw allFailed(failed);
     const places = packed.shown.map(
-      ({ region, outcome: { seen = [], beside = [], complete = false } }): ShownIn => ({
+      ({ region, outcome: { seen = [], beside = [], listed = [], complete = false } }): ShownIn => ({
         region,
         seen,
         beside,
+        listed,
         complete,
         arguments: { ...question, region },
       }),

@@ -6,7 +6,8 @@ import type { Call, Outcome, StaleNotice } from "../core/call.js";
 import type { State } from "../core/change.js";
 import type { Layer } from "../core/compose.js";
 import type { Contents } from "../core/content.js";
-import { inTime, LATE } from "../core/in-time.js";
+import { OpsError } from "../core/errors.js";
+import { inTime } from "../core/in-time.js";
 import type { JsonObject } from "../core/json.js";
 import { isOwnType, ownType } from "../core/own-types.js";
 import type { AwsReader, Clock, SeenRecord } from "../core/ports.js";
@@ -38,15 +39,7 @@ export const revalidate =
     const before = new Date(call.at.getTime() - OLD_AFTER_MS).toISOString();
     const due = session.due(call.aws, before);
     if (due.length === 0) return next(call);
-    const [outcome, found] = await Promise.all([
-      next(call),
-      inTime(
-        lookAgain(call.aws, due).catch(() => []),
-        BUDGET_MS,
-        clock,
-      ),
-    ]);
-    const looks = found === LATE ? [] : found;
+    const [outcome, looks] = await Promise.all([next(call), lookAgain(call.aws, due, clock)]);
     const answered = outcome.status === "ok" ? [...(outcome.seen ?? []), ...(outcome.beside ?? [])] : [];
     const shown = new Set(answered.map(({ ref }) => JSON.stringify(ref)));
     const others = looks.filter(({ record }) => !shown.has(JSON.stringify(record.ref)));
@@ -55,25 +48,39 @@ export const revalidate =
     return notices.length > 0 ? { ...outcome, staleNotices: [...(outcome.staleNotices ?? []), ...notices] } : outcome;
   };
 
-/** Reads what is due, as many at once as AWS allows. A read that fails says nothing about anything. */
-export async function lookAgain(aws: AwsReader, due: readonly SeenRecord[]): Promise<Look[]> {
+/** Reads what is due, as many at once as AWS allows. A read that fails or is late says nothing about anything but itself. */
+export async function lookAgain(
+  aws: AwsReader,
+  due: readonly SeenRecord[],
+  clock: Pick<Clock, "sleep">,
+): Promise<Look[]> {
   const groups = new Map<string, SeenRecord[]>();
   for (const record of due) {
     const key = togetherAs(record) ?? `${record.ref.type} ${record.ref.id}`;
     groups.set(key, [...(groups.get(key) ?? []), record]);
   }
-  const some = [...groups.values()].slice(0, MOST_READS);
-  const looks = await Promise.all(some.map((records) => lookAt(aws, records.slice(0, MOST_IDS)).catch(() => [])));
+  const some = [...groups.values()].slice(0, MOST_READS).map((records) => records.slice(0, MOST_IDS));
+  const looks = some.map((records) => failed(records, late()));
+  const reads = some.map(async (records, index) => {
+    looks[index] = await lookAt(aws, records).catch((error: unknown) => failed(records, asOpsError(error)));
+  });
+  await inTime(Promise.all(reads), BUDGET_MS, clock);
   return looks.flat();
 }
+
+const failed = (records: readonly SeenRecord[], found: OpsError): Look[] =>
+  records.map((record) => ({ record, found }));
+const late = (): OpsError => new OpsError("timed_out", `Another look took longer than ${BUDGET_MS / 1_000} s.`);
+const asOpsError = (error: unknown): OpsError =>
+  error instanceof OpsError ? error : new OpsError("internal", "Another look failed.", { cause: error });
 
 async function lookAt(aws: AwsReader, records: readonly SeenRecord[]): Promise<Look[]> {
   const [{ ref, reader }] = records as [SeenRecord, ...SeenRecord[]];
   const type = togetherAs(records[0]!);
-  if (type === null) return [{ record: records[0]!, content: await aws.content(ref, reader) }];
+  if (type === null) return [{ record: records[0]!, found: await aws.content(ref, reader) }];
   const page = await aws.list(type, { ids: records.map((record) => record.ref.id) });
-  if (page.next) return [];
+  if (page.next) return failed(records, new OpsError("aws_unavailable", "AWS answered part of what was asked for."));
   const contents = page.items.map((item) => item as unknown as JsonObject);
   const found = new Map(contents.map((content) => [String(content[ownType(type).id]), content]));
-  return records.map((record) => ({ record, content: found.get(record.ref.id) ?? null }));
+  return records.map((record) => ({ record, found: found.get(record.ref.id) ?? null }));
 }

@@ -17,16 +17,18 @@ export const see =
     const outcome = await next(call);
     const state = await currentState().catch(() => emptyState("", call.at.toISOString(), ""));
     const at = call.at.toISOString();
-    const shown = placesOf(call, outcome).flatMap(({ region, seen, beside = [], complete, arguments: again }) =>
-      session.see({
-        seen,
-        beside,
-        complete,
-        state,
-        at,
-        place: { account: call.aws!.account, region },
-        readWith: { tool: call.entry!.name, arguments: again },
-      }),
+    const shown = placesOf(call, outcome).flatMap(
+      ({ region, seen, beside = [], listed = [], complete, arguments: again }) =>
+        session.see({
+          seen,
+          beside,
+          listed,
+          complete,
+          state,
+          at,
+          place: { account: call.aws!.account, region },
+          readWith: { tool: call.entry!.name, arguments: again },
+        }),
     );
     const staleNotices = [...(outcome.staleNotices ?? []), ...shown, ...session.outdated(state)];
     return staleNotices.length > 0 ? { ...outcome, staleNotices } : outcome;
@@ -35,7 +37,7 @@ export const see =
 function placesOf(call: Call, outcome: Outcome): readonly ShownIn[] {
   if (outcome.status !== "ok") return [];
   if (outcome.places) return outcome.places;
-  const { seen = [], beside = [], complete = false } = outcome;
-  if (!outcome.seen && !outcome.beside) return [];
-  return [{ region: call.aws!.region, seen, beside, complete, arguments: call.input ?? {} }];
+  const { seen = [], beside = [], listed = [], complete = false } = outcome;
+  if (!outcome.seen && !outcome.beside && !outcome.listed) return [];
+  return [{ region: call.aws!.region, seen, beside, listed, complete, arguments: call.input ?? {} }];
 }

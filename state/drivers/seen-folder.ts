@@ -6,6 +6,7 @@ import { z } from "zod";
 import { revisionOf } from "../../src/core/change.js";
 import { isObject, isSecretMark, type JsonObject, redact, sameJson } from "../../src/core/json.js";
 import type { Clock, Log, SeenRecord, SeenShelf } from "../../src/core/ports.js";
+import { cutOffIn } from "../../src/core/shown.js";
 import { fromDisk, toDisk } from "../events.js";
 
 /** A revision is good for about a day: the folder of the day it was handed out, and of the day before. */
@@ -23,6 +24,8 @@ const Shape = z.strictObject({
   reader: z.enum(["service", "cloudcontrol", "tags"]),
   properties: Content,
   shown: z.array(z.string()).optional(),
+  /** Absent in what an earlier version kept: as far as answers show texts. */
+  cutOff: z.array(z.strictObject({ path: z.string(), shown: z.number() })).optional(),
 });
 
 /** Whatever a reader forgot to put a fingerprint for: its revision is good in this process only. */
@@ -66,9 +69,9 @@ export function seenFolder({ root, clock, log, mayWrite = () => true }: SeenFold
   async function write(record: SeenRecord): Promise<void> {
     const day = dayOf(clock.now());
     if (files >= MOST_FILES || !(await prepare(day))) return;
-    const { revision, observedAt, ref, reader, content, shown } = record;
-    const file = { format: 1, revision, observedAt, ref, reader, properties: content, ...(shown && { shown }) };
-    await writeFile(join(folder, day, `${revision}.json`), JSON.stringify(toDisk(file)), { mode: 0o600 });
+    const { content, ...rest } = record;
+    const file = { format: 1, ...rest, properties: content };
+    await writeFile(join(folder, day, `${record.revision}.json`), JSON.stringify(toDisk(file)), { mode: 0o600 });
     files++;
   }
 
@@ -103,9 +106,11 @@ export function seenFolder({ root, clock, log, mayWrite = () => true }: SeenFold
 
 function parsed(text: string): SeenRecord | null {
   try {
-    const { properties: content, format: _, ...rest } = Shape.parse(fromDisk(JSON.parse(text)));
+    const { properties: content, format: _, cutOff, ...rest } = Shape.parse(fromDisk(JSON.parse(text)));
     const seq = Number(/^r(\d+)-/.exec(rest.revision)?.[1]);
-    return revisionOf(seq, content) === rest.revision ? { ...rest, content } : null;
+    return revisionOf(seq, content) === rest.revision
+      ? { ...rest, content, cutOff: cutOff ?? cutOffIn(content) }
+      : null;
   } catch {
     return null;
   }

@@ -137,6 +137,7 @@ describe("a revision and the process that handed it out", () => {
       content: { Some_Key: 1, nested: { aB: [2] } },
       revision: "",
       observedAt: now.toISOString(),
+      cutOff: [{ path: "/Some_Key", shown: 3 }],
     };
     const { revisionOf } = await import("../../src/core/change.js");
     const kept = { ...record, revision: revisionOf(3, record.content) };
