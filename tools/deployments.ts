@@ -12,7 +12,7 @@ import {
   TaskDefinition,
 } from "../src/core/content/deployments.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
-import { isRunning, PROVIDERS, type Provider, STRATEGIES } from "../src/core/deploying.js";
+import { isRunning, PROVIDERS, type Provider, STRATEGIES, type Strategy } from "../src/core/deploying.js";
 import { OpsError } from "../src/core/errors.js";
 import { type Json, type JsonObject, pathsTouch } from "../src/core/json.js";
 import type { AwsReader, ReadPorts } from "../src/core/ports.js";
@@ -316,7 +316,7 @@ const rollback = plan({
     const ref = seenOf(aws, target).ref;
     // What the caller saw is compared before anything is said about what runs now.
     const shown = ports.basedOn.get(ridOf(ref));
-    if (!shown || moved(shown.content, target)) return unseen(target, aws);
+    if (!shown || moved(shown.content, target, strategy)) return unseen(target, aws, strategy);
     await refuseRunning(ports, target);
     const now = runningOf(target);
     const history = await lookBack(aws, target);
@@ -352,17 +352,17 @@ const rollback = plan({
 });
 
 /** Nothing but what the refusal of a missing or foreign revision needs. */
-const unseen = (target: DeployTarget, aws: AwsReader) => ({
+const unseen = (target: DeployTarget, aws: AwsReader, strategy: Strategy | undefined) => ({
   summary: `Roll ${shownName(target)} back`,
-  basis: [{ ...basisOf(target, aws), touches: touchesOf(target) }],
+  basis: [{ ...basisOf(target, aws), touches: touchesOf(target, strategy) }],
   steps: [],
   warnings: [],
 });
 
 /** Whether what was shown is otherwise now where a deployment looks: then the gate says what changed, and nothing else counts. */
-const moved = (shown: JsonObject, target: DeployTarget): boolean =>
+const moved = (shown: JsonObject, target: DeployTarget, strategy: Strategy | undefined): boolean =>
   differences(shown, target.content as unknown as JsonObject, []).some(({ path }) =>
-    touchesOf(target).some((touch) => pathsTouch(touch, path)),
+    touchesOf(target, strategy).some((touch) => pathsTouch(touch, path)),
   );
 
 const basisOf = (target: DeployTarget, aws: AwsReader) => {

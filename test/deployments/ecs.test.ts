@@ -223,6 +223,73 @@ describe("deploying (scripted ECS)", () => {
   });
 });
 
+describe("another strategy (scripted ECS)", () => {
+  const shifting = () => story(({ ecs }) => void ecs.services.get(SERVICE)!.loadBalancers.push(SHIFTS));
+  const SHIFTS = { containerName: "web", containerPort: 8080, advancedConfiguration: {} };
+  const breakerOff = { deploymentCircuitBreaker: { enable: false, rollback: false } };
+  /** What an outsider sets with UpdateService: nothing is deployed by it. */
+  const set = (ecs: DeploymentAccount["ecs"], part: object) => {
+    const service = ecs.services.get(SERVICE)!;
+    service.configuration = { ...service.configuration, ...part };
+    return service.configuration;
+  };
+
+  it.each([
+    ["minimumHealthyPercent", { minimumHealthyPercent: 77 }, "/configuration/minimumHealthyPercent"],
+    ["the circuit breaker", breakerOff, "/circuitBreaker/enabled"],
+  ])("does not overwrite %s that somebody set, after the plan or before it", async (_, part, path) => {
+    for (const [tool, wanted] of [
+      ["create", { version: "v2.4.0" }],
+      ["rollback", { to: "previous" }],
+    ] as const) {
+      const { account, ecs, call, apply, running } = await shifting();
+      const { revision } = await call("get");
+      const asked = {
+        ...wanted,
+        strategy: "canary",
+        ...(tool === "rollback" && { basedOn: revision }),
+        intent: "carefully",
+      };
+      const planned = await call(tool, asked);
+      expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+      const theirs = set(ecs, part);
+      for (const refused of [await apply(planned), ...(tool === "rollback" ? [await call(tool, asked)] : [])]) {
+        expect(refused, JSON.stringify(refused)).toMatchObject({ isError: true, code: "stale_revision" });
+        expect(refused.changed).toContainEqual(expect.objectContaining({ path }));
+      }
+      expect(account.calls.filter(({ writes }) => writes)).toEqual([]);
+      expect(ecs.services.get(SERVICE)!.configuration).toEqual(theirs);
+      expect(running()).toBe("api:3");
+    }
+  });
+
+  it("is planned with the whole configuration that it leaves, and sends that", async () => {
+    const { account, ecs, call, apply } = await shifting();
+    const before = ecs.services.get(SERVICE)!.configuration;
+    const planned = await call("create", { version: "api:2", strategy: "canary", intent: "carefully" });
+    const [step] = planned.change.steps;
+    expect(step.differences).toContainEqual(
+      expect.objectContaining({ path: "/configuration/strategy", before: "ROLLING", after: "CANARY" }),
+    );
+    const applied = await apply(planned);
+    expect(applied, JSON.stringify(applied)).toMatchObject({ outcome: "applied" });
+    expect(applied.notes ?? []).toEqual([]);
+    expect(account.writes("UpdateService")).toHaveLength(1);
+    expect(ecs.services.get(SERVICE)!.configuration).toEqual({ ...before, strategy: "CANARY" });
+  });
+
+  it("that the service has already is not sent, so what somebody set meanwhile stays", async () => {
+    const { ecs, call, apply, running } = await shifting();
+    const planned = await call("create", { version: "api:2", strategy: "rolling", intent: "back" });
+    const theirs = set(ecs, { minimumHealthyPercent: 77, ...breakerOff });
+    const applied = await apply(planned);
+    expect(applied, JSON.stringify(applied)).toMatchObject({ outcome: "applied" });
+    expect(applied.notes.join()).toContain("it stays");
+    expect(running()).toBe("api:2");
+    expect(ecs.services.get(SERVICE)!.configuration).toEqual(theirs);
+  });
+});
+
 describe("going back (scripted ECS)", () => {
   it("danger 3: refuses what was read before a hotfix, says who deployed it, and then goes back to what ran before it", async () => {
     const { call, apply, hotfix, running, session } = await story();
