@@ -12,7 +12,7 @@ import {
   CreateVolumeCommand,
   DescribeImagesCommand,
   DescribeVpcsCommand,
-  RevokeSecurityGroupIngressCommand,
+  ModifySecurityGroupRulesCommand,
   RunInstancesCommand,
   StopInstancesCommand,
 } from "@aws-sdk/client-ec2";
@@ -274,9 +274,15 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
       sends: ["RevokeSecurityGroupIngress"],
       moved: /^stale_revision$/,
       async make() {
-        const { groupId, ruleId } = await group();
-        const gone = { GroupId: groupId, SecurityGroupRuleIds: [ruleId] };
-        return { args: { groupId, ruleId }, move: () => ec2.send(new RevokeSecurityGroupIngressCommand(gone)) };
+        const { groupId, ruleId, see } = await group();
+        // Another rule by the same id.
+        const move = () => {
+          const FromPort = 5_000 + next();
+          const rule = { IpProtocol: "tcp", FromPort, ToPort: FromPort, CidrIpv4: "10.7.0.0/16" };
+          const SecurityGroupRules = [{ SecurityGroupRuleId: ruleId, SecurityGroupRule: rule }];
+          return ec2.send(new ModifySecurityGroupRulesCommand({ GroupId: groupId, SecurityGroupRules }));
+        };
+        return { args: { groupId, ruleId }, see, move };
       },
     },
     {

@@ -96,7 +96,7 @@ export const PLANS: Readonly<Record<string, (world: World, call: Call) => Promis
   "securityGroups.removeRule": async ({ groupId }, call) => {
     const { data } = await call("securityGroups.get", { groupId });
     const rule = data.securityGroup.rules.find(({ fromPort }: { fromPort?: number }) => fromPort === 443);
-    return { groupId, ruleId: rule.ruleId };
+    return { groupId, ruleId: rule.ruleId, basedOn: data.revision };
   },
   "securityGroups.update": async ({ groupId }, call) => {
     const { data } = await call("securityGroups.get", { groupId });
