@@ -495,8 +495,9 @@ describe.skipIf(!product)("every write tool", () => {
       hasty = await product!.start({ args: ["--wait-seconds", "1"] });
       const victim = await ROWS.find(({ tool, by }) => tool === "deployments.create" && by === "ECS")!.make();
       service = String(victim.args.service);
+      const basedOn = await see(victim, hasty);
       ecs.looks = 1_000;
-      const { data } = await plan("deployments.create", victim, undefined, {}, hasty);
+      const { data } = await plan("deployments.create", victim, basedOn, {}, hasty);
       changeId = data.change.changeId;
       const begun = await apply(data.executionToken, {}, hasty);
       expect(begun.data, JSON.stringify(begun.data)).toMatchObject({ outcome: "in_progress" });
@@ -517,7 +518,9 @@ describe.skipIf(!product)("every write tool", () => {
 
     it("is not raced by another one, and stopped once by its own", async () => {
       quiet();
-      refused(await ask("deployments_create", { service, version: "v4", intent }, assistant), /^resource_busy$/);
+      const { data } = await ask("deployments_get", { service }, assistant);
+      const another = { service, version: "v4", basedOn: data.revision, intent };
+      refused(await ask("deployments_create", another, assistant), /^resource_busy$/);
       ecs.looks = 1;
       const stopped = await ask("changes_cancel", { changeId }, hasty);
       expect(stopped.isError, JSON.stringify(stopped.data)).toBe(false);

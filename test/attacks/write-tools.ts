@@ -510,8 +510,8 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
       sends: ["RegisterTaskDefinition", "UpdateService"],
       moved: /^stale_revision$/,
       async make() {
-        const { name, hotfix } = service();
-        return { args: { service: name, version: "v3" }, move: hotfix };
+        const { name, see, hotfix } = service();
+        return { args: { service: name, version: "v3" }, see, move: hotfix };
       },
     },
     {
@@ -520,8 +520,8 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
       sends: ["CreateDeployment"],
       moved: /^stale_revision$/,
       async make() {
-        const { name, hotfix } = application();
-        return { args: { service: name, version: "s3://releases/web.zip?versionId=three" }, move: hotfix };
+        const { name, see, hotfix } = application();
+        return { args: { service: name, version: "s3://releases/web.zip?versionId=three" }, see, move: hotfix };
       },
     },
     {
