@@ -53,6 +53,8 @@ export interface WriteTool {
   readonly by?: string;
   /** The writes of an apply that nothing is in the way of, in their order. */
   readonly sends: readonly string[];
+  /** All that a call says, where SECURITY.md has it that nothing else is sent. */
+  readonly says?: Readonly<Record<string, readonly string[]>>;
   /** What an apply says once somebody has moved what the plan rests on. */
   readonly moved: RegExp;
   /** AWS's own refusal is the guard there is: the call arrives, and changes nothing. */
@@ -69,6 +71,17 @@ export interface Setting {
 
 /** What has nothing that could move: a create without a name overwrites nothing. */
 export const NOTHING_MOVES: ReadonlySet<string> = new Set(["instances.launch"]);
+
+/** What may be planned by who has seen nothing, and why: whatever replaces, changes or removes something is not among them. */
+export const NOTHING_TO_SEE: Readonly<Record<string, string>> = {
+  "securityGroups.create": "it is new, and AWS refuses a name that is taken",
+  "securityGroups.addRule":
+    "it goes beside the rules that are there, and is refused where one of the same traffic changed",
+  "instances.launch": "they are new",
+  "databases.createSnapshot": "it is a new copy, and AWS refuses a name that is taken",
+  "databases.restoreSnapshot": "it is a new database, and AWS refuses a name that is taken",
+  "resources.create": "it is new, and AWS refuses a name that is taken",
+};
 
 let count = 0;
 const next = (): number => ++count;
@@ -319,6 +332,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "autoscaling.setCapacity",
       sends: ["SetDesiredCapacity"],
+      says: { SetDesiredCapacity: ["AutoScalingGroupName", "DesiredCapacity", "HonorCooldown"] },
       moved: /^stale_revision$/,
       async make() {
         await place();
@@ -349,6 +363,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "databases.modifyInstance",
       sends: ["ModifyDBInstance"],
+      says: { ModifyDBInstance: ["ApplyImmediately", "BackupRetentionPeriod", "DBInstanceIdentifier"] },
       moved: /^stale_revision$/,
       async make() {
         const databaseId = await database();
@@ -370,6 +385,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "databases.modifyCluster",
       sends: ["ModifyDBCluster"],
+      says: { ModifyDBCluster: ["ApplyImmediately", "BackupRetentionPeriod", "DBClusterIdentifier"] },
       moved: /^stale_revision$/,
       async make() {
         const databaseId = `ledger-${next()}`;
@@ -482,6 +498,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "tags.apply",
       sends: ["TagResources", "UntagResources"],
+      says: { TagResources: ["ResourceARNList", "Tags"], UntagResources: ["ResourceARNList", "TagKeys"] },
       moved: /^stale_revision$/,
       async make() {
         const { VolumeId } = await ec2.send(
@@ -508,6 +525,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
       tool: "deployments.create",
       by: "ECS",
       sends: ["RegisterTaskDefinition", "UpdateService"],
+      says: { UpdateService: ["cluster", "service", "taskDefinition"] },
       moved: /^stale_revision$/,
       async make() {
         const { name, see, hotfix } = service();
@@ -518,6 +536,9 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
       tool: "deployments.create",
       by: "CodeDeploy",
       sends: ["CreateDeployment"],
+      says: {
+        CreateDeployment: ["applicationName", "deploymentConfigName", "deploymentGroupName", "description", "revision"],
+      },
       moved: /^stale_revision$/,
       async make() {
         const { name, see, hotfix } = application();
