@@ -123,7 +123,7 @@ async function authoredRows(ports: ReadPorts, target: DeployTarget, items: reado
 const list = read({
   title: "List deployments",
   description:
-    "With `service`: what it runs and what was deployed to it, newest first, with version, status, reason and whether by this server. Without: what every ECS service, CodeDeploy group and Auto Scaling group runs. For progress, who deployed and strategies use deployments.get.",
+    "With `service`: what it runs and what was deployed to it, newest first, with version, status, reason and whether by this server. Without: what every ECS service, CodeDeploy group and Auto Scaling group runs. For progress, authors and strategies use deployments.get.",
   scope: "region",
   everywhere: { rows: "services", sum: [] },
   foreignText: true,
@@ -305,7 +305,7 @@ async function refuseRunning(ports: ReadPorts, target: DeployTarget): Promise<vo
 const create = plan({
   title: "Plan a deployment",
   description:
-    "Plan bringing out another version: image or tag (ECS: the live task definition with only that image changed), task definition, CodeDeploy revision (s3://bucket/key, github:owner/repo@commit) or launch template version. Refused while a deployment runs, or if somebody deployed since your read. To go back use deployments.rollback.",
+    "Plan bringing out another version: image or tag (ECS: the live task definition with only that image changed), task definition, CodeDeploy revision (s3://bucket/key, github:owner/repo@commit) or launch template version. Refused while a deployment runs or if one was made since your read. To go back use deployments.rollback.",
   scope: "region",
   basedOn: "one",
   input: z.object({
@@ -337,7 +337,7 @@ const create = plan({
 const rollback = plan({
   title: "Plan a deployment rollback",
   description:
-    "Plan going back to `previous`, which this server resolves from live AWS: the last version deployed successfully before the one running, never what you remember; or to a named one. If somebody deployed since your read, it is refused with what changed. Shows what is undone and who deployed it.",
+    "Plan going back to `previous`, resolved from live AWS: the last version deployed successfully before the one running, never what you remember; or to a named one. Refused with what changed if somebody deployed since your read. Shows what is undone and who deployed it.",
   scope: "region",
   basedOn: "one",
   input: z.object({

@@ -410,7 +410,7 @@ const addRule = plan({
 
 const removeRule = plan({
   title: "Plan removing a security group rule",
-  description: "Plan the removal of one rule, and no other, by its id as securityGroups.get showed it.",
+  description: "Plan removing one rule, and no other, by its id as securityGroups.get showed it.",
   scope: "region",
   basedOn: "one",
   input: z.object({ groupId: GroupId, ruleId: RuleId }),
