@@ -1,7 +1,7 @@
 // Deployments in one shape over ECS, CodeDeploy and instance refreshes: what runs, what was deployed, another version, and back.
 
 import { z } from "zod";
-import { ridOf, type Seen } from "../src/core/change.js";
+import { type Proposal, ridOf, type Seen } from "../src/core/change.js";
 import {
   Deployment,
   DeploymentGroup,
@@ -12,10 +12,10 @@ import {
   TaskDefinition,
 } from "../src/core/content/deployments.js";
 import { decodeCursor, encodeCursor } from "../src/core/cursor.js";
-import { isRunning, PROVIDERS, type Provider, STRATEGIES } from "../src/core/deploying.js";
+import { isRunning, PROVIDERS, type Provider, STRATEGIES, type Strategy } from "../src/core/deploying.js";
 import { OpsError } from "../src/core/errors.js";
-import { type Json, type JsonObject, pathsTouch } from "../src/core/json.js";
-import type { AwsReader, ReadPorts } from "../src/core/ports.js";
+import { type Difference, type Json, type JsonObject, pathsTouch, valueAt } from "../src/core/json.js";
+import type { AwsReader, PlanPorts, ReadPorts } from "../src/core/ports.js";
 import { differences } from "../src/core/same.js";
 import { domain, plan, read } from "../src/core/tool.js";
 import { named, versionBefore } from "../state/versions.js";
@@ -28,7 +28,7 @@ const Service = z
   .string()
   .min(1)
   .max(600)
-  .describe("cluster/service, application/group, Auto Scaling group, ARN, or an ECS service's name");
+  .describe("cluster/service, application/group, Auto Scaling group, ARN or ECS service name");
 const Where = {
   cluster: z.string().min(1).max(255).optional(),
   provider: z.enum(PROVIDERS).optional(),
@@ -43,6 +43,13 @@ const Running = z.object({
   images: z.record(z.string(), z.string()).optional(),
   state: z.string(),
   since: z.string().optional(),
+  rolloutId: z.string().optional(),
+  controller: z.string().optional(),
+  strategy: z.string().optional(),
+  latestDeploymentId: z.string().optional(),
+  deploymentConfig: z.string().optional(),
+  deploymentType: z.string().optional(),
+  launchedFrom: z.string().optional(),
   revision: z.string(),
 });
 
@@ -54,8 +61,35 @@ const AUTHORS = 5;
 const rowOf = ({ again: _, ...deployment }: DeploymentHeld): JsonObject => ({ ...deployment }) as unknown as JsonObject;
 type DeploymentHeld = Awaited<ReturnType<AwsReader["deployments"]["history"]>>["items"][number];
 
+/** What else of a provider's content stands in a row, by its name there: with what runs, all that a deployment rests on. */
+const BESIDE: Readonly<Record<Provider, Readonly<Record<string, string>>>> = {
+  ecs: { rolloutId: "/rollout/id", controller: "/controller", strategy: "/strategy" },
+  codedeploy: {
+    latestDeploymentId: "/latest/deploymentId",
+    deploymentConfig: "/deploymentConfig",
+    deploymentType: "/deploymentType",
+  },
+  "instance-refresh": { launchedFrom: "/launchedFrom" },
+};
+/** What `runningOf` tells of each. */
+const RUNS: Readonly<Record<Provider, readonly string[]>> = {
+  ecs: ["/taskDefinition", "/images", "/rollout/state", "/rollout/startedAt"],
+  codedeploy: ["/version", "/latest/status", "/lastSuccessful/createdAt"],
+  "instance-refresh": [],
+};
+
+/** A row shows these parts and no other: what was not shown is never built upon. */
+const seenInRow = (aws: AwsReader, target: DeployTarget): Seen => ({
+  ...seenOf(aws, target),
+  shown: [...RUNS[target.provider], ...Object.values(BESIDE[target.provider])],
+});
+
 function runningRow(ports: ReadPorts, target: DeployTarget): JsonObject {
   const { version, images, state, since } = runningOf(target);
+  const beside = Object.entries(BESIDE[target.provider]).flatMap(([name, path]): [string, Json][] => {
+    const value = valueAt(target.content, path);
+    return value === undefined ? [] : [[name, value]];
+  });
   return {
     provider: target.provider,
     service: shownName(target),
@@ -63,6 +97,7 @@ function runningRow(ports: ReadPorts, target: DeployTarget): JsonObject {
     ...(images && { images }),
     state,
     ...(since !== undefined && { since }),
+    ...Object.fromEntries(beside),
     revision: ports.revision(seenOf(ports.aws, target)),
   };
 }
@@ -88,7 +123,7 @@ async function authoredRows(ports: ReadPorts, target: DeployTarget, items: reado
 const list = read({
   title: "List deployments",
   description:
-    "With `service`: what it runs now and what was deployed to it, newest first, with version, status, reason and whether this server did it. Without: what every ECS service, CodeDeploy group and Auto Scaling group runs. For progress, who deployed and strategies use deployments.get; another version: deployments.create; to go back: deployments.rollback.",
+    "With `service`: what it runs and what was deployed to it, newest first, with version, status, reason and whether by this server. Without: what every ECS service, CodeDeploy group and Auto Scaling group runs. For progress, authors and strategies use deployments.get.",
   scope: "region",
   everywhere: { rows: "services", sum: [] },
   foreignText: true,
@@ -116,7 +151,7 @@ const list = read({
           ...(found.notLookedAt.length > 0 && { notLookedAt: found.notLookedAt as unknown as Json }),
           ...(found.next !== undefined && { nextCursor: encodeCursor(found.next, question, now) }),
         },
-        seen: found.targets.map((target) => ({ ...seenOf(aws, target), shown: touchesOf(target) })),
+        seen: found.targets.map((target) => seenInRow(aws, target)),
         complete: found.next === undefined && cursor === undefined && found.notLookedAt.length === 0,
       };
     }
@@ -129,7 +164,7 @@ const list = read({
         ...(notLookedAt.length > 0 && { notLookedAt: notLookedAt as unknown as Json }),
         ...(page.next !== undefined && { nextCursor: encodeCursor(page.next, question, now) }),
       },
-      seen: [{ ...seenOf(aws, target), shown: touchesOf(target) }],
+      seen: [seenInRow(aws, target)],
     };
   },
 });
@@ -270,9 +305,9 @@ async function refuseRunning(ports: ReadPorts, target: DeployTarget): Promise<vo
 const create = plan({
   title: "Plan a deployment",
   description:
-    "Plan bringing out another version: image or tag (ECS: a new task definition from the live one with only that image changed), task definition, CodeDeploy revision (s3://bucket/key, github:owner/repo@commit) or launch template version. Refused while a deployment runs. To go back use deployments.rollback.",
+    "Plan bringing out another version: image or tag (ECS: the live task definition with only that image changed), task definition, CodeDeploy revision (s3://bucket/key, github:owner/repo@commit) or launch template version. Refused while a deployment runs or if one was made since your read. To go back use deployments.rollback.",
   scope: "region",
-  basedOn: "none",
+  basedOn: "one",
   input: z.object({
     service: Service,
     ...Where,
@@ -283,6 +318,8 @@ const create = plan({
   async propose(input, ports) {
     const { target, notLookedAt } = await existing(ports.aws, input);
     const { supported } = await strategiesOf(ports.aws, target, input.strategy);
+    const stale = unseen(ports, target, input.strategy);
+    if (stale) return stale;
     await refuseRunning(ports, target);
     const wanted = await wantedOf(ports.aws, target, input.version, input.container);
     const made = await deployPlan(ports, target, wanted, input.strategy);
@@ -300,7 +337,7 @@ const create = plan({
 const rollback = plan({
   title: "Plan a deployment rollback",
   description:
-    "Plan going back to `previous`, which this server resolves from live AWS: the last version deployed successfully before the one running, never what you remember; or to a version by name. Needs the revision you saw: if somebody deployed since, it is refused with what changed. Shows what is undone and who deployed it.",
+    "Plan going back to `previous`, resolved from live AWS: the last version deployed successfully before the one running, never what you remember; or to a named one. Refused with what changed if somebody deployed since your read. Shows what is undone and who deployed it.",
   scope: "region",
   basedOn: "one",
   input: z.object({
@@ -313,10 +350,8 @@ const rollback = plan({
     const { aws } = ports;
     const { target } = await existing(aws, input);
     await strategiesOf(aws, target, strategy);
-    const ref = seenOf(aws, target).ref;
-    // What the caller saw is compared before anything is said about what runs now.
-    const shown = ports.basedOn.get(ridOf(ref));
-    if (!shown || moved(shown.content, target)) return unseen(target, aws);
+    const stale = unseen(ports, target, strategy);
+    if (stale) return stale;
     await refuseRunning(ports, target);
     const now = runningOf(target);
     const history = await lookBack(aws, target);
@@ -351,24 +386,19 @@ const rollback = plan({
   },
 });
 
-/** Nothing but what the refusal of a missing or foreign revision needs. */
-const unseen = (target: DeployTarget, aws: AwsReader) => ({
-  summary: `Roll ${shownName(target)} back`,
-  basis: [{ ...basisOf(target, aws), touches: touchesOf(target) }],
-  steps: [],
-  warnings: [],
-});
-
-/** Whether what was shown is otherwise now where a deployment looks: then the gate says what changed, and nothing else counts. */
-const moved = (shown: JsonObject, target: DeployTarget): boolean =>
-  differences(shown, target.content as unknown as JsonObject, []).some(({ path }) =>
-    touchesOf(target).some((touch) => pathsTouch(touch, path)),
-  );
-
-const basisOf = (target: DeployTarget, aws: AwsReader) => {
+/**
+ * Where the caller saw nothing of the target, or it is otherwise now where a deployment looks: nothing but what the gate needs
+ * to refuse that and say what changed. Asked before anything is said about what runs now, for then nothing else counts.
+ */
+function unseen({ aws, basedOn }: PlanPorts, target: DeployTarget, strategy: Strategy | undefined): Proposal | null {
   const { ref, reader, content } = seenOf(aws, target);
-  return { ref, reader, before: content };
-};
+  const touches = touchesOf(target, strategy);
+  const shown = basedOn.get(ridOf(ref));
+  const moved = ({ path }: Difference): boolean => touches.some((touch) => pathsTouch(touch, path));
+  if (shown && !differences(shown.content, content, []).some(moved)) return null;
+  const basis = [{ ref, reader, before: content, touches }];
+  return { summary: `Deploy to ${shownName(target)}`, basis, steps: [], warnings: [] };
+}
 
 /** The deployments a rollback looks back over, newest first. */
 async function lookBack(aws: AwsReader, target: DeployTarget): Promise<DeploymentHeld[]> {

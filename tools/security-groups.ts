@@ -410,9 +410,9 @@ const addRule = plan({
 
 const removeRule = plan({
   title: "Plan removing a security group rule",
-  description: "Plan the removal of one rule by its id from securityGroups.get. No other rule is touched.",
+  description: "Plan removing one rule, and no other, by its id as securityGroups.get showed it.",
   scope: "region",
-  basedOn: "none",
+  basedOn: "one",
   input: z.object({ groupId: GroupId, ruleId: RuleId }),
   async propose({ groupId, ruleId }, { aws }) {
     const group = await existing(aws, groupId);
@@ -423,6 +423,7 @@ const removeRule = plan({
         next: [{ tool: "securityGroups.get", arguments: { groupId, region: aws.region } }],
       });
     }
+    // An id stays when its rule is modified: the caller has to have seen this rule as it is, and no other one.
     const step = revokeStep(group, refOf(aws, groupId), [rule], rule.direction);
     return { summary: `Remove ${showRule(rule)} (${ruleId}) from ${groupId}`, steps: [step], warnings: [] };
   },

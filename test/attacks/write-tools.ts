@@ -12,7 +12,7 @@ import {
   CreateVolumeCommand,
   DescribeImagesCommand,
   DescribeVpcsCommand,
-  RevokeSecurityGroupIngressCommand,
+  ModifySecurityGroupRulesCommand,
   RunInstancesCommand,
   StopInstancesCommand,
 } from "@aws-sdk/client-ec2";
@@ -53,6 +53,8 @@ export interface WriteTool {
   readonly by?: string;
   /** The writes of an apply that nothing is in the way of, in their order. */
   readonly sends: readonly string[];
+  /** All that a call says, where SECURITY.md has it that nothing else is sent. */
+  readonly says?: Readonly<Record<string, readonly string[]>>;
   /** What an apply says once somebody has moved what the plan rests on. */
   readonly moved: RegExp;
   /** AWS's own refusal is the guard there is: the call arrives, and changes nothing. */
@@ -69,6 +71,17 @@ export interface Setting {
 
 /** What has nothing that could move: a create without a name overwrites nothing. */
 export const NOTHING_MOVES: ReadonlySet<string> = new Set(["instances.launch"]);
+
+/** What may be planned by who has seen nothing, and why: whatever replaces, changes or removes something is not among them. */
+export const NOTHING_TO_SEE: Readonly<Record<string, string>> = {
+  "securityGroups.create": "it is new, and AWS refuses a name that is taken",
+  "securityGroups.addRule":
+    "it goes beside the rules that are there, and is refused where one of the same traffic changed",
+  "instances.launch": "they are new",
+  "databases.createSnapshot": "it is a new copy, and AWS refuses a name that is taken",
+  "databases.restoreSnapshot": "it is a new database, and AWS refuses a name that is taken",
+  "resources.create": "it is new, and AWS refuses a name that is taken",
+};
 
 let count = 0;
 const next = (): number => ++count;
@@ -274,9 +287,15 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
       sends: ["RevokeSecurityGroupIngress"],
       moved: /^stale_revision$/,
       async make() {
-        const { groupId, ruleId } = await group();
-        const gone = { GroupId: groupId, SecurityGroupRuleIds: [ruleId] };
-        return { args: { groupId, ruleId }, move: () => ec2.send(new RevokeSecurityGroupIngressCommand(gone)) };
+        const { groupId, ruleId, see } = await group();
+        // Another rule by the same id.
+        const move = () => {
+          const FromPort = 5_000 + next();
+          const rule = { IpProtocol: "tcp", FromPort, ToPort: FromPort, CidrIpv4: "10.7.0.0/16" };
+          const SecurityGroupRules = [{ SecurityGroupRuleId: ruleId, SecurityGroupRule: rule }];
+          return ec2.send(new ModifySecurityGroupRulesCommand({ GroupId: groupId, SecurityGroupRules }));
+        };
+        return { args: { groupId, ruleId }, see, move };
       },
     },
     {
@@ -313,6 +332,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "autoscaling.setCapacity",
       sends: ["SetDesiredCapacity"],
+      says: { SetDesiredCapacity: ["AutoScalingGroupName", "DesiredCapacity", "HonorCooldown"] },
       moved: /^stale_revision$/,
       async make() {
         await place();
@@ -343,6 +363,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "databases.modifyInstance",
       sends: ["ModifyDBInstance"],
+      says: { ModifyDBInstance: ["ApplyImmediately", "BackupRetentionPeriod", "DBInstanceIdentifier"] },
       moved: /^stale_revision$/,
       async make() {
         const databaseId = await database();
@@ -364,6 +385,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "databases.modifyCluster",
       sends: ["ModifyDBCluster"],
+      says: { ModifyDBCluster: ["ApplyImmediately", "BackupRetentionPeriod", "DBClusterIdentifier"] },
       moved: /^stale_revision$/,
       async make() {
         const databaseId = `ledger-${next()}`;
@@ -476,6 +498,7 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
     {
       tool: "tags.apply",
       sends: ["TagResources", "UntagResources"],
+      says: { TagResources: ["ResourceARNList", "Tags"], UntagResources: ["ResourceARNList", "TagKeys"] },
       moved: /^stale_revision$/,
       async make() {
         const { VolumeId } = await ec2.send(
@@ -502,20 +525,24 @@ export function writeTools({ product, ecs, codedeploy, assistant }: Setting): re
       tool: "deployments.create",
       by: "ECS",
       sends: ["RegisterTaskDefinition", "UpdateService"],
+      says: { UpdateService: ["cluster", "service", "taskDefinition"] },
       moved: /^stale_revision$/,
       async make() {
-        const { name, hotfix } = service();
-        return { args: { service: name, version: "v3" }, move: hotfix };
+        const { name, see, hotfix } = service();
+        return { args: { service: name, version: "v3" }, see, move: hotfix };
       },
     },
     {
       tool: "deployments.create",
       by: "CodeDeploy",
       sends: ["CreateDeployment"],
+      says: {
+        CreateDeployment: ["applicationName", "deploymentConfigName", "deploymentGroupName", "description", "revision"],
+      },
       moved: /^stale_revision$/,
       async make() {
-        const { name, hotfix } = application();
-        return { args: { service: name, version: "s3://releases/web.zip?versionId=three" }, move: hotfix };
+        const { name, see, hotfix } = application();
+        return { args: { service: name, version: "s3://releases/web.zip?versionId=three" }, see, move: hotfix };
       },
     },
     {

@@ -27,10 +27,12 @@ async function story(prepare: (account: DeploymentAccount) => void = () => {}, a
   open.push(session);
   const call = (tool: string, given: object = {}) =>
     session.call(`deployments_${tool}`, { service: SERVICE, ...given });
+  /** As an honest caller deploys: read, then planned. */
+  const create = async (given: object) => call("create", { basedOn: (await call("get")).revision, ...given });
   const apply = ({ executionToken }: { executionToken: string }) => session.call("changes_apply", { executionToken });
   const running = () => ecs.services.get("prod/api-service")!.taskDefinition;
   const hotfix = () => ecs.deploy("prod", "api-service", ecs.define("api", { web: `${REPO}:v2.4.0` }), PIPELINE);
-  return { account, ecs, session, call, apply, running, hotfix };
+  return { account, ecs, session, call, create, apply, running, hotfix };
 }
 
 describe("what is deployed (scripted ECS)", () => {
@@ -56,6 +58,32 @@ describe("what is deployed (scripted ECS)", () => {
       eventName: "UpdateService",
     });
     expect(JSON.stringify(got)).not.toContain("hunter2");
+  });
+
+  it("has been seen as far as a row shows it: enough to deploy and to go back from, and not for another strategy", async () => {
+    const { ecs, call, hotfix } = await story();
+    ecs.services.get(SERVICE)!.loadBalancers.push({ containerName: "web", advancedConfiguration: {} });
+    const [row] = (await call("list")).services;
+    expect(row).toMatchObject({ rolloutId: expect.stringMatching(/^ecs-svc/), controller: "ECS", strategy: "ROLLING" });
+    for (const [tool, wanted] of [
+      ["create", { version: "v2.4.0" }],
+      ["rollback", { to: "previous" }],
+    ] as const) {
+      const given = { ...wanted, basedOn: row.revision, intent: "from the list" };
+      const planned = await call(tool, given);
+      expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+      const unseen = await call(tool, { ...given, strategy: "canary" });
+      expect(unseen, JSON.stringify(unseen)).toMatchObject({ code: "precondition_required", field: "basedOn" });
+      expect(unseen.message).toContain("/configuration");
+      expect(unseen.next[0]).toMatchObject({ tool: "deployments_get" });
+    }
+    // Whoever reads on from there has seen it.
+    const { revision } = await call("get");
+    const given = { to: "previous", strategy: "canary", basedOn: revision, intent: "from the service" };
+    expect((await call("rollback", given)).isError).toBeUndefined();
+    hotfix();
+    const stale = await call("rollback", { basedOn: row.revision, intent: "from the list" });
+    expect(stale).toMatchObject({ code: "stale_revision" });
   });
 
   it("lists what every service runs, a page at a time, and names what it could not look at", async () => {
@@ -84,10 +112,10 @@ describe("what is deployed (scripted ECS)", () => {
 
 describe("deploying (scripted ECS)", () => {
   it("makes a task definition from the live one with only the image changed, and waits until AWS says it is done", async () => {
-    const { account, ecs, call, apply, running, session } = await story(({ ecs }) => {
+    const { account, ecs, call, create, apply, running, session } = await story(({ ecs }) => {
       ecs.looks = 3;
     });
-    const planned = await call("create", { version: "v2.4.0", intent: "release" });
+    const planned = await create({ version: "v2.4.0", intent: "release" });
     expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
     expect(planned.change.steps.map((step: { call: string }) => step.call)).toEqual([
       "ecs.RegisterTaskDefinition",
@@ -113,9 +141,9 @@ describe("deploying (scripted ECS)", () => {
   });
 
   it("records a deployment that the circuit breaker took back as failed, with AWS's reason as data", async () => {
-    const { ecs, call, apply, running, session } = await story();
+    const { ecs, call, create, apply, running, session } = await story();
     ecs.bad.add(`${REPO}:v2.4.0`);
-    const planned = await call("create", { version: `${REPO}:v2.4.0`, intent: "release" });
+    const planned = await create({ version: `${REPO}:v2.4.0`, intent: "release" });
     const failed = await apply(planned);
     expect(failed).toMatchObject({ isError: true, code: "aws_failed", awsCode: "ROLLBACK_SUCCESSFUL" });
     expect(failed.awsMessage).toContain("circuit breaker threshold");
@@ -135,10 +163,10 @@ describe("deploying (scripted ECS)", () => {
   });
 
   it("stops no deployment that took the place of its own", async () => {
-    const { account, ecs, call, apply, session } = await story(({ ecs }) => {
+    const { account, ecs, create, apply, session } = await story(({ ecs }) => {
       ecs.looks = 1_000;
     });
-    const planned = await call("create", { version: "v2.4.0", intent: "release" });
+    const planned = await create({ version: "v2.4.0", intent: "release" });
     expect(await apply(planned)).toMatchObject({ outcome: "in_progress" });
     // Nobody looks at it again by itself before it is cancelled.
     await session.call("session_whoami");
@@ -151,12 +179,12 @@ describe("deploying (scripted ECS)", () => {
   });
 
   it("hands a long one over, shows it, does not race it, and stops it when asked", async () => {
-    const { ecs, call, apply, running, session } = await story(({ ecs }) => {
+    const { ecs, create, apply, running, session } = await story(({ ecs }) => {
       ecs.looks = 500;
     });
-    const planned = await call("create", { version: "v2.4.0", intent: "release" });
+    const planned = await create({ version: "v2.4.0", intent: "release" });
     expect(await apply(planned)).toMatchObject({ outcome: "in_progress" });
-    const raced = await call("create", { version: "v2.5.0", intent: "another" });
+    const raced = await create({ version: "v2.5.0", intent: "another" });
     expect(raced).toMatchObject({ isError: true, code: "resource_busy", field: "service" });
     expect(raced.running).toMatchObject({ status: "in_progress", version: "api:4" });
     const { changeId } = planned.change;
@@ -166,20 +194,20 @@ describe("deploying (scripted ECS)", () => {
     expect(running()).toBe("api:3");
     expect((await session.call("changes_get", { changeId })).change.state).toBe("failed");
     ecs.looks = 1;
-    expect(await apply(await call("create", { version: "v2.5.0", intent: "another" }))).toMatchObject({
+    expect(await apply(await create({ version: "v2.5.0", intent: "another" }))).toMatchObject({
       outcome: "applied",
     });
   });
 
   it("does not race a deployment that somebody else began, before or after the plan", async () => {
-    const { ecs, call, apply, hotfix, running } = await story();
-    const planned = await call("create", { version: "v2.5.0", intent: "release" });
+    const { ecs, create, apply, hotfix, running } = await story();
+    const planned = await create({ version: "v2.5.0", intent: "release" });
     hotfix();
     expect(await apply(planned)).toMatchObject({ isError: true, code: "stale_revision" });
     expect(running()).toBe("api:4");
     ecs.looks = 500;
     ecs.deploy("prod", "api-service", "api:2", PIPELINE, false);
-    const raced = await call("create", { version: "v2.5.0", intent: "release" });
+    const raced = await create({ version: "v2.5.0", intent: "release" });
     expect(raced).toMatchObject({
       code: "resource_busy",
       running: { version: "api:2", by: { principal: PIPELINE.arn } },
@@ -188,9 +216,9 @@ describe("deploying (scripted ECS)", () => {
 
   it("finishes what was lost on the way, once", async () => {
     for (const lost of ["ecs:RegisterTaskDefinition", "ecs:UpdateService"]) {
-      const { account, call, apply, running } = await story();
+      const { account, create, apply, running } = await story();
       account.lost.add(lost);
-      const planned = await call("create", { version: "v2.4.0", intent: "release" });
+      const planned = await create({ version: "v2.4.0", intent: "release" });
       expect(await apply(planned), lost).toMatchObject({ outcome: "applied" });
       expect(running()).toBe("api:4");
       expect(account.writes("RegisterTaskDefinition")).toHaveLength(1);
@@ -199,10 +227,10 @@ describe("deploying (scripted ECS)", () => {
   });
 
   it("is finished by the next process where the first one is gone in the middle", async () => {
-    const { account, ecs, session, call, apply, running } = await story(({ ecs }) => {
+    const { account, ecs, session, create, apply, running } = await story(({ ecs }) => {
       ecs.looks = 500;
     });
-    const planned = await call("create", { version: "v2.4.0", intent: "release" });
+    const planned = await create({ version: "v2.4.0", intent: "release" });
     expect(await apply(planned)).toMatchObject({ outcome: "in_progress" });
     ecs.settle(ecs.services.get("prod/api-service")!);
     ecs.services.get("prod/api-service")!.rollouts[0]!.looks = 0;
@@ -220,6 +248,118 @@ describe("deploying (scripted ECS)", () => {
     expect(change.state, JSON.stringify(change)).toBe("applied");
     expect(running()).toBe("api:4");
     expect(account.writes("UpdateService")).toHaveLength(1);
+  });
+});
+
+describe("deploying over somebody else (scripted ECS)", () => {
+  it("needs a revision of the service", async () => {
+    const { call } = await story();
+    for (const given of [
+      {},
+      { basedOn: "" },
+      { basedOn: (await call("get", { service: undefined, taskDefinition: "api:2" })).revision },
+    ]) {
+      expect(await call("create", { version: "api:2", intent: "back", ...given })).toMatchObject({
+        code: "precondition_required",
+        field: "basedOn",
+      });
+    }
+  });
+
+  it("is refused with what they deployed and by whom, and is planned from that", async () => {
+    const { account, call, apply, hotfix, running, session } = await story();
+    const { revision } = await call("get");
+    hotfix();
+    session.pass(30 * 60_000);
+    for (const version of ["api:2", "v2.5.0", "api:4", "api:99"]) {
+      const stale = await call("create", { version, basedOn: revision, intent: "the version of yesterday" });
+      expect(stale, JSON.stringify(stale)).toMatchObject({ isError: true, code: "stale_revision", field: "basedOn" });
+      expect(stale.changed).toContainEqual(
+        expect.objectContaining({ path: "/taskDefinition", youSaw: "api:3", now: "api:4" }),
+      );
+      expect(JSON.stringify(stale.changed)).toContain("ci-deployer");
+    }
+    expect(account.calls.filter(({ writes }) => writes)).toEqual([]);
+    const { now } = await call("create", { version: "api:2", basedOn: revision, intent: "the version of yesterday" });
+    const planned = await call("create", { version: "api:2", basedOn: now.revision, intent: "yes, over the hotfix" });
+    expect(planned.change?.summary, JSON.stringify(planned)).toContain("now api:4");
+    expect(await apply(planned)).toMatchObject({ outcome: "applied" });
+    expect(running()).toBe("api:2");
+  });
+
+  it("is not disturbed by how many tasks run or by tags", async () => {
+    const { ecs, call } = await story();
+    const { revision } = await call("get");
+    Object.assign(ecs.services.get(SERVICE)!, { desired: 5, tags: [{ key: "team", value: "shop" }] });
+    const planned = await call("create", { version: "v2.4.0", basedOn: revision, intent: "release" });
+    expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+  });
+});
+
+describe("another strategy (scripted ECS)", () => {
+  const shifting = () => story(({ ecs }) => void ecs.services.get(SERVICE)!.loadBalancers.push(SHIFTS));
+  const SHIFTS = { containerName: "web", containerPort: 8080, advancedConfiguration: {} };
+  const breakerOff = { deploymentCircuitBreaker: { enable: false, rollback: false } };
+  /** What an outsider sets with UpdateService: nothing is deployed by it. */
+  const set = (ecs: DeploymentAccount["ecs"], part: object) => {
+    const service = ecs.services.get(SERVICE)!;
+    service.configuration = { ...service.configuration, ...part };
+    return service.configuration;
+  };
+
+  it.each([
+    ["minimumHealthyPercent", { minimumHealthyPercent: 77 }, "/configuration/minimumHealthyPercent"],
+    ["the circuit breaker", breakerOff, "/circuitBreaker/enabled"],
+  ])("does not overwrite %s that somebody set, after the plan or before it", async (_, part, path) => {
+    for (const [tool, wanted] of [
+      ["create", { version: "v2.4.0" }],
+      ["rollback", { to: "previous" }],
+    ] as const) {
+      const { account, ecs, call, apply, running } = await shifting();
+      const { revision } = await call("get");
+      const asked = {
+        ...wanted,
+        strategy: "canary",
+        basedOn: revision,
+        intent: "carefully",
+      };
+      const planned = await call(tool, asked);
+      expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+      const theirs = set(ecs, part);
+      for (const refused of [await apply(planned), await call(tool, asked)]) {
+        expect(refused, JSON.stringify(refused)).toMatchObject({ isError: true, code: "stale_revision" });
+        expect(refused.changed).toContainEqual(expect.objectContaining({ path }));
+      }
+      expect(account.calls.filter(({ writes }) => writes)).toEqual([]);
+      expect(ecs.services.get(SERVICE)!.configuration).toEqual(theirs);
+      expect(running()).toBe("api:3");
+    }
+  });
+
+  it("is planned with the whole configuration that it leaves, and sends that", async () => {
+    const { account, ecs, create, apply } = await shifting();
+    const before = ecs.services.get(SERVICE)!.configuration;
+    const planned = await create({ version: "api:2", strategy: "canary", intent: "carefully" });
+    const [step] = planned.change.steps;
+    expect(step.differences).toContainEqual(
+      expect.objectContaining({ path: "/configuration/strategy", before: "ROLLING", after: "CANARY" }),
+    );
+    const applied = await apply(planned);
+    expect(applied, JSON.stringify(applied)).toMatchObject({ outcome: "applied" });
+    expect(applied.notes ?? []).toEqual([]);
+    expect(account.writes("UpdateService")).toHaveLength(1);
+    expect(ecs.services.get(SERVICE)!.configuration).toEqual({ ...before, strategy: "CANARY" });
+  });
+
+  it("that the service has already is not sent, so what somebody set meanwhile stays", async () => {
+    const { ecs, create, apply, running } = await shifting();
+    const planned = await create({ version: "api:2", strategy: "rolling", intent: "back" });
+    const theirs = set(ecs, { minimumHealthyPercent: 77, ...breakerOff });
+    const applied = await apply(planned);
+    expect(applied, JSON.stringify(applied)).toMatchObject({ outcome: "applied" });
+    expect(applied.notes.join()).toContain("it stays");
+    expect(running()).toBe("api:2");
+    expect(ecs.services.get(SERVICE)!.configuration).toEqual(theirs);
   });
 });
 
@@ -302,10 +442,10 @@ describe("going back (scripted ECS)", () => {
   });
 
   it("state.rollback brings back what a token of this server left", async () => {
-    const { ecs, call, apply, running, session } = await story();
-    const first = await call("create", { version: "v2.4.0", intent: "release" });
+    const { ecs, call, create, apply, running, session } = await story();
+    const first = await create({ version: "v2.4.0", intent: "release" });
     await apply(first);
-    await apply(await call("create", { version: "v2.5.0", intent: "release" }));
+    await apply(await create({ version: "v2.5.0", intent: "release" }));
     expect(running()).toBe("api:5");
     const identifier = `${ecs.services.get("prod/api-service")!.serviceArn}|prod`;
     const back = await session.call("state_rollback", {

@@ -46,13 +46,16 @@ async function story() {
   open.push(session);
   const call = (tool: string, given: object = {}) =>
     session.call(`deployments_${tool}`, given as Record<string, unknown>);
+  /** As an honest caller deploys: read, then planned. */
+  const create = async (given: { readonly service: string; readonly [more: string]: unknown }) =>
+    call("create", { basedOn: (await call("get", { service: given.service })).revision, ...given });
   const apply = ({ executionToken }: { executionToken: string }) => session.call("changes_apply", { executionToken });
-  return { account, ecs, codedeploy, refreshes, session, call, apply, web, shop, workers };
+  return { account, ecs, codedeploy, refreshes, session, call, create, apply, web, shop, workers };
 }
 
 describe("CodeDeploy (scripted)", () => {
   it("goes back to the revision before, and a failure that CodeDeploy rolled back is a failure", async () => {
-    const { codedeploy, call, apply, web } = await story();
+    const { codedeploy, call, create, apply, web } = await story();
     codedeploy.deploy(web, s3("three"), PIPELINE);
     const got = await call("get", { service: "web/production" });
     expect(got).toMatchObject({ strategies: ["rolling"], deployments: [{ by: { principal: PIPELINE.arn } }, {}, {}] });
@@ -64,7 +67,7 @@ describe("CodeDeploy (scripted)", () => {
     expect(await apply(back)).toMatchObject({ outcome: "applied" });
     codedeploy.bad.add('"bad"');
     const version = "s3://releases/web.zip?versionId=bad";
-    const failed = await apply(await call("create", { service: "web/production", version, intent: "release" }));
+    const failed = await apply(await create({ service: "web/production", version, intent: "release" }));
     expect(failed).toMatchObject({ code: "aws_failed", awsCode: "HEALTH_CONSTRAINTS" });
     const listed = await call("list", { service: "web/production" });
     expect(listed.services[0].version).toBe("s3://releases/web.zip?versionId=two");
@@ -75,8 +78,8 @@ describe("CodeDeploy (scripted)", () => {
   });
 
   it("deploys to an ECS service that CodeDeploy moves, through its group, with only the task definition changed", async () => {
-    const { ecs, codedeploy, call, apply } = await story();
-    const planned = await call("create", { service: "prod/shop", version: "2", strategy: "canary", intent: "release" });
+    const { ecs, codedeploy, create, apply } = await story();
+    const planned = await create({ service: "prod/shop", version: "2", strategy: "canary", intent: "release" });
     expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
     expect(planned.change.facts).toMatchObject({
       provider: "codedeploy",
@@ -93,7 +96,7 @@ describe("CodeDeploy (scripted)", () => {
 
 describe("instance refreshes (scripted)", () => {
   it("goes back to the version before, follows it, and says why one was rolled back", async () => {
-    const { refreshes, call, apply, workers } = await story();
+    const { refreshes, call, create, apply, workers } = await story();
     const got = await call("get", { service: "workers" });
     expect(got).toMatchObject({ provider: "instance-refresh", strategies: ["rolling"] });
     const back = await call("rollback", { service: "workers", basedOn: got.revision, intent: "slow" });
@@ -101,7 +104,7 @@ describe("instance refreshes (scripted)", () => {
     expect(await apply(back)).toMatchObject({ outcome: "applied" });
     expect(workers.version).toBe("3");
     refreshes.bad.add("5");
-    const failed = await apply(await call("create", { service: "workers", version: "5", intent: "release" }));
+    const failed = await apply(await create({ service: "workers", version: "5", intent: "release" }));
     expect(failed).toMatchObject({
       code: "aws_failed",
       awsCode: "RollbackSuccessful",
@@ -111,9 +114,9 @@ describe("instance refreshes (scripted)", () => {
   });
 
   it("of a group that says $Latest cannot be rolled back by AWS: the plan says so, and stopping ends it where it is", async () => {
-    const { account, refreshes, session, call, apply } = await story();
+    const { account, refreshes, session, create, apply } = await story();
     const group = refreshes.group("floating", "$Latest");
-    const planned = await call("create", { service: "floating", version: "3", intent: "pin it" });
+    const planned = await create({ service: "floating", version: "3", intent: "pin it" });
     expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
     expect(planned.change.warnings.join()).toContain("cannot roll this refresh back");
     refreshes.looks = 500;
@@ -125,12 +128,43 @@ describe("instance refreshes (scripted)", () => {
   });
 
   it("is found where the answer was lost, and not begun twice", async () => {
-    const { account, call, apply, workers } = await story();
+    const { account, create, apply, workers } = await story();
     account.lost.add("autoscaling:StartInstanceRefresh");
-    const planned = await call("create", { service: "workers", version: "5", intent: "release" });
+    const planned = await create({ service: "workers", version: "5", intent: "release" });
     expect(await apply(planned)).toMatchObject({ outcome: "applied" });
     expect(workers.version).toBe("5");
     expect(account.writes("StartInstanceRefresh")).toHaveLength(1);
+  });
+});
+
+describe("a row of a list (scripted)", () => {
+  it.each([
+    ["web/production", "s3://releases/web.zip?versionId=nine"],
+    ["workers", "5"],
+    ["prod/shop", "2"],
+  ])("of %s shows all that a deployment rests on: by its revision one is planned", async (service, version) => {
+    const { call, codedeploy, refreshes, web, shop, workers } = await story();
+    const [row] = (await call("list", { service })).services;
+    const { running } = await call("get", { service });
+    expect(row).toMatchObject(
+      row.provider === "codedeploy"
+        ? {
+            latestDeploymentId: running.latest.deploymentId,
+            deploymentConfig: running.deploymentConfig,
+            deploymentType: running.deploymentType,
+          }
+        : { launchedFrom: running.launchedFrom },
+    );
+    const given = { service, version, basedOn: row.revision, intent: "release" };
+    const planned = await call("create", given);
+    expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+    codedeploy.deploy(web, s3("theirs"), PIPELINE);
+    codedeploy.deploy(shop, appSpec("arn:aws:ecs:us-east-1:000000000000:task-definition/shop:1"), PIPELINE);
+    refreshes.deploy(workers, "3", PIPELINE);
+    expect(await call("create", given)).toMatchObject({ code: "stale_revision", field: "basedOn" });
+    expect(await call("rollback", { service, basedOn: row.revision, intent: "back" })).toMatchObject({
+      code: "stale_revision",
+    });
   });
 });
 
@@ -204,14 +238,14 @@ describe("what is asked wrongly", () => {
       "strategy",
     ],
   ] as const)("%s is refused with its field, and nothing is sent", async (_, tool, given, code, field) => {
-    const { account, call } = await story();
-    const answer = await call(tool, given);
+    const { account, call, create } = await story();
+    const answer = tool === "create" ? await create(given) : await call(tool, given);
     expect(answer, JSON.stringify(answer)).toMatchObject({ isError: true, code, field });
     expect(account.calls.filter(({ writes }) => writes)).toEqual([]);
   });
 
   it("a version of a rollback that never ran here, a running deployment, and several things of one name", async () => {
-    const { codedeploy, refreshes, call, workers, ecs, account } = await story();
+    const { codedeploy, refreshes, call, create, workers, ecs, account } = await story();
     const { revision } = await call("get", { service: "workers" });
     expect(
       await call("rollback", { service: "workers", to: "99", basedOn: revision, intent: "release" }),
@@ -221,11 +255,11 @@ describe("what is asked wrongly", () => {
     });
     refreshes.looks = 500;
     refreshes.begin(workers, "5", PIPELINE);
-    const raced = await call("create", { service: "workers", version: "2", intent: "release" });
+    const raced = await create({ service: "workers", version: "2", intent: "release" });
     expect(raced).toMatchObject({ code: "resource_busy", running: { version: "5", progress: { of: 100 } } });
     codedeploy.group("workers", "all");
     ecs.serve("prod", "workers", "shop:1", PIPELINE);
-    const several = await call("create", { service: "workers", version: "2", intent: "release" });
+    const several = await create({ service: "workers", version: "2", intent: "release" });
     expect(several).toMatchObject({ code: "validation_error", field: "service" });
     expect(several.candidates.map((one: { provider: string }) => one.provider)).toEqual([
       "ecs",
@@ -236,9 +270,9 @@ describe("what is asked wrongly", () => {
   });
 
   it("does not take a provider that cannot be asked for an empty one", async () => {
-    const { account, call } = await story();
+    const { account, call, create } = await story();
     account.denied.add("ecs:ListClusters");
-    expect(await call("create", { service: "nowhere", version: "1", intent: "release" })).toMatchObject({
+    expect(await create({ service: "nowhere", version: "1", intent: "release" })).toMatchObject({
       code: "access_denied",
       action: "ecs:ListClusters",
     });

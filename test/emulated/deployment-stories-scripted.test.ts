@@ -160,6 +160,11 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
   };
   const on = (server: Assistant, service: string) => ({
     ask: (tool: string, more: object = {}) => server.call(`deployments_${tool}`, { service, ...more }),
+    /** As an honest caller deploys: read, then planned. */
+    create: async (more: object) => {
+      const { data } = await server.call("deployments_get", { service });
+      return server.call("deployments_create", { service, basedOn: data.revision, ...more });
+    },
     apply: (planned: { data: { executionToken: string } }) =>
       server.call("changes_apply", { executionToken: planned.data.executionToken }),
     change: async (changeId: string) => (await server.call("changes_get", { changeId })).data.change,
@@ -190,8 +195,8 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     "%s: goes back to what ran before, and says what it resolved to, what else was deployed and by whom",
     async (name) => {
       const { service, asked, shown, deploy, breaks, running } = providers.get(name)!;
-      const { ask, apply } = on(assistant, service);
-      const ours = await ask("create", { version: asked(2), intent: "release" });
+      const { ask, create, apply } = on(assistant, service);
+      const ours = await create({ version: asked(2), intent: "release" });
       expect((await apply(ours)).data.outcome).toBe("applied");
       const read = await ask("get");
       deploy(3);
@@ -239,8 +244,8 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
 
   it.each(THREE)("%s: a deployment that somebody else began is not raced, before and after the plan", async (name) => {
     const { service, asked, shown, deploy, running, inProgress, settle, creates } = providers.get(name)!;
-    const { ask, apply } = on(assistant, service);
-    const planned = await ask("create", { version: asked(6), intent: "release" });
+    const { ask, create, apply } = on(assistant, service);
+    const planned = await create({ version: asked(6), intent: "release" });
     expect(planned.isError, JSON.stringify(planned.data)).toBe(false);
     looks(500);
     deploy(5, false);
@@ -251,7 +256,7 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     expect(inProgress()).toEqual([shown(5)]);
     const { data } = await ask("get");
     for (const [tool, args] of [
-      ["create", { version: asked(6) }],
+      ["create", { version: asked(6), basedOn: data.revision }],
       ["rollback", { basedOn: data.revision }],
     ] as const) {
       const raced = await ask(tool, { ...args, intent: "release" });
@@ -275,10 +280,10 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
 
   it.each(NAMES)("%s: a deployment of ours is stopped when asked, and the old version is back", async (name) => {
     const { service, asked, running, inProgress, stops } = providers.get(name)!;
-    const { ask, apply, change } = on(assistant, service);
+    const { ask, create, apply, change } = on(assistant, service);
     const before = running();
     looks(500);
-    const planned = await ask("create", { version: asked(7), intent: "release" });
+    const planned = await create({ version: asked(7), intent: "release" });
     const begun = await apply(planned);
     expect(begun.data.outcome, JSON.stringify(begun.data)).toBe("in_progress");
     const shown = await ask("get");
@@ -300,9 +305,9 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
 
   it.each(THREE)("%s: what somebody else has begun in place of ours is not ours to stop", async (name) => {
     const { service, asked, shown, deploy, stop, inProgress, settle, stops } = providers.get(name)!;
-    const { ask, apply, change } = on(assistant, service);
+    const { create, apply, change } = on(assistant, service);
     looks(500);
-    const planned = await ask("create", { version: asked(8), intent: "release" });
+    const planned = await create({ version: asked(8), intent: "release" });
     const begun = await apply(planned);
     expect(begun.data.outcome, JSON.stringify(begun.data)).toBe("in_progress");
     stop();
@@ -322,9 +327,9 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     ["instance refresh", "DescribeInstanceRefreshes", 1],
   ] as const)("%s: nor is it where they began it between our look and our call", async (name, read, before) => {
     const { service, asked, shown, deploy, stop, inProgress, settle, stops } = providers.get(name)!;
-    const { ask, apply } = on(assistant, service);
+    const { create, apply } = on(assistant, service);
     looks(500);
-    const planned = await ask("create", { version: asked(14), intent: "release" });
+    const planned = await create({ version: asked(14), intent: "release" });
     const begun = await apply(planned);
     expect(begun.data.outcome, JSON.stringify(begun.data)).toBe("in_progress");
     const [from] = stops;
@@ -351,8 +356,8 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
       const { service, asked, shown, deploy, settle, running, creates } = providers.get(name)!;
       const state = `killed-${name.replace(/\W/g, "")}`;
       const first = await start(state);
-      const { ask } = on(first, service);
-      const planned = await ask("create", { version: asked(10), intent: "release" });
+      const { create } = on(first, service);
+      const planned = await create({ version: asked(10), intent: "release" });
       expect(planned.isError, JSON.stringify(planned.data)).toBe(false);
       const held = gate();
       const [called, operation] = creates;
@@ -393,7 +398,7 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
       const { service, asked, shown, deploy, running, creates } = providers.get(name)!;
       const state = `unsent-${name.replace(/\W/g, "")}`;
       const first = await start(state);
-      const planned = await on(first, service).ask("create", { version: asked(12), intent: "release" });
+      const planned = await on(first, service).create({ version: asked(12), intent: "release" });
       expect(planned.isError, JSON.stringify(planned.data)).toBe(false);
       const held = gate();
       const [called, operation] = creates;

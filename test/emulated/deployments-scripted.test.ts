@@ -20,6 +20,8 @@ describe.skipIf(!product)("deployments, scripted", () => {
   const { proxy, ledger, calls } = (product ?? {}) as Product;
   let assistant: Assistant;
   const call = (tool: string, args: Record<string, unknown>) => assistant.call(`deployments_${tool}`, args);
+  const create = async (args: { readonly service: string; readonly [more: string]: unknown }) =>
+    call("create", { basedOn: (await call("get", { service: args.service })).data.revision, ...args });
   const apply = (planned: { data: { executionToken: string } }) =>
     assistant.call("changes_apply", { executionToken: planned.data.executionToken });
 
@@ -67,12 +69,10 @@ describe.skipIf(!product)("deployments, scripted", () => {
   });
 
   it("brings out another image, and is told when AWS took it back", async () => {
-    const planned = await call("create", { service: "prod/api-service", version: "v2.5.0", intent: "release" });
+    const planned = await create({ service: "prod/api-service", version: "v2.5.0", intent: "release" });
     expect((await apply(planned)).data.outcome).toBe("applied");
     ecs.bad.add("registry.example/api:v2.6.0");
-    const failed = await apply(
-      await call("create", { service: "prod/api-service", version: "v2.6.0", intent: "release" }),
-    );
+    const failed = await apply(await create({ service: "prod/api-service", version: "v2.6.0", intent: "release" }));
     expect(failed.data).toMatchObject({ code: "aws_failed", awsCode: "ROLLBACK_SUCCESSFUL" });
     expect(ecs.services.get("prod/api-service")!.taskDefinition).toBe("api:4");
   });
@@ -80,7 +80,7 @@ describe.skipIf(!product)("deployments, scripted", () => {
   it("deploys a CodeDeploy revision and finds it by its mark where the answer was lost", async () => {
     proxy.rule({ service: "codedeploy", operation: "CreateDeployment", dropReply: true });
     const version = "s3://releases/web.zip?versionId=three";
-    const planned = await call("create", { service: "web/production", version, intent: "release" });
+    const planned = await create({ service: "web/production", version, intent: "release" });
     expect(planned.isError, JSON.stringify(planned.data)).toBe(false);
     const applied = await apply(planned);
     expect(applied.data.outcome, JSON.stringify(applied.data)).toBe("applied");

@@ -51,6 +51,7 @@ async function story(assistant: Assistant, { groupId, instanceId, imageId }: Pla
     groupId,
     ruleId: added.ruleId,
     intent: "not needed",
+    basedOn: group.data.revision,
   });
   await tell("removal", "changes_apply", { executionToken: removal.data.executionToken });
   await tell("history", "state_history", { identifier: groupId });
@@ -61,6 +62,7 @@ async function story(assistant: Assistant, { groupId, instanceId, imageId }: Pla
     groupId,
     ruleId: "sgr-0123456789abcdef0",
     intent: "not there",
+    basedOn: group.data.revision,
   });
   const launch = await tell("plan launch", "instances_launch", {
     imageId,

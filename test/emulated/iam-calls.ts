@@ -96,7 +96,7 @@ export const PLANS: Readonly<Record<string, (world: World, call: Call) => Promis
   "securityGroups.removeRule": async ({ groupId }, call) => {
     const { data } = await call("securityGroups.get", { groupId });
     const rule = data.securityGroup.rules.find(({ fromPort }: { fromPort?: number }) => fromPort === 443);
-    return { groupId, ruleId: rule.ruleId };
+    return { groupId, ruleId: rule.ruleId, basedOn: data.revision };
   },
   "securityGroups.update": async ({ groupId }, call) => {
     const { data } = await call("securityGroups.get", { groupId });
@@ -168,10 +168,13 @@ export const SCRIPTED_READS: readonly Row[] = [
   ["costs.estimate", "of an instance", async () => ({ items: [{ kind: "instance", instanceType: "t3.micro" }] })],
 ];
 
-const rollback = (service: string) => async (_: ScriptedWorld, call: Call) => ({
-  service,
-  basedOn: (await call("deployments.get", { service })).data.revision,
-});
+const deploy =
+  (service: string, more: object = {}) =>
+  async (_: ScriptedWorld, call: Call) => ({
+    service,
+    ...more,
+    basedOn: (await call("deployments.get", { service })).data.revision,
+  });
 const ofBucket =
   (more: object) =>
   async ({ bucket }: ScriptedWorld, call: Call) => ({
@@ -186,13 +189,13 @@ export const SCRIPTED_PLANS: readonly Row[] = [
   ["resources.create", "a bucket", async () => ({ type: BUCKET, properties: { BucketName: "made" } })],
   ["resources.update", "a bucket", ofBucket({ properties: { VersioningConfiguration: { Status: "Enabled" } } })],
   ["resources.delete", "a bucket", ofBucket({})],
-  ["deployments.create", "an image to ECS", async () => ({ service: "prod/api", version: "3" })],
-  ["deployments.create", "a revision to CodeDeploy", async () => ({ service: "web/production", version: REVISION })],
-  ["deployments.create", "an image to ECS by CodeDeploy", async () => ({ service: "prod/shop", version: "2" })],
-  ["deployments.create", "a version to instances", async () => ({ service: "workers", version: "5" })],
-  ["deployments.rollback", "ECS", rollback("prod/api")],
-  ["deployments.rollback", "CodeDeploy", rollback("web/production")],
-  ["deployments.rollback", "instance refresh", rollback("workers")],
+  ["deployments.create", "an image to ECS", deploy("prod/api", { version: "3" })],
+  ["deployments.create", "a revision to CodeDeploy", deploy("web/production", { version: REVISION })],
+  ["deployments.create", "an image to ECS by CodeDeploy", deploy("prod/shop", { version: "2" })],
+  ["deployments.create", "a version to instances", deploy("workers", { version: "5" })],
+  ["deployments.rollback", "ECS", deploy("prod/api")],
+  ["deployments.rollback", "CodeDeploy", deploy("web/production")],
+  ["deployments.rollback", "instance refresh", deploy("workers")],
   [
     "databases.modifyInstance",
     "a password that RDS is to keep",

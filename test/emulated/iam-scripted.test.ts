@@ -234,7 +234,11 @@ describe.skipIf(!product)("policies on scripted services, by the test's own eval
     async (_, args, service, operation) => {
       const call = await writer("deployments");
       for (const one of [ecs, codedeploy, refreshes]) one.looks = 500;
-      const planned = await call("deployments.create", { ...args, intent: "release" });
+      const planned = await call("deployments.create", {
+        ...args,
+        basedOn: (await call("deployments.get", { service: args.service })).data.revision,
+        intent: "release",
+      });
       const begun = await call("changes.apply", { executionToken: planned.data.executionToken });
       expect(begun.data.outcome, JSON.stringify(begun.data)).toBe("in_progress");
       const stopped = await call("changes.cancel", { changeId: planned.data.change.changeId });
@@ -253,7 +257,11 @@ describe.skipIf(!product)("policies on scripted services, by the test's own eval
       ["autoscaling", "StartInstanceRefresh", { service: "workers", version: "3" }],
     ] as const) {
       proxy.rule({ service, operation, dropReply: true });
-      const planned = await call("deployments.create", { ...args, intent: "release" });
+      const planned = await call("deployments.create", {
+        ...args,
+        basedOn: (await call("deployments.get", { service: args.service })).data.revision,
+        intent: "release",
+      });
       const applied = await call("changes.apply", { executionToken: planned.data.executionToken });
       expect(applied.data.outcome, `${operation}: ${JSON.stringify(applied.data)}`).toBe("applied");
       expect(calls(service, operation).map(({ fate }) => fate)).toContain("replyDropped");
@@ -263,7 +271,12 @@ describe.skipIf(!product)("policies on scripted services, by the test's own eval
   it("state.rollback is within the policy of the toolset whose resource it rolls back", async () => {
     const call = await as("write-all", policiesFor(["state", "deployments"], { write: true }));
     const { data } = await call("deployments.get", { service: "prod/api" });
-    const planned = await call("deployments.create", { service: "prod/api", version: "12", intent: "release" });
+    const planned = await call("deployments.create", {
+      service: "prod/api",
+      version: "12",
+      basedOn: data.revision,
+      intent: "release",
+    });
     await call("changes.apply", { executionToken: planned.data.executionToken });
     const identifier = `${data.running.serviceArn}|prod`;
     const { revision } = (await call("deployments.get", { service: "prod/api" })).data;

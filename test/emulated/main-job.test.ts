@@ -230,6 +230,7 @@ describe.skipIf(!product)("the main job on moto", () => {
       groupId,
       ruleId: rule.ruleId,
       intent: "the office has moved",
+      basedOn: seen.data.revision,
     });
     await allow(9000, "10.2.0.0/16");
     const applied = await assistant.call("changes_apply", { executionToken: planned.data.executionToken });

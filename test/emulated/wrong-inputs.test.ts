@@ -161,7 +161,12 @@ describe.skipIf(!product)("wrong inputs of six domains", () => {
     [
       "unknown version",
       "deployments_create",
-      async () => ({ service: "prod/api", version: "api:99", intent }),
+      async () => ({
+        service: "prod/api",
+        version: "api:99",
+        basedOn: await revisionOf("deployments_get", { service: "prod/api" }),
+        intent,
+      }),
       "not_found",
       "version",
       "deployments_list",

@@ -275,11 +275,17 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
         return;
       }
       case "removeRule": {
-        const rules = ingress(basisOf("group", "last")?.content);
+        const rules = ingress(basisOf("group", one.basis === "first" ? "first" : "last")?.content);
         const rule = rules[one.nth % Math.max(rules.length, 1)];
         if (!rule) return;
-        const answer = await call("securityGroups_removeRule", { groupId: ids.group, ruleId: rule.ruleId, intent });
-        planned(one, "group", answer, undefined, (now) => !now.has(`group/rule/${rule.ruleId}`));
+        const basis = basisOf("group", one.basis);
+        const answer = await call("securityGroups_removeRule", {
+          groupId: ids.group,
+          ruleId: rule.ruleId,
+          intent,
+          ...given(one.basis, basis),
+        });
+        planned(one, "group", answer, basis, (now) => !now.has(`group/rule/${rule.ruleId}`));
         return;
       }
       case "replaceRules": {

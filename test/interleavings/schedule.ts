@@ -26,7 +26,7 @@ export type Basis = "last" | "first" | "invented" | "none";
 export type Act =
   | { readonly kind: "read"; readonly thing: Thing }
   | { readonly kind: "addRule"; readonly port: number; readonly width: number; readonly peer: number }
-  | { readonly kind: "removeRule"; readonly nth: number }
+  | { readonly kind: "removeRule"; readonly nth: number; readonly basis: Basis }
   | { readonly kind: "replaceRules"; readonly drop: number; readonly port: number; readonly basis: Basis }
   | { readonly kind: "terminate"; readonly thing: "first" | "second"; readonly basis: Basis }
   | { readonly kind: "launch" }
@@ -120,7 +120,7 @@ export function schedulesOf(things: readonly Thing[]): fc.Arbitrary<Schedule> {
         peer: few(1),
       }),
     },
-    group && { weight: 3, arbitrary: fc.record({ kind: fc.constant("removeRule" as const), nth: few(3) }) },
+    group && { weight: 3, arbitrary: fc.record({ kind: fc.constant("removeRule" as const), nth: few(3), basis }) },
     group && {
       weight: 3,
       arbitrary: fc.record({ kind: fc.constant("replaceRules" as const), drop: few(3), port, basis }),

@@ -444,7 +444,9 @@ describe("a stale notice", () => {
     const { ruleId } = securityGroup.rules.find((rule: { fromPort: number }) => rule.fromPort === 22);
     expect(staleNotices[0].now.by[`/rules/${ruleId}`]).toMatchObject({ status: "known", session: "dana" });
     expect(asked).toHaveLength(before);
-    const planned = await session.call("securityGroups_removeRule", { groupId: GROUP, ruleId, intent: "close it" });
+    const { revision: basedOn } = await session.call("securityGroups_get", { groupId: GROUP });
+    const close = { groupId: GROUP, ruleId, basedOn, intent: "close it" };
+    const planned = await session.call("securityGroups_removeRule", close);
     await session.call("changes_apply", { executionToken: planned.executionToken });
     const next = await reader.call("session_whoami");
     expect(next.staleNotices[0].now).toMatchObject({

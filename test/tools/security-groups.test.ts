@@ -66,6 +66,91 @@ describe("a rule", () => {
   });
 });
 
+describe("removing a rule", () => {
+  const read = (groupId: string, more = {}) => session.call("securityGroups_get", { groupId, ...more });
+  const remove = (groupId: string, ruleId: string, basedOn?: string) =>
+    session.call("securityGroups_removeRule", { groupId, ruleId, intent, ...(basedOn && { basedOn }) });
+  /** A group whose rule of port 8443 an assistant has read. */
+  async function story() {
+    const groupId = await group();
+    await apply(await add(groupId, { fromPort: 8443, peer: "0.0.0.0/0" }));
+    const { revision, securityGroup } = await read(groupId);
+    const ruleOf = (port: number) =>
+      securityGroup.rules.find(({ fromPort }: { fromPort?: number }) => fromPort === port).ruleId as string;
+    const ruleId = ruleOf(8443);
+    const live = async (): Promise<string[]> =>
+      (await read(groupId)).securityGroup.rules.map((one: { ruleId: string }) => one.ruleId);
+    /** A colleague makes something else of a rule: its id stays. */
+    const modify = (id = ruleId) =>
+      session.edit(({ rules }) => Object.assign(rules[id]!, { fromPort: 22, toPort: 22, peer: "10.7.0.0/16" }));
+    return { groupId, revision, ruleId, ruleOf, live, modify };
+  }
+
+  it("needs a revision of the group", async () => {
+    const { groupId, ruleId } = await story();
+    expect(await remove(groupId, ruleId)).toMatchObject({ code: "precondition_required", field: "basedOn" });
+  });
+
+  it("is refused where the id means another rule by now, before the plan and after it, and is planned from what it is", async () => {
+    const { groupId, revision, ruleId, live, modify } = await story();
+    const planned = await remove(groupId, ruleId, revision);
+    expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+    await modify();
+    for (const refused of [await apply(planned), await remove(groupId, ruleId, revision)]) {
+      expect(refused, JSON.stringify(refused)).toMatchObject({ isError: true, code: "stale_revision" });
+      expect(refused.changed).toContainEqual(
+        expect.objectContaining({ path: `/rules/${ruleId}/peer`, youSaw: "0.0.0.0/0", now: "10.7.0.0/16" }),
+      );
+      expect(await live()).toContain(ruleId);
+    }
+    const { now } = await remove(groupId, ruleId, revision);
+    const again = await remove(groupId, ruleId, now.revision);
+    expect(again.change?.summary, JSON.stringify(again)).toContain("10.7.0.0/16");
+    expect(await apply(again)).toMatchObject({ outcome: "applied" });
+    expect(await live()).not.toContain(ruleId);
+  });
+
+  it("is not disturbed by what else somebody changed in the group", async () => {
+    const { groupId, revision, ruleId, ruleOf, live, modify } = await story();
+    await session.outsider.allow(groupId, 9000, "10.2.0.0/16");
+    await modify(ruleOf(443));
+    const planned = await remove(groupId, ruleId, revision);
+    expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+    await session.outsider.allow(groupId, 9001, "10.2.0.0/16");
+    const before = await live();
+    expect(await apply(planned)).toMatchObject({ outcome: "applied" });
+    expect(await live()).toEqual(before.filter((id) => id !== ruleId));
+  });
+
+  it("that no answer has shown is refused as not seen: by a list, a page, a filter, or made since", async () => {
+    const { groupId, revision, ruleId, ruleOf, modify } = await story();
+    const elsewhere = await session.beside({ owner: { session: "another", pid: 2 } });
+    const unseen = async (basedOn: string) => {
+      const answer = await elsewhere.call("securityGroups_removeRule", { groupId, ruleId, intent, basedOn });
+      expect(answer, JSON.stringify(answer)).toMatchObject({ code: "precondition_required", field: "basedOn" });
+      expect(answer.message).toContain(`/rules/${ruleId}`);
+    };
+    // Another content, so that no revision of before tells anything of it.
+    await modify(ruleOf(443));
+    const listed = await elsewhere.call("securityGroups_list", { groupIds: [groupId] });
+    await unseen(listed.securityGroups[0].revision);
+    const filtered = await elsewhere.call("securityGroups_get", { groupId, port: 22 });
+    expect(filtered.securityGroup.rules.map((one: { ruleId: string }) => one.ruleId)).not.toContain(ruleId);
+    await unseen(filtered.revision);
+    const shown = await elsewhere.call("securityGroups_get", { groupId, port: 8443 });
+    const planned = await elsewhere.call("securityGroups_removeRule", {
+      ...{ groupId, ruleId, intent },
+      basedOn: shown.revision,
+    });
+    expect(planned.isError, JSON.stringify(planned)).toBeUndefined();
+    await elsewhere.close();
+    await session.outsider.allow(groupId, 9000, "10.2.0.0/16");
+    const made = (await read(groupId, { port: 9000 })).securityGroup.rules[0].ruleId;
+    const refused = await remove(groupId, made, revision);
+    expect(refused).toMatchObject({ code: "stale_revision", message: expect.stringContaining("9000") });
+  });
+});
+
 describe("a name or a tag with a star in it", () => {
   it("is asked for as it is", async () => {
     const groupId = await group();

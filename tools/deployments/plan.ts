@@ -62,7 +62,11 @@ const TOUCHES: Readonly<Record<DeployTarget["provider"], readonly string[]>> = {
   codedeploy: ["/version", "/latest/deploymentId", "/deploymentConfig", "/deploymentType"],
   "instance-refresh": ["/launchedFrom"],
 };
-export const touchesOf = ({ provider }: Pick<DeployTarget, "provider">): readonly string[] => TOUCHES[provider];
+/** With another strategy an ECS service is sent its whole configuration again: whoever sets any of that makes the plan stale too. */
+export const touchesOf = (target: DeployTarget, strategy?: Strategy): readonly string[] =>
+  target.provider === "ecs" && configurationFor(target.content, strategy)
+    ? [...TOUCHES.ecs, "/configuration", "/circuitBreaker"]
+    : TOUCHES[target.provider];
 
 const SHIFTING: readonly Strategy[] = ["blue-green", "canary", "linear"];
 const ECS_STRATEGY: Readonly<Record<Strategy, string>> = {
@@ -71,6 +75,12 @@ const ECS_STRATEGY: Readonly<Record<Strategy, string>> = {
   canary: "CANARY",
   linear: "LINEAR",
 };
+
+/** The deployment configuration by which an ECS service gets another strategy. AWS takes it as a whole. */
+const configurationFor = (service: EcsService, strategy: Strategy | undefined): JsonObject | undefined =>
+  strategy === undefined || ECS_STRATEGY[strategy] === service.strategy
+    ? undefined
+    : { ...service.configuration, strategy: ECS_STRATEGY[strategy] };
 
 function supportedBy({ provider, content }: DeployTarget): readonly Strategy[] {
   if (provider === "instance-refresh") return ["rolling"];
@@ -122,9 +132,9 @@ export async function deployPlan(
   return refreshPlan(ports, target, wanted);
 }
 
-const touched = (aws: AwsReader, target: DeployTarget) => {
+const touched = (aws: AwsReader, target: DeployTarget, strategy?: Strategy) => {
   const { ref, reader, content } = seenOf(aws, target);
-  return { ref, reader, kind: "update" as const, before: content, touches: touchesOf(target) };
+  return { ref, reader, kind: "update" as const, before: content, touches: touchesOf(target, strategy) };
 };
 
 const misfit = (target: DeployTarget): OpsError =>
@@ -162,7 +172,7 @@ function ecsPlan(ports: ReadPorts, target: Ecs, wanted: Wanted, strategy: Strate
   }
   const register = registerSteps(ports, wanted);
   const taskDefinition = register.length > 0 ? madeBy(0) : wanted.version;
-  const other = strategy !== undefined && ECS_STRATEGY[strategy] !== service.strategy;
+  const configuration = configurationFor(service, strategy);
   const step: ChangeStep = {
     service: "ecs",
     operation: "UpdateService",
@@ -170,16 +180,14 @@ function ecsPlan(ports: ReadPorts, target: Ecs, wanted: Wanted, strategy: Strate
       cluster: service.cluster,
       service: service.serviceArn,
       taskDefinition,
-      ...(other && {
-        deploymentConfiguration: { ...service.configuration, strategy: ECS_STRATEGY[strategy!] },
-      }),
+      ...(configuration && { deploymentConfiguration: configuration }),
     },
-    ...touched(ports.aws, target),
+    ...touched(ports.aws, target, strategy),
     after: {
       ...(service as unknown as JsonObject),
       taskDefinition,
       images: { ...wanted.images },
-      ...(other && { strategy: ECS_STRATEGY[strategy!] }),
+      ...(configuration && { strategy: configuration.strategy!, configuration }),
     },
     desired: {
       images: { ...wanted.images },
@@ -198,7 +206,7 @@ function ecsPlan(ports: ReadPorts, target: Ecs, wanted: Wanted, strategy: Strate
             `${enabled ? "The circuit breaker of this service stops a failing deployment and does not bring the old version back" : "This service has no deployment circuit breaker: AWS goes on trying to start tasks that fail"}. changes.cancel stops it and brings the old version back.`,
           ]),
       ...(register.length > 0 ? ["Whether the image exists is not checked: tasks that cannot pull it fail."] : []),
-      ...(other ? [`The service's own strategy is changed from ${service.strategy} and stays so.`] : []),
+      ...(configuration ? [`The service's own strategy is changed from ${service.strategy} and stays so.`] : []),
     ],
     facts: {
       provider: "ecs",
