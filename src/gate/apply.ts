@@ -1,6 +1,7 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
 import { needsHuman } from "../../policies/approval.js";
+import { ridsOf } from "../../state/claims.js";
 import type { Store } from "../../state/journal.js";
 import { LEASE_MS } from "../../state/leases.js";
 import { changeOfToken, clientToken, operationId, tokenSha256 } from "../../state/tokens.js";
@@ -10,6 +11,7 @@ import {
   type Change,
   type ChangeStep,
   envelopesOf,
+  type Operation,
   type Owner,
   planDigest,
   type ResourceRef,
@@ -75,8 +77,7 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
   for (const [index, step] of change.steps.entries()) await deps.secrets.reveal(step, envelopesOf(change, index));
   request.executing.add(change.id);
   try {
-    const { live, notes } = await recheck(deps, request, change, state);
-    return await execute(deps, request, change, live, notes);
+    return await execute(deps, request, change, await begin(deps, request, change, state));
   } finally {
     request.executing.delete(change.id);
   }
@@ -186,6 +187,36 @@ function resourcesOf(change: Change, state: State): ApplyReport["resources"] {
 const changedPaths = (before: JsonObject | null, after: JsonObject | null): string[] =>
   diff(before ?? undefined, after ?? undefined).map(({ path }) => path);
 
+interface Begun {
+  readonly first: Intent;
+  readonly live: Map<string, JsonObject | null>;
+  readonly notes: string[];
+}
+
+/** So often live is looked at for one apply, where each time another change of ours was first. */
+const MOST_LOOKS = 5;
+
+/**
+ * Live as planned from, then the first intent. The claims of the store begin with the intent: a change of ours that began
+ * and ended between the two has moved what was looked at, so the look is had again.
+ */
+async function begin(deps: GateDeps, request: ApplyRequest, change: Change, known: State): Promise<Begun> {
+  let state = known;
+  for (let looks = 1; ; looks++) {
+    const { live, notes } = await recheck(deps, request, change, state);
+    const first = await intend(deps, change, 0, request.token, { unlessTouchedSince: state.seq });
+    if (first) return { first, live, notes };
+    if (looks === MOST_LOOKS) {
+      throw new OpsError(
+        "resource_busy",
+        "Other changes of the same resources were recorded first, again and again. Nothing was sent and the token is not spent; apply again.",
+        { field: "executionToken", details: { changeId: change.id } },
+      );
+    }
+    state = await deps.store.state();
+  }
+}
+
 /** Live against the contents the plan was made from. Equal, or different only where the plan does not look: go. */
 async function recheck(
   deps: GateDeps,
@@ -264,8 +295,7 @@ async function execute(
   deps: GateDeps,
   request: ApplyRequest,
   planned: Change,
-  live: Map<string, JsonObject | null>,
-  notes: string[],
+  { first, live, notes }: Begun,
 ): Promise<ApplyReport> {
   const deadline = deps.clock.now().getTime() + deps.config.waitSeconds * 1_000;
   const done: string[] = [];
@@ -279,7 +309,7 @@ async function execute(
     if (index < batched) continue;
     const together = batchAt(deps, request, planned, index);
     if (together.length > 1) {
-      await applyTogether(deps, request, { planned, from: index, steps: together, deadline }, so);
+      await applyTogether(deps, request, { planned, first, from: index, steps: together, deadline }, so);
       batched = index + together.length;
       justRead = new Set(together.map(({ ref }) => ridOf(ref)));
       continue;
@@ -287,11 +317,11 @@ async function execute(
     const rid = ridOf(step.ref);
     const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
     const stops = async (error: unknown): Promise<never> => {
-      if (index === 0) throw error;
       throw partly(planned, done, error, await allFollowed(deps, under, so));
     };
     if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, { ...step, before }).catch(stops);
-    const operation = await intend(deps, planned, index, request.token, deps.owner, under.length > 0).catch(stops);
+    const operation =
+      index === 0 ? first : await intendNext(deps, planned, index, request.token, under.length > 0).catch(stops);
     const called = index === 0 ? step : await named(deps, step, planned);
     const rest = planned.steps.slice(index + 1);
     const halfway = rest.some((one) => ridOf(one.ref) === rid);
@@ -416,6 +446,8 @@ function batchAt(deps: GateDeps, { aws }: ApplyRequest, { steps }: Change, from:
 
 interface Batch {
   readonly planned: Change;
+  /** The intent of the change's first step. */
+  readonly first: Intent;
   readonly from: number;
   readonly steps: readonly ChangeStep[];
   readonly deadline: number;
@@ -425,7 +457,7 @@ interface Batch {
 async function applyTogether(
   deps: GateDeps,
   request: ApplyRequest,
-  { planned, from, steps, deadline }: Batch,
+  { planned, first, from, steps, deadline }: Batch,
   so: SoFar,
 ): Promise<void> {
   const { live, done } = so;
@@ -440,14 +472,14 @@ async function applyTogether(
   }
   const works: Work[] = [];
   for (const [index, step] of current.entries()) {
-    const operation = await intend(deps, planned, from + index, request.token, deps.owner, index > 0).catch(
-      async (error: unknown) => {
-        if (from === 0 && index === 0) throw error;
-        const [first] = works;
-        if (await neverSent(deps, works, error)) throw partly(planned, done, error);
-        throw first ? await unrecorded(deps, planned, first.operation.id, error) : partly(planned, done, error);
-      },
-    );
+    const operation =
+      from + index === 0
+        ? first
+        : await intendNext(deps, planned, from + index, request.token, index > 0).catch(async (error: unknown) => {
+            const [work] = works;
+            if (await neverSent(deps, works, error)) throw partly(planned, done, error);
+            throw work ? await unrecorded(deps, planned, work.operation.id, error) : partly(planned, done, error);
+          });
     works.push({ change: planned, operation, step, aws: request.aws, deadline, progress: request.progress });
   }
   const outcomes = await sendTogether(deps, works).catch(async (error: unknown) => {
@@ -652,14 +684,32 @@ function lostOwnership(change: Change, operationId: string, cause: OpsError): Op
   );
 }
 
-/** The durable intent of one step. With the first one the token is spent and every resource of the plan claimed. */
-async function intend(deps: GateDeps, change: Change, step: number, token: string, owner: Owner, alongside = false) {
+type Intent = Pick<Operation, "id" | "step" | "clientToken">;
+
+interface IntentOptions {
+  readonly alongside?: boolean;
+  /** The number of the commit after which the resources of the plan were looked at. */
+  readonly unlessTouchedSince?: number;
+}
+
+/**
+ * The durable intent of one step. With the first one the token is spent and every resource of the plan claimed. Null, and
+ * nothing recorded, where a resource of the plan was touched since it was looked at.
+ */
+async function intend(
+  deps: GateDeps,
+  change: Change,
+  step: number,
+  token: string,
+  { alongside = false, unlessTouchedSince }: IntentOptions,
+): Promise<Intent | null> {
   const sent = clientToken(token, step);
   let id = "";
   // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
   await deps.store.owners.hold();
   await deps.store.sign(null).catch(unlessFatal);
-  await deps.store.commit((state, seq) => {
+  const { events } = await deps.store.commit((state, seq) => {
+    if (unlessTouchedSince !== undefined && touchedAfter(state, change, unlessTouchedSince)) return [];
     const refused = step === 0 ? overBudget(state, change, deps.config, deps.clock.now()) : null;
     if (refused) return refused;
     id = operationId(seq);
@@ -671,15 +721,24 @@ async function intend(deps: GateDeps, change: Change, step: number, token: strin
         step,
         ...(step === 0 ? { token } : {}),
         clientToken: sent,
-        owner,
+        owner: deps.owner,
         resendUntil: change.expiresAt,
         leaseMs: LEASE_MS,
         ...(alongside && { alongside: true as const }),
       },
     ];
   });
-  return { id, step, clientToken: sent };
+  return events.length > 0 ? { id, step, clientToken: sent } : null;
 }
+
+/** The intent of a later step: what the change holds, no other change of ours touches. */
+const intendNext = async (deps: GateDeps, change: Change, step: number, token: string, alongside: boolean) =>
+  (await intend(deps, change, step, token, { alongside }))!;
+
+/** Not by the change itself: a token that was spent meanwhile is refused as such. */
+const touchedAfter = ({ changes, resources }: State, change: Change, seq: number): boolean =>
+  changes.get(change.id)?.state === "planned" &&
+  ridsOf(change).some((rid) => (resources.get(rid)?.revisionSeq ?? 0) > seq);
 
 const unlessFatal = (error: unknown): void => {
   if (!(error instanceof OpsError)) throw error;
