@@ -8,6 +8,8 @@ export interface RiskStep extends StepFacts {
   /** Empty for a resource that does not exist yet. */
   readonly id?: string;
   readonly input: unknown;
+  /** How many others it launches or terminates by what it asks of this one. */
+  readonly moves?: number;
   /** What the difference does, judged elsewhere: protections that go, findings that come. */
   readonly effects?: readonly { readonly level: Level; readonly because: string }[];
   /** Whether its tags say production. */
@@ -212,11 +214,15 @@ function judge(step: RiskStep, overrides: readonly RiskOverride[]): Judged {
   return { level: LEVELS[rank(level) + 1]!, because: [...because, "it is tagged as production"] };
 }
 
-/** How many resources a plan makes or touches: a launch names a number, and several calls may be about one resource. */
+/**
+ * How many resources a plan makes or touches: a launch names a number, a group moves its instances, and several calls may be
+ * about one resource.
+ */
 function resourcesOf(steps: readonly RiskStep[]): number {
   const touched = new Set(steps.map(({ type, id = "" }) => `${type}/${id}`).filter((name) => !name.endsWith("/")));
   const made = steps.filter(({ id = "" }) => id === "").map(({ input }) => (input as { MaxCount?: unknown }).MaxCount);
-  return made.reduce<number>((sum, count) => sum + (typeof count === "number" ? count : 1), touched.size);
+  const moved = steps.reduce((sum, { moves = 0 }) => sum + moves, 0);
+  return made.reduce<number>((sum, count) => sum + (typeof count === "number" ? count : 1), touched.size + moved);
 }
 
 /**

@@ -36,6 +36,7 @@ export async function approve(config: Config, words: readonly string[], host: Ap
         type: "change.approved",
         changeId,
         planDigest: change.planDigest,
+        risk: change.risk.level,
         channel: "terminal",
         by: host.user,
         validUntil: change.expiresAt,
@@ -58,8 +59,8 @@ function shown(change: Change): string {
     explanation: change.explanation,
     risk: { level: change.risk.level, because: [...change.risk.because] },
     warnings: [...change.warnings],
-    steps: change.steps.map(stepView),
-    ...(change.policyResults ? { security: securityView(change.policyResults) } : {}),
+    steps: change.steps.map((step) => stepView(step, "everything")),
+    ...(change.policyResults ? { security: securityView(change.policyResults, "everything") } : {}),
   });
   return `${JSON.stringify(facts, null, 2)}\n`;
 }

@@ -30,7 +30,7 @@ const APPROVAL = "approval";
 const NO_TOOL: ReadonlySet<string> = new Set(["unknown_tool", "rate_limited"]);
 
 /** What a client carries from the question to the repeated call. Signed, not secret. */
-interface Sealed extends Pick<ApprovalForm, "changeId" | "planDigest"> {
+interface Sealed extends Pick<ApprovalForm, "changeId" | "planDigest" | "risk"> {
   /** Of the arguments of the call that was asked about: the reply counts for that call only. */
   readonly call: string;
 }
@@ -164,10 +164,10 @@ export function createServer(app: App): Server {
     // Progress written in the same tick as the answer is lost on the 2025 era.
     if (step > 0) await new Promise((resolve) => setImmediate(resolve));
     if (form) {
-      const { changeId, planDigest } = form;
+      const { changeId, planDigest, risk } = form;
       return inputRequired({
         inputRequests: { [APPROVAL]: inputRequired.elicit(question(form)) },
-        requestState: await seals.mint({ changeId, planDigest, call: digest([name, given]) }, ctx),
+        requestState: await seals.mint({ changeId, planDigest, risk, call: digest([name, given]) }, ctx),
       }) as never;
     }
     return answer as never;
@@ -259,6 +259,6 @@ function replyOf(ctx: ServerContext, asked: readonly unknown[]): ApprovalReply |
   const response = inputResponse(ctx.mcpReq.inputResponses, APPROVAL);
   if (!sealed || sealed.call !== digest(asked) || response.kind !== "elicit") return undefined;
   const typed = response.content?.[APPROVAL];
-  const { changeId, planDigest } = sealed;
-  return { changeId, planDigest, action: response.action, typed: typeof typed === "string" ? typed : "" };
+  const { changeId, planDigest, risk } = sealed;
+  return { changeId, planDigest, risk, action: response.action, typed: typeof typed === "string" ? typed : "" };
 }

@@ -52,6 +52,7 @@ function entryOnDisk(entry: LineageEntry): Record<string, unknown> {
     outcome: entry.outcome,
     ...optional("desired", entry.desired && sorted(entry.desired)),
     ...optional("rolled_back_to", entry.rolledBackTo),
+    ...optional("not_verified", entry.notVerified),
     ...optional("error", entry.error && toDisk(entry.error)),
     ...optional("resolved", entry.resolved && toDisk(entry.resolved)),
   };
@@ -77,6 +78,7 @@ function entryFromDisk(disk: JsonObject): LineageEntry {
     outcome: disk.outcome,
     ...optional("desired", disk.desired),
     ...optional("rolledBackTo", disk.rolled_back_to),
+    ...optional("notVerified", disk.not_verified),
     ...optional("error", disk.error === undefined ? undefined : fromDisk(disk.error)),
     ...optional("resolved", disk.resolved),
   });

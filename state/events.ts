@@ -31,6 +31,9 @@ export const StepShape = z.strictObject({
   desired: Doc.optional(),
 });
 
+const Level = z.enum(["low", "medium", "high", "critical"]);
+const RiskShape = z.strictObject({ level: Level, because: list(Text) });
+
 /** An encrypted secret beside its fingerprint. */
 export const EnvelopeShape = z.strictObject({
   $enc: z.literal("v1"),
@@ -57,7 +60,7 @@ export const PlannedShape = z.strictObject({
   region: Text,
   planDigest: Hash,
   liveDigest: Hash,
-  risk: z.strictObject({ level: z.enum(["low", "medium", "high", "critical"]), because: list(Text) }),
+  risk: RiskShape,
   policyResults: Doc.transform((value) => value as unknown as PolicyResults).optional(),
   tokenSha256: Hash,
   plannedAt: Text,
@@ -97,6 +100,8 @@ export const ResultShape = z.strictObject({
   reader: Reader,
   before: Doc.nullable(),
   after: Doc.nullable(),
+  /** Why `after` is what was asked for and not what was read back. */
+  notVerified: Text.optional(),
 });
 
 export const LineageShape = z.strictObject({
@@ -117,6 +122,7 @@ export const LineageShape = z.strictObject({
   explanation: Text,
   intent: Text,
   rolledBackTo: Text.optional(),
+  notVerified: Text.optional(),
   error: ErrorShape.optional(),
   resolved: z.strictObject({ choice: Choice, by: Text, reason: Text }).optional(),
   policyResults: AnyJson.optional(),
@@ -135,7 +141,11 @@ const EVENTS = [
     channel: Channel,
     by: Text,
     validUntil: Text,
+    /** As which it was shown. */
+    risk: Level.optional(),
   }),
+  /** The world or the operator's rules moved: it is more dangerous than when it was planned. */
+  z.strictObject({ type: z.literal("change.rated"), changeId: Name, risk: RiskShape }),
   z.strictObject({
     type: z.literal("change.rejected"),
     changeId: Name,

@@ -86,12 +86,20 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     return putChange({ ...state, tokens }, { ...change, state: "planned", operationIds: [] });
   },
 
-  "change.approved"(state, { changeId: id, planDigest: digest, by, channel, validUntil }, commit) {
+  "change.approved"(state, { changeId: id, planDigest: digest, by, channel, validUntil, risk }, commit) {
     const change = planned(state, id);
     if (change === null) return state;
     if (change instanceof OpsError) return change;
     if (change.planDigest !== digest) return otherPlan(id);
-    return putChange(state, { ...change, approval: { by, channel, at: commit.ts, validUntil } });
+    const approval = { by, channel, at: commit.ts, validUntil, ...(risk !== undefined && { risk }) };
+    return putChange(state, { ...change, approval });
+  },
+
+  "change.rated"(state, { changeId: id, risk }) {
+    const change = planned(state, id);
+    if (change === null) return state;
+    if (change instanceof OpsError) return change;
+    return putChange(state, { ...change, risk });
   },
 
   "change.rejected"(state, { changeId: id, planDigest: digest, by, because }) {

@@ -24,7 +24,13 @@ export function succeed(state: State, operation: Operation, results: readonly Re
   const entry = { ...entryOf(change, operation, commit), outcome: "succeeded" as const, ...(resolved && { resolved }) };
   const settled = results.reduce((at, result) => settle(at, change, operation, result, entry, commit), state);
   const { error: _, because: __, ...clean } = operation;
-  const next = putOperation(settled, { ...clean, state: "succeeded", settledAt: commit.ts });
+  const doubtful = results.find(({ notVerified }) => notVerified !== undefined)?.notVerified;
+  const next = putOperation(settled, {
+    ...clean,
+    ...(doubtful !== undefined && { because: doubtful }),
+    state: "succeeded",
+    settledAt: commit.ts,
+  });
   const { because: reason, ...open } = change;
   const after = stateAfter(next, change);
   return putChange(next, {
@@ -76,7 +82,7 @@ export function settle(
   state: State,
   change: Change,
   operation: Operation,
-  { ref, reader, before, after }: Result,
+  { ref, reader, before, after, notVerified }: Result,
   core: EntryCore,
   commit: Commit,
 ): State {
@@ -93,6 +99,7 @@ export function settle(
     operation: kind,
     before,
     after,
+    ...(notVerified !== undefined && { notVerified }),
   };
   const envelopes = own ? envelopesAfter(known?.envelopes, change, operation.step) : known?.envelopes;
   const comparable = known && known.reader === reader && !known.deleted ? known.desired : {};
@@ -109,7 +116,10 @@ export function settle(
     revisionSeq: commit.seq,
     lineage: withEntry(known?.lineage ?? [], entry),
     ...(known?.lineageSpilled && { lineageSpilled: known.lineageSpilled }),
-    drift: gone ? NOT_CHECKED : { status: "IN_SYNC", lastChecked: commit.ts, severity: null, details: null },
+    drift:
+      gone || notVerified !== undefined
+        ? NOT_CHECKED
+        : { status: "IN_SYNC", lastChecked: commit.ts, severity: null, details: null },
     ...(known?.ignores && { ignores: known.ignores }),
     ...(envelopes && { envelopes }),
     ...(known?.dependsOn && { dependsOn: known.dependsOn }),

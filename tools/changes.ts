@@ -36,7 +36,7 @@ export function viewOf(change: Change, state: State, now: Date): JsonObject {
     expiresAt: change.expiresAt,
     risk: { level: change.risk.level, because: [...change.risk.because] },
     warnings: [...change.warnings],
-    steps: change.steps.map(stepView),
+    steps: change.steps.map((step) => stepView(step)),
     ...(change.policyResults ? { security: securityView(change.policyResults) } : {}),
     ...(change.facts ? { facts: change.facts } : {}),
     ...(change.because ? { because: change.because } : {}),
@@ -100,6 +100,7 @@ const apply = gate({
           id: resource.ref.id,
           region: resource.ref.region,
           outcome: resource.outcome,
+          ...(resource.notVerified !== undefined && { notVerified: resource.notVerified }),
           // What is repeated is history: it proves nothing about now, so it carries no revision.
           ...(Object.keys(resource.content).length > 0
             ? report.repeated

@@ -195,7 +195,7 @@ const create = plan({
     return {
       summary: `Create ${type}${id ? ` ${id}` : ""}`,
       steps: [step],
-      warnings: sourceWarning(facts),
+      warnings: [...sourceWarning(facts), ...unreadableWarning(facts)],
       facts: { schema: sourceOf(facts), ...(Object.keys(tagsAdded).length > 0 ? { tagsAdded } : {}) },
     };
   },
@@ -364,6 +364,11 @@ const sourceWarning = (facts: ResourceSchema): string[] =>
     : [
         `The schema of ${facts.type} is ${facts.source === "none" ? "not known here" : "the one shipped with this version"}, not the one of AWS's registry: AWS itself may refuse the plan.`,
       ];
+
+const unreadableWarning = ({ type, unreadable }: ResourceSchema): string[] =>
+  unreadable
+    ? [`AWS offers no way to read a ${type}: what is made cannot be verified, changed or rolled back from here.`]
+    : [];
 
 export const resources = domain("resources", { list, get, schema, create, update, delete: remove }, [
   "list",

@@ -109,8 +109,13 @@ export function trimSchema(type: string, schema: JsonObject): ResourceSchema {
     ),
     ...listNeeds(schema),
     ...timeoutsOf(schema),
+    ...unreadable(schema),
   };
 }
+
+/** Types that can be made and never looked at: their handlers are declared, and none of them reads. */
+const unreadable = ({ handlers }: JsonObject): Pick<ResourceSchema, "unreadable"> =>
+  isObject(handlers) && isObject(handlers.create) && !isObject(handlers.read) ? { unreadable: true } : {};
 
 const ASK_AGAIN_MS = 5 * 60_000;
 /** For so long the registry's word on a type is taken for what it would say again. */

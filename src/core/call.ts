@@ -1,7 +1,7 @@
 // A call on its way through the machine, and what comes back.
 
 import type { z } from "zod";
-import type { Change, Resolution, Seen } from "./change.js";
+import type { Change, Resolution, RiskLevel, Seen } from "./change.js";
 import type { OpsError } from "./errors.js";
 import type { JsonObject } from "./json.js";
 import type { AwsReader } from "./ports.js";
@@ -11,6 +11,8 @@ import type { Tool } from "./tool.js";
 export interface ApprovalForm {
   readonly changeId: string;
   readonly planDigest: string;
+  /** As which the plan is shown: a yes to less is none to more. */
+  readonly risk: RiskLevel;
   readonly message: string;
   /** What has to be typed. */
   readonly phrase: string;
@@ -20,6 +22,7 @@ export interface ApprovalForm {
 export interface ApprovalReply {
   readonly changeId: string;
   readonly planDigest: string;
+  readonly risk: RiskLevel;
   readonly action: "accept" | "decline" | "cancel";
   readonly typed: string;
 }

@@ -101,24 +101,39 @@ export interface Proposal {
 /** Differences an answer shows of a step: the rest is in the change. */
 const MOST_DIFFERENCES = 50;
 
-/** A step for whoever looks at a plan: the call and what it changes. What is made or removed whole is shown whole. */
-export const stepView = (step: ChangeStep): JsonObject => ({
+const upTo = (most: number, name: string, rows: readonly unknown[]): JsonObject => ({
+  [name]: rows.slice(0, most) as unknown as Json,
+  ...(rows.length > most && { notShown: rows.length - most }),
+});
+
+/**
+ * A step for whoever looks at a plan: the call and what it changes. What is made or removed whole is shown whole. In an
+ * answer the differences are bounded, and how many more there are is said; `everything` is for who approves it.
+ */
+export const stepView = (step: ChangeStep, everything?: "everything"): JsonObject => ({
   call: `${step.service}.${step.operation}`,
   kind: step.kind,
   type: step.ref.type,
   id: step.ref.id,
-  differences: diff(step.before ?? undefined, step.after ?? undefined).slice(0, MOST_DIFFERENCES) as unknown as Json,
+  ...upTo(
+    everything === "everything" ? Number.POSITIVE_INFINITY : MOST_DIFFERENCES,
+    "differences",
+    diff(step.before ?? undefined, step.after ?? undefined),
+  ),
 });
 
 const MOST_FINDINGS = 20;
 
 /** What the security checks said of a plan, for whoever looks at it. */
-export const securityView = ({ passed, failed, findings, checked_by }: PolicyResults): JsonObject => ({
+export const securityView = (
+  { passed, failed, findings, checked_by, not_checked_by = [] }: PolicyResults,
+  everything?: "everything",
+): JsonObject => ({
   passed,
   failed,
   checkedBy: [...checked_by],
-  findings: findings.slice(0, MOST_FINDINGS).map((finding) => ({ ...finding })),
-  ...(findings.length > MOST_FINDINGS ? { notShown: findings.length - MOST_FINDINGS } : {}),
+  ...(not_checked_by.length > 0 && { notCheckedBy: [...not_checked_by] }),
+  ...upTo(everything ? Number.POSITIVE_INFINITY : MOST_FINDINGS, "findings", findings),
 });
 
 /** A name that a human can read and type: in one line, of a length, and nothing in it that a terminal acts on. */
@@ -149,6 +164,8 @@ export interface Approval {
   readonly channel: "elicitation" | "terminal";
   readonly at: string;
   readonly validUntil: string;
+  /** What the plan was shown as: a yes to less is none to more. */
+  readonly risk?: RiskLevel;
 }
 
 /**
@@ -188,8 +205,9 @@ export interface PolicyResults {
   readonly failed: number;
   readonly critical_issues: readonly string[];
   readonly findings: readonly PlanFinding[];
-  /** Who checked; a scanner that could not is named with the reason. */
   readonly checked_by: readonly string[];
+  /** Scanners that could not check, each with the reason. */
+  readonly not_checked_by?: readonly string[];
 }
 
 /** A proposal under a token. `expired` is not a state: it is `planned` after `expiresAt`. */
@@ -311,6 +329,8 @@ export interface LineageEntry {
   readonly explanation: string;
   readonly intent: string;
   readonly rolledBackTo?: string;
+  /** Why `after` is what was asked for and not what was read back. */
+  readonly notVerified?: string;
   readonly error?: OperationError;
   /** Set where nothing proved the outcome and somebody decided it. */
   readonly resolved?: Resolution;

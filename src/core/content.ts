@@ -56,6 +56,8 @@ export interface ResourceSchema {
   readonly listRequiresOneOf?: readonly (readonly string[])[];
   /** Minutes after which AWS itself gives up; 120 where it declares nothing. */
   readonly timeouts?: Readonly<Partial<Record<"create" | "update" | "delete", number>>>;
+  /** AWS has no way to read one through Cloud Control, as its registry says. */
+  readonly unreadable?: true;
   /** Holds data that a deletion or replacement loses. */
   readonly stateful?: boolean;
   readonly arn?: string;

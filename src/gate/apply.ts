@@ -1,6 +1,5 @@
 // Token → checked → executed → settled: the one place where AWS changes.
 
-import { needsHuman } from "../../policies/approval.js";
 import { ridsOf } from "../../state/claims.js";
 import type { Store } from "../../state/journal.js";
 import { LEASE_MS } from "../../state/leases.js";
@@ -27,7 +26,7 @@ import { ensureApproved } from "./approval.js";
 import { conflict, inWords, moved, touchedBy } from "./conflict.js";
 import { refuseDataLoss } from "./data-kept.js";
 import { type GateDeps, writerAt } from "./deps.js";
-import { overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
+import { checkedAnew, overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
 import { withMade } from "./made.js";
 import { withIds } from "./planned.js";
 import { followStep, type StepOutcome, sendStep, sendTogether, type Work } from "./settle.js";
@@ -52,9 +51,12 @@ export interface ApplyRequest {
  * stale_revision, stack_owned, resource_busy with AWS untouched; aws_failed and outcome_unknown after something was sent.
  */
 export async function applyChange(deps: GateDeps, request: ApplyRequest): Promise<ApplyReport> {
-  const { state, change } = await find(deps.store, request.token);
-  checkBindings(change, request);
-  if (change.state !== "planned") return recorded(change, state);
+  const { state, change: found } = await find(deps.store, request.token);
+  checkBindings(found, request);
+  if (found.state !== "planned") return recorded(found, state);
+  // As the rules of this server see it: the plan may be older than they are.
+  const policyResults = checkedAnew(found);
+  const change: Change = { ...found, ...(policyResults && { policyResults }) };
   const now = deps.clock.now();
   if (now.toISOString() >= change.expiresAt) {
     throw new OpsError("token_expired", `This token expired at ${change.expiresAt}. Plan the change again.`, {
@@ -66,7 +68,7 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
   // The operator's word is asked again: the plan may be older than it, or of another process.
   refuseForbidden(deps.config, change.steps);
   refuseUnsafe(deps.config, change.policyResults);
-  await ensureApproved(deps, change, now, request.asked);
+  const approved = await ensureApproved(deps, change, request.asked);
   if (request.executing.has(change.id)) {
     throw new OpsError("token_spent", "This token is being executed right now by another call. Look at the change.", {
       field: "executionToken",
@@ -77,7 +79,7 @@ export async function applyChange(deps: GateDeps, request: ApplyRequest): Promis
   for (const [index, step] of change.steps.entries()) await deps.secrets.reveal(step, envelopesOf(change, index));
   request.executing.add(change.id);
   try {
-    return await execute(deps, request, change, await begin(deps, request, change, state));
+    return await execute(deps, request, change, await begin(deps, request, approved, state));
   } finally {
     request.executing.delete(change.id);
   }
@@ -168,19 +170,14 @@ function recorded(change: Change, state: State): ApplyReport {
 }
 
 function resourcesOf(change: Change, state: State): ApplyReport["resources"] {
-  return [...state.resources.values()].flatMap((resource) => {
+  return [...state.resources.values()].flatMap((resource): ApplyReport["resources"] => {
     const entry = resource.lineage.findLast((one) => one.changeId === change.id);
-    return entry
-      ? [
-          {
-            ...withinBounds(
-              { ref: resource.ref, reader: resource.reader, content: entry.after ?? {} },
-              changedPaths(entry.before, entry.after),
-            ),
-            outcome: entry.outcome,
-          },
-        ]
-      : [];
+    if (!entry) return [];
+    const { ref, reader } = resource;
+    const { outcome, before, after, notVerified } = entry;
+    // Nobody has seen it: what was asked for is no content to build on.
+    if (notVerified !== undefined) return [{ ref, reader, content: {}, outcome, notVerified }];
+    return [{ ...withinBounds({ ref, reader, content: after ?? {} }, changedPaths(before, after)), outcome }];
   });
 }
 
@@ -204,6 +201,7 @@ async function begin(deps: GateDeps, request: ApplyRequest, change: Change, know
   let state = known;
   for (let looks = 1; ; looks++) {
     const { live, notes } = await recheck(deps, request, change, state);
+    await ensureApproved(deps, change, request.asked, live);
     const first = await intend(deps, change, 0, request.token, { unlessTouchedSince: state.seq });
     if (first) return { first, live, notes };
     if (looks === MOST_LOOKS) {
@@ -225,7 +223,7 @@ async function recheck(
   state: State,
 ): Promise<{ live: Map<string, JsonObject | null>; notes: string[] }> {
   const at = deps.clock.now().toISOString();
-  const approved = change.approval !== undefined || needsHuman(change.risk.level, deps.config.approveFrom);
+  const approved = change.approval !== undefined;
   const live = new Map<string, JsonObject | null>();
   const notes: string[] = [];
   for (const [rid, steps] of groupSteps(change.steps)) {
@@ -317,7 +315,7 @@ async function execute(
     const rid = ridOf(step.ref);
     const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
     const stops = async (error: unknown): Promise<never> => {
-      throw partly(planned, done, error, await allFollowed(deps, under, so));
+      throw partly(planned, done, step, error, await allFollowed(deps, under, so));
     };
     if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, { ...step, before }).catch(stops);
     const operation =
@@ -348,25 +346,28 @@ async function execute(
     }
     if (outcome.status !== "succeeded") {
       if (under.length > 0 && outcome.status !== "running") await stops(outcome.error);
-      return ended(planned, outcome, notes, done);
+      return ended(planned, step, outcome, notes, done);
     }
     justRead = new Set(outcome.results.map(({ ref }) => ridOf(ref)));
     const left = outcome.results.find(({ ref }) => ridOf(ref) === rid)?.after;
     const later = planned.steps.slice(index + 1).filter((one) => ridOf(one.ref) === rid);
-    if (outcome.notShown && later.length > 0) throw partly(planned, [...done, step.operation], restsOnUnshown(step));
+    if (outcome.unsure && later.length > 0)
+      throw partly(planned, [...done, nameOf(step)], step, restsOnUnshown(step, outcome.unsure));
     const strange = otherThanPlanned(deps, step, left, later);
-    if (strange.length > 0) throw partly(planned, [...done, step.operation], elsewhere(step, namesOf(strange)));
+    if (strange.length > 0) throw partly(planned, [...done, nameOf(step)], step, elsewhere(step, namesOf(strange)));
     const earlier = planned.steps.slice(0, index).filter((one) => ridOf(one.ref) === rid);
     const undone = later.length > 0 ? [] : otherThanPlanned(deps, step, left, earlier);
     if (undone.length > 0) notes.push(meanwhile(step, namesOf(undone)));
     succeeded(deps, step, outcome, so);
   }
   const { failures, running } = await allFollowed(deps, under, so);
-  if (failures.length > 0) throw partly(planned, done, someFailed(failures, under.length), { failures: [], running });
+  if (failures.length > 0) {
+    throw partly(planned, done, under[0]!.step, someFailed(failures, under.length), { failures: [], running });
+  }
   const state = await deps.store.state();
   if (running.length > 0) {
     const still = `AWS is still at work on ${running.map(({ step }) => step.ref.id).join(", ")}.`;
-    return ended(planned, { status: "running", state }, [...notes, still], done);
+    return ended(planned, under[0]!.step, { status: "running", state }, [...notes, still], done);
   }
   const change = state.changes.get(planned.id) ?? planned;
   return { change, outcome: "applied", repeated: false, notes, resources: resourcesOf(change, state) };
@@ -408,20 +409,24 @@ async function allFollowed(deps: GateDeps, works: readonly Work[], so: SoFar): P
 function succeeded(
   deps: GateDeps,
   step: ChangeStep,
-  { results, state, notShown: late }: Extract<StepOutcome, { status: "succeeded" }>,
+  { results, state, unsure }: Extract<StepOutcome, { status: "succeeded" }>,
   { live, done, notes }: SoFar,
 ): void {
-  if (late) notes.push(notShown(step));
+  if (unsure) notes.push(unsure);
   for (const result of results) live.set(ridOf(result.ref), result.after);
   deps.session.changed(
-    results.flatMap(({ ref, reader, before, after }) =>
-      after ? [withinBounds({ ref, reader, content: after }, changedPaths(before, after))] : [],
+    results.flatMap(({ ref, reader, before, after, notVerified }) =>
+      after && notVerified === undefined
+        ? [withinBounds({ ref, reader, content: after }, changedPaths(before, after))]
+        : [],
     ),
     state,
     deps.clock.now().toISOString(),
   );
-  done.push(`${step.service}.${step.operation} ${step.ref.id}`.trim());
+  done.push(nameOf(step));
 }
+
+const nameOf = ({ service, operation, ref }: ChangeStep): string => `${service}.${operation} ${ref.id}`.trim();
 
 interface Failure {
   readonly id: string;
@@ -467,7 +472,7 @@ async function applyTogether(
   });
   for (const step of from > 0 ? current : []) {
     await stillThere(deps, request, step).catch((error: unknown) => {
-      throw partly(planned, done, error);
+      throw partly(planned, done, step, error);
     });
   }
   const works: Work[] = [];
@@ -477,8 +482,8 @@ async function applyTogether(
         ? first
         : await intendNext(deps, planned, from + index, request.token, index > 0).catch(async (error: unknown) => {
             const [work] = works;
-            if (await neverSent(deps, works, error)) throw partly(planned, done, error);
-            throw work ? await unrecorded(deps, planned, work.operation.id, error) : partly(planned, done, error);
+            if (!work || (await neverSent(deps, works, error))) throw partly(planned, done, step, error);
+            throw await unrecorded(deps, planned, work.operation.id, error);
           });
     works.push({ change: planned, operation, step, aws: request.aws, deadline, progress: request.progress });
   }
@@ -495,7 +500,7 @@ async function applyTogether(
     if (outcome.status !== "succeeded") continue;
     succeeded(deps, step, outcome, so);
   }
-  if (failures.length > 0) throw partly(planned, done, someFailed(failures, steps.length));
+  if (failures.length > 0) throw partly(planned, done, steps[0]!, someFailed(failures, steps.length));
 }
 
 const notReadBack = ({ ref }: ChangeStep): OpsError =>
@@ -512,7 +517,7 @@ function someFailed(failures: readonly Failure[], of: number): OpsError {
   const [first] = failures as [(typeof failures)[number], ...typeof failures];
   const doubtful = failures.find(({ error }) => error.code === "outcome_unknown")?.error;
   const { code } = doubtful ?? first.error;
-  return new OpsError(
+  return new Halt(
     code,
     `${failures.length} of ${of} resources did not come to what was asked, or it is not known; \`failures\` names each with its reason.`,
     {
@@ -570,27 +575,18 @@ async function stillThere(deps: GateDeps, { aws }: ApplyRequest, step: ChangeSte
   if (overlapping.length > 0) throw elsewhere(step, namesOf(overlapping));
 }
 
-const notShown = ({ ref, service, operation, kind }: ChangeStep): string =>
-  kind === "delete"
-    ? `AWS says that ${ref.id} is deleted, and shows one of that name all the same: late, or made again by somebody. Read it before you rely on either.`
-    : `AWS took ${service}.${operation}, and ${ref.id} does not show it yet: read it again before you rely on it.`;
-
 const meanwhile = ({ ref }: ChangeStep, names: string): string =>
   `Every call was carried out, and ${ref.id} now differs from the plan (${names}): somebody changed it between two of the calls. Read it again.`;
 
-const restsOnUnshown = (step: ChangeStep): OpsError =>
-  new OpsError("outcome_unknown", `${notShown(step)} The next call rests on it.`, {
+const restsOnUnshown = (step: ChangeStep, unsure: string): OpsError =>
+  new Halt("outcome_unknown", `${unsure} The next call rests on it.`, {
     details: { rid: ridOf(step.ref) },
   });
 
 const elsewhere = (step: ChangeStep, names: string): OpsError =>
-  new OpsError(
-    "stale_revision",
-    `${step.ref.id} was changed elsewhere while this change was being applied (${names}).`,
-    {
-      details: { rid: ridOf(step.ref) },
-    },
-  );
+  new Halt("stale_revision", `${step.ref.id} was changed elsewhere while this change was being applied (${names}).`, {
+    details: { rid: ridOf(step.ref) },
+  });
 
 const namesOf = (differences: readonly Difference[]): string =>
   [...new Set(differences.map(({ path }) => propertyOf(path)))].slice(0, 5).join(", ");
@@ -612,18 +608,40 @@ function otherThanPlanned(
   );
 }
 
+/** Why a change stops between its calls, in words that are true of the whole of it. */
+class Halt extends OpsError {}
+
+/** What an error says of one call ("nothing was changed") is not said of a change of which others were done. */
+function whyStopped(step: ChangeStep, error: OpsError): string {
+  if (error instanceof Halt) return error.message;
+  const { action, awsMessage } = error.details;
+  const lacks = typeof action === "string" ? `: the identity in use lacks ${action}` : "";
+  const reason = typeof awsMessage === "string" && awsMessage !== "" ? "; AWS's reason is in awsMessage" : "";
+  if (error.code === "outcome_unknown") return `What became of ${nameOf(step)} is not known yet.`;
+  const how = error.code === "aws_failed" ? "failed in AWS" : "was not carried out";
+  return `${nameOf(step)} ${how} (${error.code}${lacks}${reason}).`;
+}
+
 /** The change stops here: what was done stays and is recorded, the rest was never sent. */
-function partly(change: Change, done: readonly string[], cause: unknown, beside?: Followed): OpsError {
+function partly(
+  change: Change,
+  done: readonly string[],
+  step: ChangeStep,
+  cause: unknown,
+  beside?: Followed,
+): OpsError {
   const { failures = [], running = [] } = beside ?? {};
   const error =
     cause instanceof OpsError ? cause : new OpsError("internal", "The server failed by a fault of its own.");
+  const { nothingWasChanged: _, ...details } = error.details;
   return new OpsError(
     error.code,
-    `${error.message} ${done.length} of ${change.steps.length} calls were done and stay; what comes after was not sent.${running.length > 0 ? ` AWS is still at work on ${running.length} (\`inProgress\`).` : ""}`,
+    `${whyStopped(step, error)} ${done.length} of ${change.steps.length} calls were done and stay; what comes after was not sent.${running.length > 0 ? ` AWS is still at work on ${running.length} (\`inProgress\`).` : ""}`,
     {
       field: "executionToken",
       details: {
-        ...error.details,
+        ...details,
+        ...(done.length > 0 && { nothingWasChanged: false }),
         stepsDone: done.length,
         stepsPlanned: change.steps.length,
         done,
@@ -746,6 +764,7 @@ const unlessFatal = (error: unknown): void => {
 
 function ended(
   change: Change,
+  step: ChangeStep,
   outcome: Exclude<StepOutcome, { status: "succeeded" }>,
   notes: readonly string[],
   done: readonly string[],
@@ -762,7 +781,7 @@ function ended(
       resources: resourcesOf(after, outcome.state),
     };
   }
-  if (done.length > 0) throw partly(change, done, outcome.error);
+  if (done.length > 0) throw partly(change, done, step, outcome.error);
   throw new OpsError(outcome.error.code, outcome.error.message, {
     details: { ...outcome.error.details, changeId: change.id },
     next:

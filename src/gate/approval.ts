@@ -6,7 +6,7 @@ import type { ApprovalForm, ApprovalReply } from "../core/call.js";
 import { approvalPhrase, type Change, type ChangeStep, type Risk } from "../core/change.js";
 import { operatorCommand } from "../core/command.js";
 import { OpsError } from "../core/errors.js";
-import { diff, type Json } from "../core/json.js";
+import { diff, type Json, type JsonObject } from "../core/json.js";
 import type { GateDeps } from "./deps.js";
 import { planRisk } from "./guards.js";
 
@@ -40,6 +40,7 @@ export function approvalForm(change: Change): ApprovalForm {
   return {
     changeId: change.id,
     planDigest: change.planDigest,
+    risk: risk.level,
     message: lines.map(oneLine).join("\n"),
     phrase: approvalPhrase(change),
   };
@@ -71,7 +72,7 @@ function short(value: Json | undefined): string {
   return text.length <= MOST_VALUE ? text : `${text.slice(0, MOST_VALUE)}…`;
 }
 
-/** A plan may be older than the operator's rules, or of another process: the graver rating counts. */
+/** A plan may be older than the operator's rules, or of another process, or than a tag: the graver rating counts. */
 const worseOf = (planned: Risk, now: Risk): Risk => (isAtLeast(now.level, planned.level) ? now : planned);
 
 /** What the operator types to see a plan and approve it. */
@@ -80,18 +81,34 @@ export const approveCommand = (changeId: string, state: string): string =>
 
 /**
  * Lets a change pass that needs no human, or has one's yes to exactly this plan: recorded before, or in the reply to our
- * form. A reply is recorded before anything is sent, and is good for no longer than the token.
+ * form. A reply is recorded before anything is sent, and is good for no longer than the token. Where the world moved and
+ * made the plan more dangerous, no yes of before counts: that is recorded, so that whoever is asked next sees it.
+ * @param live what the resources of the plan hold now, by key, where that was read
+ * @returns the change with the approval it rests on
  * @throws OpsError approval_required, with the command for a terminal.
  */
 export async function ensureApproved(
-  { config, store }: GateDeps,
+  { config, store, clock }: GateDeps,
   change: Change,
-  now: Date,
   asked: { readonly client: string; readonly reply?: ApprovalReply },
-): Promise<void> {
-  const risk = worseOf(change.risk, planRisk(change.steps, change.policyResults, config));
-  if (!needsHuman(risk.level, config.approveFrom)) return;
-  if (change.approval && now.toISOString() < change.approval.validUntil) return;
+  live?: ReadonlyMap<string, JsonObject | null>,
+): Promise<Change> {
+  const { steps, policyResults, approval } = change;
+  const shown = worseOf(change.risk, planRisk(steps, policyResults, config));
+  const risk = live ? worseOf(shown, planRisk(steps, policyResults, config, live)) : shown;
+  if (!needsHuman(risk.level, config.approveFrom)) return change;
+  /** The world moved, and no human was shown this. */
+  const raised = !isAtLeast(shown.level, risk.level);
+  const covers = (level: Risk["level"]): boolean => !raised && isAtLeast(level, change.risk.level);
+  const valid = approval && clock.now().toISOString() < approval.validUntil;
+  if (valid && covers(approval.risk ?? change.risk.level)) return change;
+  if (raised) {
+    await store.commit((state) => {
+      const known = state.changes.get(change.id);
+      if (known?.state !== "planned" || isAtLeast(known.risk.level, risk.level)) return [];
+      return [{ type: "change.rated", changeId: change.id, risk }];
+    });
+  }
   const refused = (why: string): OpsError =>
     new OpsError("approval_required", why, {
       field: "executionToken",
@@ -99,7 +116,9 @@ export async function ensureApproved(
       next: [{ tool: "changes.get", arguments: { changeId: change.id } }],
     });
   const reply = config.approveVia === "host" ? asked.reply : undefined;
-  if (!reply || reply.changeId !== change.id || reply.planDigest !== change.planDigest) {
+  const ofThis = reply && reply.changeId === change.id && reply.planDigest === change.planDigest;
+  // What was shown at a lower risk was another question.
+  if (!ofThis || (reply.action === "accept" && !covers(reply.risk))) {
     throw refused(
       `A human has to approve this change of ${risk.level} risk outside the model. Nothing was sent. Ask the user to run the command in \`command\` in a terminal, then apply again.`,
     );
@@ -114,14 +133,17 @@ export async function ensureApproved(
       "The user typed another name than the one that was asked for, so nothing was approved or sent. Ask whether they want this change; apply again to have them asked again.",
     );
   }
-  await store.commit(() => [
+  const { state } = await store.commit(() => [
     {
       type: "change.approved",
       changeId: change.id,
       planDigest: change.planDigest,
+      risk: reply.risk,
       channel: "elicitation",
       by: `a human at ${asked.client}`,
       validUntil: change.expiresAt,
     },
   ]);
+  const given = state.changes.get(change.id)?.approval;
+  return given ? { ...change, approval: given } : change;
 }

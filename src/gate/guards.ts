@@ -3,10 +3,18 @@
 import { type Finding, findingsOf, rulesFor } from "../../policies/findings.js";
 import { isAtLeast, type Level, parseRiskRule, type RiskStep, riskOf } from "../../policies/risk.js";
 import { forbids } from "../../policies/steps.js";
-import { spentInHour, weightOf } from "../../state/budget.js";
+import { instancesMoved, spentInHour, weightOf } from "../../state/budget.js";
 import { driftOf } from "../../state/drift.js";
 import { isProduction, type Severity } from "../../state/severity.js";
-import type { Change, ChangeStep, PlanFinding, PolicyResults, Risk, State } from "../core/change.js";
+import {
+  type Change,
+  type ChangeStep,
+  type PlanFinding,
+  type PolicyResults,
+  type Risk,
+  ridOf,
+  type State,
+} from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import { digest, type JsonObject, valueAt } from "../core/json.js";
 import { specifiedOf, volatileOf } from "../core/own-types.js";
@@ -72,16 +80,34 @@ const sameFault = ({ rule, path }: Finding, content: JsonObject): string => {
 };
 const parentOf = (pointer: string): string => pointer.slice(0, pointer.lastIndexOf("/"));
 
-/** Built-in rules and installed scanners on what the plan would leave behind; undefined where nothing of it is known. */
-export async function checkPlan(steps: readonly ChangeStep[], scan: Scan): Promise<PolicyResults | undefined> {
-  const contents = checked(steps);
-  const builtIn = contents.flatMap(({ step, type, after, before }) => {
+/** What the built-in rules say of a plan. */
+const builtInFindings = (contents: ReturnType<typeof checked>): readonly PlanFinding[] =>
+  contents.flatMap(({ step, type, after, before }) => {
     const known = new Set(before ? findingsOf(type, before).map((one) => sameFault(one, before)) : []);
     return findingsOf(type, after).map((one): PlanFinding => {
       const existing = known.has(sameFault(one, after));
-      return { source: "built-in", ...one, step, ...(existing && { existing: true as const }) };
+      return { source: BUILT_IN, ...one, step, ...(existing && { existing: true as const }) };
     });
   });
+
+const BUILT_IN = "built-in";
+
+/** The findings of a plan by the rules of this server: it may be older than they are. What scanners said then stands. */
+export function checkedAnew({
+  steps,
+  policyResults,
+}: Pick<Change, "steps" | "policyResults">): PolicyResults | undefined {
+  const builtIn = builtInFindings(checked(steps));
+  const scanned = policyResults?.findings.filter(({ source }) => source !== BUILT_IN) ?? [];
+  if (!policyResults && builtIn.length === 0) return undefined;
+  const before = policyResults ?? { passed: 0, failed: 0, critical_issues: [], checked_by: [BUILT_IN] };
+  return { ...before, findings: [...builtIn, ...scanned] };
+}
+
+/** Built-in rules and installed scanners on what the plan would leave behind; undefined where nothing of it is known. */
+export async function checkPlan(steps: readonly ChangeStep[], scan: Scan): Promise<PolicyResults | undefined> {
+  const contents = checked(steps);
+  const builtIn = builtInFindings(contents);
   const rules = contents.reduce((sum, { type }) => sum + rulesFor(type), 0);
   const scannable = contents.filter(({ step }) => steps[step]!.reader === "cloudcontrol");
   const reports =
@@ -100,6 +126,7 @@ export async function checkPlan(steps: readonly ChangeStep[], scan: Scan): Promi
     ),
   );
   const failedRules = new Set(builtIn.map(({ step, rule }) => `${step} ${rule}`)).size;
+  const failed = reports.flatMap(({ scanner, failure }) => (failure ? [`${scanner}: ${failure}`] : []));
   const findings = [...builtIn, ...scanned].sort((a, b) => Number(a.existing ?? false) - Number(b.existing ?? false));
   return {
     passed: rules - failedRules + reports.reduce((sum, report) => sum + report.passed, 0),
@@ -107,11 +134,12 @@ export async function checkPlan(steps: readonly ChangeStep[], scan: Scan): Promi
     critical_issues: [...new Set(findings.filter(({ severity }) => severity === "critical").map(({ rule }) => rule))],
     findings,
     checked_by: [
-      ...(rules > 0 ? ["built-in"] : []),
-      ...reports.map(({ scanner, version, failure }) =>
-        failure ? `${scanner}: ${failure}` : `${scanner}${version ? ` ${version}` : ""}`,
+      ...(rules > 0 ? [BUILT_IN] : []),
+      ...reports.flatMap(({ scanner, version, failure }) =>
+        failure ? [] : [`${scanner}${version ? ` ${version}` : ""}`],
       ),
     ],
+    ...(failed.length > 0 && { not_checked_by: failed }),
   };
 }
 
@@ -135,22 +163,29 @@ export function refuseUnsafe(
 
 const LEVEL_OF: Partial<Record<Severity, Level>> = { HIGH: "high", CRITICAL: "critical" };
 
-/** The risk of a plan: its calls, what its differences do, what its findings say, and the operator's own rules. */
+/**
+ * The risk of a plan: its calls, what its differences do, what its findings say, and the operator's own rules.
+ * @param live what its resources hold now, by key: one may have become production since it was planned
+ */
 export function planRisk(
   steps: readonly ChangeStep[],
   results: PolicyResults | undefined,
   { riskRules }: Pick<Limits, "riskRules">,
+  live?: ReadonlyMap<string, JsonObject | null>,
 ): Risk {
   const findings = fresh(results);
   return riskOf(
     steps.map((step, index): RiskStep => {
-      const found = findings.filter((one) => one.step === index && one.source === "built-in");
+      const found = findings.filter((one) => one.step === index && one.source === BUILT_IN);
       return {
         ...factsOf(step),
         id: step.ref.id,
+        moves: Math.abs(instancesMoved(step)),
         input: step.input,
         effects: [...effectsOf(step), ...found.map(({ severity, message }) => ({ level: severity, because: message }))],
-        production: [step.before, step.after].some((content) => content !== null && isProduction(tagsOf(content))),
+        production: [step.before, step.after, live?.get(ridOf(step.ref))].some(
+          (content) => content && isProduction(tagsOf(content)),
+        ),
       };
     }),
     riskRules.flatMap((text) => parseRiskRule(text) ?? []),
@@ -188,7 +223,7 @@ export function overBudget(
     ["create", limits.createsPerHour],
     ["delete", limits.deletesPerHour],
   ] as const) {
-    const wanted = change.steps.filter((step) => step.kind === kind).reduce((sum, step) => sum + weightOf(step), 0);
+    const wanted = change.steps.reduce((sum, step) => sum + weightOf(step)[kind], 0);
     if (wanted === 0 || spent[kind] + wanted <= most) continue;
     return new OpsError(
       "budget_spent",

@@ -50,8 +50,8 @@ export type StepOutcome =
       readonly status: "succeeded";
       readonly results: readonly Result[];
       readonly state: State;
-      /** AWS took the call, and no read showed yet what it changed. */
-      readonly notShown?: true;
+      /** In a sentence: AWS took the call, and what it changed was not seen yet, or cannot be. */
+      readonly unsure?: string;
     }
   | { readonly status: "failed"; readonly error: OpsError; readonly state: State }
   | { readonly status: "unknown"; readonly error: OpsError; readonly state: State }
@@ -587,23 +587,48 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
   // Only a create learns its ids from AWS: what other calls answer (rule ids) are parts of the resource.
   const ids = step.kind === "create" && identifiers.length > 0 ? identifiers : [step.ref.id];
   const results: Result[] = [];
-  let notShown = false;
+  const unsure: string[] = [];
   for (const id of ids) {
     const ref = { ...step.ref, id };
     work.progress(`reading ${id} back`);
     const after = await settled(deps, work, ref);
+    const unreadable = after instanceof OpsError ? forGood(after) : null;
+    if (unreadable) {
+      results.push({ ...notVerified(step, unreadable), ref });
+      unsure.push(`AWS reports ${nameOf(step, id)} as done. It could not be read back (${unreadable}): not verified.`);
+      continue;
+    }
     // What could not be read is not known to be gone: the operation stays open, and later calls read it back.
-    if (after === undefined || (after === null && mayAppear(deps, work))) {
+    if (after instanceof OpsError || (after === null && mayAppear(deps, work))) {
       return { status: "running", state: await deps.store.state() };
     }
     const gone = step.kind === "delete";
     // AWS's word is that it is gone: whatever is shown under its name is shown late, or is somebody else's.
     results.push({ ref, reader: step.reader, before: step.before, after: gone ? null : after });
-    notShown ||= after !== null && (gone || (await isNotShown(deps, work, after)));
+    if (after !== null && (gone || (await isNotShown(deps, work, after)))) unsure.push(notShown(step, id));
   }
   const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
-  return { status: "succeeded", results, state, ...(notShown && { notShown }) };
+  return { status: "succeeded", results, state, ...(unsure.length > 0 && { unsure: unsure.join(" ") }) };
 }
+
+const nameOf = ({ service, operation }: ChangeStep, id = ""): string => `${service}.${operation} ${id}`.trim();
+
+const notShown = (step: ChangeStep, id: string): string =>
+  step.kind === "delete"
+    ? `AWS says that ${id} is deleted, and shows one of that name all the same: late, or made again by somebody. Read it before you rely on either.`
+    : `AWS took ${nameOf(step)}, and ${id} does not show it yet: read it again before you rely on it.`;
+
+/** What no later read will mend by itself: a type that cannot be read, or a right that is missing. Its code, or null. */
+const forGood = ({ code }: OpsError): string | null =>
+  code === "unsupported" || code === "access_denied" ? code : null;
+
+/** What AWS reports as done and nobody can look at: recorded as it was asked for, and marked so. */
+const notVerified = ({ reader, before, after, kind }: ChangeStep, code: string): Omit<Result, "ref"> => ({
+  reader,
+  before,
+  after: kind === "delete" ? null : (after ?? before),
+  notVerified: `it could not be read back (${code})`,
+});
 
 /** Whether what was made may be seen later than AWS said that it is there: until then it is not known to be gone. */
 const mayAppear = (deps: GateDeps, { step, operation }: Work): boolean =>
@@ -616,13 +641,17 @@ async function isNotShown(deps: GateDeps, { step, aws }: Work, live: JsonObject)
   return showsNothingYet(deps, step, live, schema?.writeOnly);
 }
 
-/** `undefined` where AWS could not say once. */
-async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null | undefined> {
+/** AWS's refusal where it could not say once. */
+async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<JsonObject | null | OpsError> {
   const { step } = work;
   let last: JsonObject | null | undefined;
+  let refusal: OpsError | undefined;
   for (let attempt = 0; attempt < READ_BACKS; attempt++) {
-    const live = await readOrNull(work.aws, ref, step);
-    if (live !== undefined) {
+    const live = await work.aws.content(ref, step.reader).catch(asValue);
+    if (live instanceof OpsError) {
+      refusal = live;
+      if (live.code === "unsupported") break;
+    } else {
       const gone = isGone(ref.type, step.reader, live);
       if (step.kind === "delete" && gone) return null;
       const seen = { ref, reader: step.reader, before: last ?? null, touches: [""] };
@@ -641,7 +670,7 @@ async function settled(deps: GateDeps, work: Work, ref: ResourceRef): Promise<Js
       await deps.clock.sleep(Math.min(500 * 2 ** attempt, 5_000));
     }
   }
-  return last;
+  return last === undefined ? refusal! : last;
 }
 
 const isVolatile = ({ ref, reader }: ChangeStep, path: string): boolean =>

@@ -151,7 +151,7 @@ async function planned(deps: RunDeps, call: Call, tool: PlanTool, ports: ReadPor
       summary: change.summary,
       risk: { level: change.risk.level, because: [...change.risk.because] },
       warnings: [...change.warnings],
-      steps: change.steps.map(stepView),
+      steps: change.steps.map((step) => stepView(step)),
       ...(change.policyResults ? { security: securityView(change.policyResults) } : {}),
       ...(change.facts ? { facts: change.facts } : {}),
       expiresAt: change.expiresAt,

@@ -227,4 +227,16 @@ export const types: Readonly<Record<string, TypeFacts>> = {
     }),
     listNeeds: ["LoadBalancerArn"],
   },
+  "AWS::SNS::TopicPolicy": {
+    properties: "Id PolicyDocument Topics".split(" "),
+    identifier: ["Id"],
+    readOnly: ["Id"],
+    writeOnly: [],
+    createOnly: [],
+    required: ["PolicyDocument", "Topics"],
+    unordered: ["Topics"],
+    defaults: nothing,
+    issued: (_, { id }) => ({ Id: `policy-${id(12)}` }),
+    lacks: ["read", "list"],
+  },
 };

@@ -86,6 +86,28 @@ describe("a change of high risk", () => {
     expect(applied.data.outcome, JSON.stringify(applied.data)).toBe("applied");
   });
 
+  it("of many differences says in its plan how many it leaves out, and shows a human in a terminal every one", async () => {
+    const bucket = { type: "AWS::S3::Bucket", identifier: "sandbox-logs" };
+    const seen = await assistant.call("resources_get", bucket);
+    const names = Array.from({ length: 70 }, (_, index) => `tag-${index}`);
+    const properties = { Tags: names.map((Key) => ({ Key, Value: "x" })) };
+    const planned = await assistant.call("resources_update", {
+      ...bucket,
+      properties,
+      basedOn: seen.data.revision,
+      intent: "tags",
+    });
+    const { changeId, steps } = planned.data.change;
+    const [{ differences, notShown }] = steps;
+    expect(differences, JSON.stringify(planned.data)).toHaveLength(50);
+    expect(notShown).toBeGreaterThan(0);
+    const { change } = (await assistant.call("changes_get", { changeId })).data;
+    expect(change.steps[0]).toMatchObject({ notShown });
+    const { shown } = await inTerminal(changeId, null);
+    for (const name of names) expect(shown).toContain(`"${name}"`);
+    expect(shown).not.toContain("notShown");
+  });
+
   it("is not approved by anything a model can call or say", async () => {
     const planned = await planTerminate();
     const { executionToken } = planned.data;

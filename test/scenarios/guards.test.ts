@@ -3,9 +3,11 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { ConfigError, loadConfig } from "../../src/config.js";
-import type { ChangeStep } from "../../src/core/change.js";
+import type { Change, ChangeStep, State } from "../../src/core/change.js";
+import { OpsError } from "../../src/core/errors.js";
 import type { JsonObject } from "../../src/core/json.js";
-import { checkPlan, planRisk } from "../../src/gate/guards.js";
+import { checkPlan, overBudget, planRisk } from "../../src/gate/guards.js";
+import type { Store } from "../../state/journal.js";
 import { startAssistant, temporaryFolder } from "../harness.js";
 import { type InMemory, type InMemoryOptions, inMemory } from "../in-memory.js";
 
@@ -254,6 +256,39 @@ describe("security findings", () => {
     ]);
   });
 
+  it("are looked for again at apply: a plan that older rules let pass is refused, with the token unspent", async () => {
+    /** A server whose rules know nothing of what this one finds. */
+    const unaware = (store: Store): Store => ({
+      ...store,
+      state: () => store.state(),
+      commit: (build, actor) =>
+        store.commit((state, seq) => {
+          const events = build(state, seq);
+          if (events instanceof OpsError) return events;
+          return events.map((event) => {
+            if (event.type !== "change.planned") return event;
+            const { policyResults: _, ...change } = event.change;
+            return { ...event, change: { ...change, risk: { level: "low", because: [] } } };
+          });
+        }, actor),
+    });
+    const s = await start([], { wrapStore: unaware });
+    const planned = await addRule(s, ssh);
+    expect(planned.change.security).toBeUndefined();
+    const strict = await s.beside({
+      args: ["--block-findings", "critical"],
+      owner: { pid: 2, session: "strict" },
+    });
+    const refused = await strict.call("changes_apply", { executionToken: planned.executionToken });
+    expect(refused, JSON.stringify(refused)).toMatchObject({
+      code: "unsafe_change",
+      nothingWasChanged: true,
+      findings: [{ rule: "open-port", source: "built-in" }],
+    });
+    await strict.close();
+    expect((await s.call("changes_apply", { executionToken: planned.executionToken })).outcome).toBe("applied");
+  });
+
   it("come from installed scanners too; one that fails is named and blocks nothing", async () => {
     const scanned: unknown[] = [];
     const s = await start(["--block-findings", "high"], {
@@ -269,7 +304,8 @@ describe("security findings", () => {
     const planned = await s.call("resources_create", { type: "AWS::S3::Bucket", properties, intent: "logs" });
     expect(planned.change.security, JSON.stringify(planned)).toMatchObject({
       failed: 1,
-      checkedBy: ["built-in", "checkov 3", "cfn-guard: it wrote no report"],
+      checkedBy: ["built-in", "checkov 3"],
+      notCheckedBy: ["cfn-guard: it wrote no report"],
       findings: [{ source: "checkov", rule: "CKV_1", severity: "medium" }],
     });
     expect(scanned).toMatchObject([{ type: "AWS::S3::Bucket", properties }]);
@@ -294,6 +330,35 @@ describe("how much in an hour", () => {
     s.pass(61 * 60_000);
     expect((await s.call("session_whoami")).leftThisHour.deletes).toBe(1);
     expect((await apply(second)).outcome).toBe("applied");
+  });
+
+  it("a group counts what it launches, and many at once are a high risk", () => {
+    const group = { minSize: 0, maxSize: 2000, tags: {} };
+    const scaled = (from: number, to: number): ChangeStep => ({
+      service: "autoscaling",
+      operation: "SetDesiredCapacity",
+      input: { AutoScalingGroupName: "web", DesiredCapacity: to, HonorCooldown: false },
+      ref: { account: "123456789012", region: "us-east-1", type: "AWS::AutoScaling::AutoScalingGroup", id: "web" },
+      reader: "service",
+      kind: "action",
+      before: { ...group, desiredCapacity: from },
+      after: { ...group, desiredCapacity: to },
+      touches: ["/desiredCapacity"],
+    });
+    const risk = (from: number, to: number) => planRisk([scaled(from, to)], undefined, { riskRules: [] });
+    expect(risk(2, 3).level).toBe("medium");
+    expect(risk(2, 1000)).toMatchObject({ level: "high", because: expect.arrayContaining(["touches 999 resources"]) });
+    expect(risk(1000, 1).level).toBe("high");
+    const over = (from: number, to: number) =>
+      overBudget(
+        { operations: new Map(), changes: new Map() } as unknown as State,
+        { id: "ch_1", steps: [scaled(from, to)] } as unknown as Change,
+        { createsPerHour: 100, deletesPerHour: 20 },
+        new Date("2026-11-21T10:00:00Z"),
+      );
+    expect(over(2, 1000)?.details).toMatchObject({ kind: "create", wanted: 998, allowed: 100 });
+    expect(over(1000, 1)?.details).toMatchObject({ kind: "delete", wanted: 999, allowed: 20 });
+    expect(over(2, 22)).toBeNull();
   });
 
   it("a launch counts what it launches", async () => {

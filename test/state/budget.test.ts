@@ -1,11 +1,16 @@
 // What was made and deleted in an hour: what was begun, and what a plan at work has yet to begin.
 
 import { describe, expect, it } from "vitest";
-import type { Change, ChangeStep, Operation, State } from "../../src/core/change.js";
-import { spentInHour } from "../../state/budget.js";
+import type { Change, ChangeStep, Operation, ResourceRef, State } from "../../src/core/change.js";
+import type { JsonObject } from "../../src/core/json.js";
+import { spentInHour, weightOf } from "../../state/budget.js";
 
 const NOW = new Date("2026-11-21T10:00:00.000Z");
-const step = (kind: ChangeStep["kind"], input = {}) => ({ kind, input }) as ChangeStep;
+const step = (kind: ChangeStep["kind"], input = {}, more: Partial<ChangeStep> = {}) =>
+  ({ kind, input, ref: { type: "AWS::EC2::Instance" }, before: null, after: null, ...more }) as ChangeStep;
+/** A group that is asked for another number, as either reader shows it. */
+const scaled = (kind: ChangeStep["kind"], before: JsonObject | null, after: JsonObject | null) =>
+  step(kind, {}, { ref: { type: "AWS::AutoScaling::AutoScalingGroup" } as ResourceRef, before, after });
 const began = (changeId: string, at: number, intentAt: string) =>
   ({ changeId, step: at, intentAt }) as Pick<Operation, "changeId" | "step" | "intentAt">;
 
@@ -38,5 +43,35 @@ describe("spent in an hour", () => {
       delete: 0,
       create: 0,
     });
+  });
+});
+
+describe("a group of instances", () => {
+  it.each<[string, ChangeStep, { create: number; delete: number }]>([
+    [
+      "launches what it is asked for more",
+      scaled("action", { desiredCapacity: 2 }, { desiredCapacity: 1000 }),
+      { create: 998, delete: 0 },
+    ],
+    [
+      "terminates what it is asked for less",
+      scaled("action", { desiredCapacity: 1000 }, { desiredCapacity: 0 }),
+      { create: 0, delete: 1000 },
+    ],
+    [
+      "does so through Cloud Control, in numbers or in text",
+      scaled("update", { DesiredCapacity: "2", MinSize: "1" }, { DesiredCapacity: "7", MinSize: "1" }),
+      { create: 5, delete: 0 },
+    ],
+    [
+      "has at least its least",
+      scaled("update", { MinSize: 1, DesiredCapacity: 1 }, { MinSize: 9, DesiredCapacity: 1 }),
+      { create: 8, delete: 0 },
+    ],
+    ["is made with its instances", scaled("create", null, { MinSize: "3", MaxSize: "9" }), { create: 4, delete: 0 }],
+    ["is deleted with them", scaled("delete", { desiredCapacity: 3 }, null), { create: 0, delete: 4 }],
+    ["moves none by its tags", scaled("update", { tags: {} }, { tags: { a: "1" } }), { create: 0, delete: 0 }],
+  ])("%s", (_, one, weight) => {
+    expect(weightOf(one)).toEqual(weight);
   });
 });

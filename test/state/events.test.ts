@@ -65,7 +65,9 @@ const EVERY: { [T in EventType]: EventOf<T> } = {
     channel: "terminal",
     by: "bob",
     validUntil: START,
+    risk: "high",
   },
+  "change.rated": { type: "change.rated", changeId: "ch_1", risk: { level: "high", because: ["it is production"] } },
   "change.rejected": {
     type: "change.rejected",
     changeId: "ch_1",

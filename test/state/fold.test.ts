@@ -155,8 +155,15 @@ describe("approval", () => {
     expect(code(log.add([{ ...yes, planDigest: "0".repeat(64) }]))).toBe("plan_mismatch");
     log.add([yes]);
     expect(log.state.changes.get(id)?.approval).toMatchObject({ by: "bob", channel: "terminal" });
+    const risk = { level: "critical", because: ["it became production"] } as const;
+    log.add([
+      { type: "change.rated", changeId: id, risk },
+      { ...yes, risk: "critical" },
+    ]);
+    expect(log.state.changes.get(id)).toMatchObject({ state: "planned", risk, approval: { risk: "critical" } });
     log.add([{ type: "change.rejected", changeId: id, planDigest, channel: "terminal", by: "bob" }]);
     expect(log.state.changes.get(id)).toMatchObject({ state: "cancelled", because: "rejected by bob" });
+    expect(code(log.add([{ type: "change.rated", changeId: id, risk }]))).toBe("change_cancelled");
   });
 });
 
@@ -748,8 +755,10 @@ function history(choices: readonly number[]) {
           : null,
       12: () => [{ type: "resource.forgotten", rid: ridOf(target), by: "bob", because: "x" }],
       13: () => (change ? [{ type: "change.interrupted", changeId: change.id, because: "left" }] : null),
+      14: () =>
+        change ? [{ type: "change.rated", changeId: change.id, risk: { level: "critical", because: ["x"] } }] : null,
     };
-    const events = tries[choice % 14]!();
+    const events = tries[choice % 15]!();
     if (events) log.add(events);
   }
   return log;
