@@ -55,7 +55,7 @@ export interface DriftReport {
 export interface DriftInput {
   readonly resource: Pick<ManagedResource, "ref" | "reader" | "properties" | "desired" | "deleted" | "ignores"> & {
     /** Tells an emptiness that was asked for from one that a removal left behind. */
-    readonly lineage?: readonly Pick<LineageEntry, "desired" | "outcome">[];
+    readonly lineage?: readonly Pick<LineageEntry, "desired" | "outcome" | "notVerified">[];
   };
   /** Read now by the same reader as the baseline; null only where AWS said twice that it does not exist. */
   readonly live: JsonObject | null;
@@ -123,19 +123,22 @@ export function driftOf({ resource, live, schema, volatile, now }: DriftInput): 
     const severity = production && verdict.severity !== "INFO" ? raised(verdict.severity) : verdict.severity;
     return { ...shown, class: isDeclared ? "declared" : "undeclared", ...verdict, severity };
   });
-  const counted = differences.filter((one) => one.class === "declared" || one.class === "undeclared");
+  // A baseline that nobody read holds what was asked for and no more: what else is there was perhaps there from the start.
+  const unseen = resource.lineage?.at(-1)?.notVerified !== undefined;
+  const known = unseen ? differences.filter((one) => one.class !== "undeclared") : differences;
+  const counted = known.filter((one) => one.class === "declared" || one.class === "undeclared");
   const unverifiable = unique([...baseline.unverifiable, ...current.unverifiable, ...hidden(resource.desired, schema)]);
   const severity = worst(counted.map((one) => one.severity));
   const told = counted.find((one) => one.severity === severity);
   return report(
     counted.length > 0 ? "MODIFIED" : "IN_SYNC",
-    told ? `${told.path}: ${told.because}` : "nothing differs",
+    told ? `${told.path}: ${told.because}` : unseen ? "nothing of what was asked for differs" : "nothing differs",
     {
       severity,
-      differences,
+      differences: known,
       unverifiable,
-      ignored: differences.filter((one) => one.class === "ignored").length,
-      confidence: resource.reader === "service" || schema?.source === "registry" ? "high" : "low",
+      ignored: known.filter((one) => one.class === "ignored").length,
+      confidence: unseen ? "low" : resource.reader === "service" || schema?.source === "registry" ? "high" : "low",
     },
   );
 }
