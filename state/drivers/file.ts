@@ -18,7 +18,8 @@ import { dirname, join, sep } from "node:path";
 import { OpsError } from "../../src/core/errors.js";
 import { sha256 } from "../../src/core/json.js";
 import type { Clock, Ids } from "../../src/core/ports.js";
-import { journalKey, type StateDriver } from "../driver.js";
+import { journalKey, type StateDriver, seqOfKey } from "../driver.js";
+import { HEAD } from "../head.js";
 
 /** A file open for writing. */
 export interface FsFile {
@@ -44,6 +45,8 @@ export interface FsPort {
   link(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** Bytes that somebody else wrote. */
+  syncFile(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
   /** Throws unless this process may write there. */
   writable(path: string): Promise<void>;
@@ -51,6 +54,15 @@ export interface FsPort {
 }
 
 const POSIX = sep === "/";
+
+async function syncOpened(path: string, flags: string): Promise<void> {
+  const handle = await open(path, flags);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
 
 /** The file system of this machine. */
 export const nodeFs: FsPort = {
@@ -82,14 +94,9 @@ export const nodeFs: FsPort = {
   link: (from, to) => link(from, to),
   unlink: (path) => rm(path),
   rename: (from, to) => rename(from, to),
-  async syncDirectory(path) {
-    const handle = await open(path, "r");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  },
+  // Windows syncs only what is open for writing, a mount that is read-only only what is not.
+  syncFile: (path) => syncOpened(path, POSIX ? "r" : "r+"),
+  syncDirectory: (path) => syncOpened(path, "r"),
   writable: (path) => access(path, constants.W_OK),
   async freeBytes(path) {
     const found = await statfs(path);
@@ -130,13 +137,16 @@ export function fileDriver(
   { clock, ids, fs = nodeFs }: FileEffects,
 ): StateDriver {
   const at = (key: string): string => join(root, ...key.split("/"));
-  let hardLinks = true;
+  /** Null until the first link tells. */
+  let hardLinks: boolean | null = null;
   let prepared = false;
   /**
    * Folders in which something was seen that this driver did not make durable. Whoever made it may have been killed
    * before it could, and nothing may be built on a name that a power cut can still take.
    */
   const unsure = new Set<string>();
+  /** The same of files: without hard links one is seen before its bytes are synced. */
+  const unsureFiles = new Set<string>();
   const listed = new Map<string, string>();
 
   const unreadable = (cause: unknown, path: string): OpsError =>
@@ -205,13 +215,27 @@ export function fileDriver(
     if (fs.posix) await fs.syncDirectory(path);
   };
 
-  async function settleSeen(): Promise<void> {
-    for (const folder of unsure) {
-      await syncDirectory(folder).catch((error: unknown) => {
-        if (!missing(error)) throw error;
-      });
-      unsure.delete(folder);
-    }
+  function saw(key: string): void {
+    unsure.add(dirname(at(key)));
+    // A hard link names synced bytes only. `head` promises nothing.
+    if (hardLinks === true || key === HEAD) return;
+    // Whoever made a commit made the one before it durable first.
+    const seq = seqOfKey(key);
+    if (seq !== null) unsureFiles.delete(at(journalKey(seq - 1)));
+    unsureFiles.add(at(key));
+  }
+
+  async function settleSeen({ files = true } = {}): Promise<void> {
+    const settle = async (paths: Set<string>, sync: (path: string) => Promise<void>): Promise<void> => {
+      for (const path of paths) {
+        await sync(path).catch((error: unknown) => {
+          if (!missing(error)) throw error;
+        });
+        paths.delete(path);
+      }
+    };
+    if (files) await settle(unsureFiles, fs.syncFile);
+    await settle(unsure, syncDirectory);
   }
 
   async function makeFolder(path: string): Promise<void> {
@@ -314,6 +338,7 @@ export function fileDriver(
       if (code === "EEXIST") return "exists";
       if (NO_HARD_LINKS.has(code)) {
         hardLinks = false;
+        await settleSeen();
         return createInPlace(path, bytes);
       }
       // Our temporary file may have been taken for a leftover; with the folder itself gone the next try fails as well.
@@ -324,6 +349,8 @@ export function fileDriver(
       await settle(path);
       return "created";
     }
+    hardLinks = true;
+    unsureFiles.clear();
     await discard(made);
     await settle(path);
     return "created";
@@ -371,7 +398,7 @@ export function fileDriver(
 
     async get(key) {
       const bytes = await read(at(key));
-      if (bytes) unsure.add(dirname(at(key)));
+      if (bytes) saw(key);
       return bytes ? { bytes, etag: sha256(bytes) } : null;
     },
 
@@ -380,8 +407,9 @@ export function fileDriver(
       try {
         await prepare(key);
         await prepareFolder(key);
-        await settleSeen();
-        const made = await (hardLinks ? createLinked(path, bytes) : createInPlace(path, bytes));
+        // Until a link is tried, nobody knows whether there is a file to be synced: the link comes first.
+        await settleSeen({ files: hardLinks === false });
+        const made = await (hardLinks === false ? createInPlace(path, bytes) : createLinked(path, bytes));
         if (made === "exists") unsure.add(dirname(path));
         return made;
       } catch (error) {
