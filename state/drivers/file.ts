@@ -131,6 +131,18 @@ const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDE
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
 const missing = (error: unknown): boolean => codeOf(error) === "ENOENT";
 
+/**
+ * The kernel marks pages clean after a failed fsync, so that another one of the same file would succeed without writing:
+ * a failed one is final for its file.
+ */
+class FailedSync extends Error {
+  readonly code: string;
+  constructor(cause: unknown) {
+    super("fsync failed", { cause });
+    this.code = codeOf(cause);
+  }
+}
+
 /** A store in a folder of the local machine. */
 export function fileDriver(
   { root, minFreeBytes = MIN_FREE_BYTES }: FileOptions,
@@ -147,6 +159,10 @@ export function fileDriver(
   const unsure = new Set<string>();
   /** The same of files: without hard links one is seen before its bytes are synced. */
   const unsureFiles = new Set<string>();
+  /** The newest commit of this driver, which is durable: the next one looks at it again. */
+  let madeLast = "";
+  /** The failed sync of a file that stays: nothing can be built on it here any more. */
+  let unsynced: FailedSync | null = null;
   const listed = new Map<string, string>();
 
   const unreadable = (cause: unknown, path: string): OpsError =>
@@ -226,16 +242,24 @@ export function fileDriver(
   }
 
   async function settleSeen({ files = true } = {}): Promise<void> {
-    const settle = async (paths: Set<string>, sync: (path: string) => Promise<void>): Promise<void> => {
-      for (const path of paths) {
-        await sync(path).catch((error: unknown) => {
-          if (!missing(error)) throw error;
-        });
-        paths.delete(path);
-      }
-    };
-    if (files) await settle(unsureFiles, fs.syncFile);
-    await settle(unsure, syncDirectory);
+    if (unsynced) throw unsynced;
+    for (const path of files ? unsureFiles : []) {
+      await fs.syncFile(path).catch((error: unknown) => {
+        if (!missing(error)) throw stays(error);
+      });
+      unsureFiles.delete(path);
+    }
+    for (const folder of unsure) {
+      await syncDirectory(folder).catch((error: unknown) => {
+        if (!missing(error)) throw error;
+      });
+      unsure.delete(folder);
+    }
+  }
+
+  function stays(cause: unknown): FailedSync {
+    unsynced = new FailedSync(cause);
+    return unsynced;
   }
 
   async function makeFolder(path: string): Promise<void> {
@@ -366,12 +390,15 @@ export function fileDriver(
       throw error;
     }
     try {
-      await file.write(bytes);
-      await file.sync();
-    } catch (error) {
-      // The name is ours and its content never became a commit, so nobody can have built on it.
-      await discard(path);
-      throw error;
+      await file.write(bytes).catch(async (error: unknown) => {
+        // Half a file is nobody's to build on. A whole one is visible, and whoever saw it may have.
+        const there = await read(path).catch(() => bytes);
+        if (there && sha256(there) !== sha256(bytes)) await discard(path);
+        throw error;
+      });
+      await file.sync().catch((error: unknown) => {
+        throw stays(error);
+      });
     } finally {
       await file.close();
     }
@@ -398,8 +425,10 @@ export function fileDriver(
 
     async get(key) {
       const bytes = await read(at(key));
-      if (bytes) saw(key);
-      return bytes ? { bytes, etag: sha256(bytes) } : null;
+      if (!bytes) return null;
+      const etag = sha256(bytes);
+      if (etag !== madeLast) saw(key);
+      return { bytes, etag };
     },
 
     async putIfAbsent(key, bytes) {
@@ -411,6 +440,7 @@ export function fileDriver(
         await settleSeen({ files: hardLinks === false });
         const made = await (hardLinks === false ? createInPlace(path, bytes) : createLinked(path, bytes));
         if (made === "exists") unsure.add(dirname(path));
+        else if (seqOfKey(key) !== null) madeLast = sha256(bytes);
         return made;
       } catch (error) {
         throw unwritable(error, path);

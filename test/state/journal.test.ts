@@ -2,13 +2,14 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
 import { OpsError } from "../../src/core/errors.js";
 import { type JsonObject, sha256 } from "../../src/core/json.js";
+import { archiveKey, encodeSegment, floorKey } from "../../state/archive.js";
 import { journalKey, type StateDriver } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import { driverFor, type Store } from "../../state/index.js";
@@ -87,6 +88,61 @@ describe("a commit", () => {
     await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
     expect([...kept.keys()]).toEqual(["store.id", "head"]);
     expect(store.readOnly?.code).toBe("state_unreadable");
+  });
+
+  it("does not follow one whose number was given out again", async () => {
+    const { driver, path } = await folder();
+    const running = await open(driver(), { owner: owner("s-2", 2) });
+    for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
+    const third = path(journalKey(3));
+    await writeFile(third, (await readFile(third)).subarray(0, 40));
+    const terminal = await open(driver());
+    await terminal.recover("last_commit");
+    await terminal.commit((_, seq) => [plan(seq).event]);
+    const error = await running.commit((_, seq) => [plan(seq).event]).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "state_unreadable", details: { seq: 3 } });
+    expect((error as OpsError).message).toContain("commit 3, which this process had read, is another one now");
+    expect(running.readOnly).toBe(error);
+    await expect(running.commit((_, seq) => [plan(seq).event])).rejects.toBe(error);
+    expect((await terminal.commit((_, seq) => [plan(seq).event])).seq).toBe(4);
+    expect(await terminal.verify()).toMatchObject({ ok: true, commits: 4, firstBad: null });
+  });
+
+  it("does not call damaged what others committed after a number was given out again", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const running = await open(memoryDriver(kept), { owner: owner("s-2", 2) });
+    for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
+    kept.set(journalKey(3), kept.get(journalKey(3))!.subarray(0, 40));
+    const terminal = await open(memoryDriver(kept));
+    await terminal.recover("last_commit");
+    for (let seq = 3; seq <= 4; seq++) await terminal.commit((_, seq) => [plan(seq).event]);
+    expect((await running.state()).seq).toBe(3);
+    expect(running.readOnly?.message).toContain("commit 3, which this process had read, is another one now");
+  });
+
+  it("does not follow one that the archive holds otherwise", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const running = await open(memoryDriver(kept), { owner: owner("s-2", 2) });
+    for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
+    kept.set(journalKey(3), kept.get(journalKey(3))!.subarray(0, 40));
+    const terminal = await open(memoryDriver(kept));
+    await terminal.recover("last_commit");
+    await terminal.commit((_, seq) => [plan(seq).event]);
+    const numbers = [1, 2, 3].map(journalKey);
+    const origin = { store: (await terminal.state()).store, seq: 0, head: sha256(kept.get("store.id")!) };
+    kept.set(
+      archiveKey({ from: 1, to: 3 }),
+      encodeSegment(
+        origin,
+        numbers.map((key) => kept.get(key)!),
+      ),
+    );
+    kept.set(floorKey(3), new Uint8Array());
+    for (const key of numbers) kept.delete(key);
+    const error = await running.commit((_, seq) => [plan(seq).event]).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "state_unreadable", details: { seq: 3 } });
+    expect(kept.has(journalKey(4))).toBe(false);
+    expect((await (await open(memoryDriver(kept))).commit((_, seq) => [plan(seq).event])).seq).toBe(4);
   });
 
   it("is possible in a store that came into being while this one was being opened", async () => {
