@@ -130,21 +130,27 @@ export interface Store {
 
 const ATTEMPTS = 200;
 
-const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
+const ENDS: readonly EventType[] = [
   "op.succeeded",
   "op.failed",
   "op.unknown",
   "op.parked",
   "op.resolved",
   "change.interrupted",
+];
+
+/** What has happened in AWS already: it is written with the last byte there is, and beside a state.json that is wrong. */
+const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>(["op.submitted", ...ENDS]);
+const isOutcome = ({ type }: Event): boolean => OUTCOMES.has(type);
+
+/** What people look for in state.json. */
+const CHECKPOINTED: ReadonlySet<EventType> = new Set<EventType>([
+  ...ENDS,
   "resource.imported",
   "resource.forgotten",
   "drift.accepted",
   "drift.ignored",
 ]);
-
-/** What has happened in AWS already: it is written with the last byte there is. */
-const isOutcome = ({ type }: Event): boolean => type === "op.submitted" || OUTCOMES.has(type);
 
 const FULL = new Set(["ENOSPC", "EDQUOT"]);
 const isFull = (error: unknown): boolean => error instanceof OpsError && FULL.has(String(error.details.cause));
@@ -182,11 +188,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let behind: Promise<void> | null = null;
   let stopIdle = (): void => {};
 
+  /** Whether nothing but a state.json of this version or an earlier one is wrong: the chain goes on without it. */
+  const chainWhole = (): boolean => closedFor?.details.file === CHECKPOINT && closedFor.details.later !== true;
+
   /** The fold at the end of the chain as it is now. */
   async function head(): Promise<State> {
     if (loaded.fresh && (await driver.get(STORE_ID))) await reload();
     if (!state) throw closedFor ?? damaged("nothing in it could be verified. Nothing was changed.");
-    if (loaded.fresh || closedFor?.code === "state_unreadable") return state;
+    if (loaded.fresh || (closedFor?.code === "state_unreadable" && !chainWhole())) return state;
     const { state: folded, bad, bytes } = await chain.follow(state);
     state = folded;
     saver.grew(bytes);
@@ -226,22 +235,29 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   async function refuseUnlessWritable(events: readonly Event[] = []): Promise<void> {
-    if (closedFor) throw closedFor;
+    const outcome = events.some(isOutcome);
+    if (closedFor && !(outcome && chainWhole())) throw closedFor;
     // An outcome is tried in any case; an intent is not begun without room for what follows it.
-    if (events.some(isOutcome)) return;
+    if (outcome) return;
     if (unwritable || events.some(({ type }) => type === "op.intent")) unwritable = await driver.probeWritable();
     if (unwritable) throw unwritable;
   }
 
-  /** The first commit of a process makes sure that a full disk later on leaves room for its outcomes. */
+  /** A commit makes sure that a full disk later on leaves room for its outcomes. */
   async function keepReserve(): Promise<void> {
     if (reserved) return;
-    await driver.keepReserve();
-    reserved = true;
+    reserved = await driver.keepReserve();
+  }
+
+  /** What a disk lost twice in a row it is not trusted with a third time. */
+  function notice(error: unknown): void {
+    if (!(error instanceof OpsError) || error.code !== "state_read_only") return;
+    if (error.details.final === true) closedFor = error;
+    else unwritable = error;
   }
 
   function failed(error: unknown): never {
-    if (error instanceof OpsError && error.code === "state_read_only") unwritable = error;
+    notice(error);
     throw error;
   }
 
@@ -418,7 +434,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   async function checkpointIfDue(events: readonly Event[]): Promise<void> {
-    const due = saver.due(events.some(({ type }) => OUTCOMES.has(type)));
+    if (closedFor) return;
+    const due = saver.due(events.some(({ type }) => CHECKPOINTED.has(type)));
     stopIdle();
     if (due === "soon") checkpointSoon();
     else if (due === "idle" && !closing) stopIdle = clock.later?.(limits.idleMs, checkpointSoon) ?? stopIdle;
@@ -435,7 +452,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       if (before - (await chain.highestFloor()) >= compactEvery) await compactNow();
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
-      if (error.code === "state_read_only") unwritable = error;
+      notice(error);
       log("warn", error.message, { code: error.code });
     }
   }

@@ -126,6 +126,7 @@ const FOLDERS = ["journal", "tmp"] as const;
 const LATER_FOLDERS: ReadonlySet<string> = new Set([
   ...["archive", "floor", "lock", "keys", "quarantine", "backups", "exports"],
 ]);
+const FULL = new Set(["ENOSPC", "EDQUOT"]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
@@ -175,8 +176,10 @@ export function fileDriver(
   function unwritable(cause: unknown, path = root): OpsError {
     if (cause instanceof OpsError) return cause;
     const code = codeOf(cause);
-    const [happened, remedy] =
-      code === "ENOSPC" || code === "EDQUOT"
+    const final = cause instanceof FailedSync;
+    const [happened, remedy] = final
+      ? ["what was written there did not reach the disk", "check the disk, then start again"]
+      : FULL.has(code)
         ? ["its disk or quota is full", "free some space there"]
         : code === "EROFS"
           ? ["its file system is read-only", "mount it writable or choose another folder with --state"]
@@ -188,7 +191,7 @@ export function fileDriver(
     return new OpsError(
       "state_read_only",
       `file: the state folder ${root} cannot take a commit because ${happened} (${code}). Nothing is changed in AWS without a record; ${remedy}.`,
-      { details: { path, cause: code }, cause },
+      { details: { path, cause: code, ...(final && { final }) }, cause },
     );
   }
 
@@ -325,16 +328,16 @@ export function fileDriver(
     const file = await fs.create(path);
     try {
       await file.write(bytes);
-      await file.sync();
+      await file.sync().catch((error: unknown) => {
+        // Some file systems find out only here that they are full, which passes.
+        throw FULL.has(codeOf(error)) ? error : new FailedSync(error);
+      });
     } finally {
       await file.close();
     }
   }
 
-  /**
-   * A synced file under tmp/. After a failed fsync the kernel marks the pages clean, so a second fsync of that file
-   * would succeed without writing: the bytes go into a new file, once; a second failure is final.
-   */
+  /** A synced file under tmp/. After a failure the bytes go into a new file, once; a second failed sync is final. */
   async function temporary(bytes: Uint8Array, attemptsLeft = 1): Promise<string> {
     const path = join(root, "tmp", ids.uuid());
     try {
@@ -407,12 +410,12 @@ export function fileDriver(
   }
 
   async function keepAsPrevious(path: string, bytes: Uint8Array): Promise<void> {
-    const kept = join(root, "tmp", ids.uuid());
+    let kept = join(root, "tmp", ids.uuid());
     try {
       await fs.link(path, kept);
     } catch (error) {
       if (!NO_HARD_LINKS.has(codeOf(error))) throw error;
-      await fill(kept, bytes);
+      kept = await temporary(bytes);
     }
     await fs.rename(kept, `${path}.prev`);
     await settle(path);
@@ -568,12 +571,15 @@ export function fileDriver(
     async keepReserve() {
       const path = join(root, RESERVE);
       try {
-        if ((await exists(path)) || (await fs.freeBytes(root)) < minFreeBytes) return;
+        if (await exists(path)) return true;
+        if ((await fs.freeBytes(root)) < minFreeBytes) return false;
         // Random bytes: a file system that compresses would set aside nothing for zeros.
         await fs.rename(await temporary(ids.bytes(RESERVE_BYTES)), path);
         await settle(path);
+        return true;
       } catch {
         // Whatever is wrong with the disk, the commit that follows finds it and says it.
+        return false;
       }
     },
 

@@ -199,8 +199,27 @@ describe("a commit on a failing disk", () => {
     expect(new Set(synced).size).toBe(2);
     fail = 2;
     expect((await refusal(store.commit((_, seq) => [plan(seq).event]))).code).toBe("state_read_only");
-    expect(store.readOnly?.code).toBe("state_read_only");
+    const closed = store.readOnly;
+    expect(closed?.code).toBe("state_read_only");
+    expect(closed?.message).toContain("start again");
+    // Two in a row: the disk is not asked a third time by this process, whatever it says now.
+    expect(await refusal(store.commit((_, seq) => [plan(seq).event]))).toBe(closed);
+    await store.reload();
+    expect(store.readOnly).toBe(closed);
     expect((await store.verify()).commits).toBe(2);
+    expect((await (await open(driver())).commit((_, seq) => [plan(seq).event])).seq).toBe(3);
+  });
+
+  it("is not closed for good by a disk that says only with fsync that it is full", async () => {
+    const { driver } = await folder();
+    let full = false;
+    const fs = faultyFs((call) => (full && call === "sync" ? { code: "ENOSPC" } : undefined));
+    const store = await open(driver(fs));
+    await store.commit((_, seq) => [plan(seq).event]);
+    full = true;
+    expect((await refusal(store.commit((_, seq) => [plan(seq).event]))).details.cause).toBe("ENOSPC");
+    full = false;
+    expect((await store.commit((_, seq) => [plan(seq).event])).seq).toBe(2);
   });
 
   it("closes the store when it is in the chain and cannot be made durable", async () => {

@@ -13,9 +13,9 @@ import { archiveKey, encodeSegment, floorKey } from "../../state/archive.js";
 import { journalKey, type StateDriver } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import { driverFor, type Store } from "../../state/index.js";
-import { changeId } from "../../state/tokens.js";
+import { changeId, operationId } from "../../state/tokens.js";
 import { folder } from "./folder.js";
-import { applied, ids, intent, open, owner, plan, result, START, step, testClock } from "./helpers.js";
+import { applied, ids, intent, open, owner, plan, ref, result, START, step, testClock } from "./helpers.js";
 
 describe("a commit", () => {
   it("throws what build returns, and commits nothing for no events", async () => {
@@ -238,6 +238,68 @@ describe("a commit", () => {
     const { state } = await store.commit((_, seq) => [plan(seq, [step({ input })]).event]);
     input.InstanceIds.push("i-2");
     expect(state.changes.get("ch_1")?.steps[0]?.input).toEqual({ InstanceIds: ["i-1"] });
+  });
+});
+
+describe("an outcome", () => {
+  const edit = (bytes: Uint8Array): Uint8Array =>
+    new TextEncoder().encode(Buffer.from(bytes).toString().replace('"version": "1.0"', '"version": "1.1"'));
+
+  it("is recorded where state.json alone was edited, by the process that noticed it and by one that follows others", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    await applied(store);
+    const made = plan(4);
+    await store.commit(() => [made.event]);
+    await store.commit((_, seq) => [intent(seq, made.id, made.token)]);
+    kept.set("state.json", edit(kept.get("state.json")!));
+    await expect(store.checkpoint()).rejects.toMatchObject({ code: "state_unreadable" });
+    const noticed = store.readOnly;
+    expect(noticed?.message).toContain("edited by hand");
+    const edited = kept.get("state.json");
+    const operation = operationId(5);
+    await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toBe(noticed);
+    await store.commit(() => [{ type: "op.submitted", operationId: operation, requestToken: "r-1" }]);
+    const opened = await open(memoryDriver(kept));
+    expect(opened.readOnly?.message).toContain("edited by hand");
+    await store.commit(() => [
+      { type: "op.succeeded", operationId: operation, results: [result({ state: "running" }, { state: "stopped" })] },
+    ]);
+    expect((await opened.state()).operations.get(operation)?.state).toBe("succeeded");
+    await expect(opened.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
+    expect(store.readOnly).toBe(noticed);
+    expect(kept.get("state.json")).toBe(edited);
+    await opened.recover("checkpoint");
+    expect(await opened.verify()).toMatchObject({ ok: true, commits: 7, checkpoint: { ok: true, appliedSeq: 7 } });
+  });
+
+  it("is the only thing that is: no import, no accepted drift", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    await applied(store);
+    kept.set("state.json", edit(kept.get("state.json")!));
+    const opened = await open(memoryDriver(kept));
+    await expect(
+      opened.commit(() => [
+        { type: "resource.imported", ref: ref("i-2"), reader: "service", properties: {}, provenance: "test" },
+      ]),
+    ).rejects.toBe(opened.readOnly);
+    expect((await opened.state()).seq).toBe(3);
+  });
+
+  it("is refused where the chain is damaged", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    const made = plan(1);
+    await store.commit(() => [made.event]);
+    await store.commit((_, seq) => [intent(seq, made.id, made.token)]);
+    kept.set("state.json", new TextEncoder().encode("{}"));
+    kept.set(journalKey(2), kept.get(journalKey(2))!.subarray(0, 40));
+    const opened = await open(memoryDriver(kept));
+    await expect(
+      opened.commit(() => [{ type: "op.submitted", operationId: operationId(2), requestToken: "r-1" }]),
+    ).rejects.toMatchObject({ code: "state_unreadable" });
+    expect(kept.has(journalKey(3))).toBe(false);
   });
 });
 
