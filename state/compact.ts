@@ -2,7 +2,7 @@
 
 import type { OpsError } from "../src/core/errors.js";
 import { sha256 } from "../src/core/json.js";
-import { archiveKey, decodeSegment, encodeSegment, floorKey, type Range } from "./archive.js";
+import { ARCHIVE, archiveKey, decodeSegment, encodeSegment, floorKey, type Range, rangeOfKey } from "./archive.js";
 import { CHECKPOINT, type ChainReader, PREVIOUS } from "./chain.js";
 import { checkpointExtent } from "./checkpoint.js";
 import { journalKey, type StateDriver, seqOfKey } from "./driver.js";
@@ -40,6 +40,7 @@ export async function compactStore(on: Compaction): Promise<CompactReport> {
   const { driver, chain } = on;
   const before = await chain.highestFloor();
   const covered = await coveredTwice(on);
+  await dropHalves(on, before);
   let floor = before;
   for (let attempt = 0; floor < covered && attempt < ATTEMPTS; attempt++) {
     if (on.goOn && !(await on.goOn())) break;
@@ -48,6 +49,14 @@ export async function compactStore(on: Compaction): Promise<CompactReport> {
   const done = (await driver.list("journal/")).filter((key) => (seqOfKey(key) ?? Number.POSITIVE_INFINITY) <= floor);
   if (done.length > 0) await driver.remove(done);
   return { archived: floor > before ? { from: before + 1, to: floor } : null, floor, removed: done.length };
+}
+
+/** What a killed process left where there are no hard links. No floor stands on it, and nobody else may ever come to its name. */
+async function dropHalves({ driver }: Compaction, floor: number): Promise<void> {
+  for (const key of await driver.list(ARCHIVE)) {
+    const stored = (rangeOfKey(key)?.to ?? 0) > floor ? await driver.get(key) : null;
+    if (stored && typeof decodeSegment(stored.bytes) === "string") await driver.remove([key]);
+  }
 }
 
 /** Whether there is anything to move or to take away. */

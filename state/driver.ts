@@ -74,8 +74,8 @@ export interface StateDriver {
   /** Whether a write could succeed now, found out without writing: null, or `state_read_only` naming what to do. */
   probeWritable(): Promise<OpsError | null>;
 
-  /** Sets space aside for outcomes, if it is not and there is plenty. Never throws: it is a precaution. */
-  keepReserve(): Promise<void>;
+  /** Sets space aside for outcomes, if it is not and there is plenty; whether it is now. Never throws: it is a precaution. */
+  keepReserve(): Promise<boolean>;
 
   /** Gives the space set aside back to the medium. False: there was none. */
   spendReserve(): Promise<boolean>;

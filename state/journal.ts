@@ -143,21 +143,27 @@ export interface Store {
 
 const ATTEMPTS = 200;
 
-const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>([
+const ENDS: readonly EventType[] = [
   "op.succeeded",
   "op.failed",
   "op.unknown",
   "op.parked",
   "op.resolved",
   "change.interrupted",
+];
+
+/** What has happened in AWS already: it is written with the last byte there is, and beside a state.json that is wrong. */
+const OUTCOMES: ReadonlySet<EventType> = new Set<EventType>(["op.submitted", ...ENDS]);
+const isOutcome = ({ type }: Event): boolean => OUTCOMES.has(type);
+
+/** What people look for in state.json. */
+const CHECKPOINTED: ReadonlySet<EventType> = new Set<EventType>([
+  ...ENDS,
   "resource.imported",
   "resource.forgotten",
   "drift.accepted",
   "drift.ignored",
 ]);
-
-/** What has happened in AWS already: it is written with the last byte there is. */
-const isOutcome = ({ type }: Event): boolean => type === "op.submitted" || OUTCOMES.has(type);
 
 const FULL = new Set(["ENOSPC", "EDQUOT"]);
 const isFull = (error: unknown): boolean => error instanceof OpsError && FULL.has(String(error.details.cause));
@@ -195,15 +201,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let behind: Promise<void> | null = null;
   let stopIdle = (): void => {};
 
+  /** Whether nothing but a state.json of this version or an earlier one is wrong: the chain goes on without it. */
+  const chainWhole = (): boolean => closedFor?.details.file === CHECKPOINT && closedFor.details.later !== true;
+
   /** The fold at the end of the chain as it is now. */
   async function head(): Promise<State> {
     if (loaded.fresh && (await driver.get(STORE_ID))) await reload();
     if (!state) throw closedFor ?? damaged("nothing in it could be verified. Nothing was changed.");
-    if (loaded.fresh || closedFor?.code === "state_unreadable") return state;
+    if (loaded.fresh || (closedFor?.code === "state_unreadable" && !chainWhole())) return state;
     const { state: folded, bad, bytes } = await chain.follow(state);
     state = folded;
     saver.grew(bytes);
-    if (bad) closedFor = await chain.badCommit(bad);
+    if (bad) closedFor = (await follows(state)) ? await chain.badCommit(bad) : replaced(state.seq, "another one now");
     return state;
   }
 
@@ -242,22 +251,29 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   async function refuseUnlessWritable(events: readonly Event[] = []): Promise<void> {
-    if (closedFor) throw closedFor;
+    const outcome = events.some(isOutcome);
+    if (closedFor && !(outcome && chainWhole())) throw closedFor;
     // An outcome is tried in any case; an intent is not begun without room for what follows it.
-    if (events.some(isOutcome)) return;
+    if (outcome) return;
     if (unwritable || events.some(({ type }) => type === "op.intent")) unwritable = await driver.probeWritable();
     if (unwritable) throw unwritable;
   }
 
-  /** The first commit of a process makes sure that a full disk later on leaves room for its outcomes. */
+  /** A commit makes sure that a full disk later on leaves room for its outcomes. */
   async function keepReserve(): Promise<void> {
     if (reserved) return;
-    await driver.keepReserve();
-    reserved = true;
+    reserved = await driver.keepReserve();
+  }
+
+  /** What a disk lost twice in a row it is not trusted with a third time. */
+  function notice(error: unknown): void {
+    if (!(error instanceof OpsError) || error.code !== "state_read_only") return;
+    if (error.details.final === true) closedFor = error;
+    else unwritable = error;
   }
 
   function failed(error: unknown): never {
-    if (error instanceof OpsError && error.code === "state_read_only") unwritable = error;
+    notice(error);
     throw error;
   }
 
@@ -356,24 +372,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   /** True if the commit is in the chain, false if another one has its number. */
-  async function put({ seq, commitId }: Commit, bytes: Uint8Array): Promise<boolean> {
-    // A folder that lost its journal looks like one with free numbers.
-    if (seq > 1 && !(await driver.probeNext(seq - 2)) && (await chain.highestFloor()) < seq - 1) {
-      closedFor = (await driver.get(STORE_ID))
-        ? await chain.badCommit({ seq: seq - 1, because: "the file is missing" })
-        : damaged(
-            "the folder is gone, or another one is in its place. Nothing was changed; restore it, then start again.",
-            {
-              file: STORE_ID,
-            },
-          );
-      throw closedFor;
-    }
+  async function put(made: Commit, bytes: Uint8Array): Promise<boolean> {
+    const { seq, commitId } = made;
+    await requireUnder(made);
+    const ours = async (): Promise<boolean> => {
+      const there = await driver.get(journalKey(seq));
+      return there !== null && commitIdOf(there.bytes) === commitId;
+    };
     try {
-      if ((await driver.putIfAbsent(journalKey(seq), bytes)) === "created") return await stands(seq, commitId);
+      if ((await driver.putIfAbsent(journalKey(seq), bytes)) === "exists") {
+        if (!(await ours())) return false;
+        // Made, and the answer got lost.
+        await driver.settle();
+      }
+      return await stands(seq, commitId);
     } catch (error) {
-      const there = await driver.get(journalKey(seq)).catch(() => null);
-      if (there && commitIdOf(there.bytes) === commitId) {
+      if (error !== closedFor && (await ours().catch(() => false))) {
         // In the chain, yet perhaps not durable: everybody will build on it, so it cannot be taken back either.
         closedFor = new OpsError(
           "state_read_only",
@@ -384,9 +398,39 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       }
       return failed(error);
     }
-    const there = await driver.get(journalKey(seq));
-    return there !== null && commitIdOf(there.bytes) === commitId;
   }
+
+  /**
+   * What a commit follows has to be there still: a folder that lost its journal looks like one with free numbers, and a
+   * number may have been given out again.
+   */
+  async function requireUnder({ seq, prev }: Commit): Promise<void> {
+    const under = await driver.get(seq > 1 ? journalKey(seq - 1) : STORE_ID);
+    if (under && sha256(under.bytes) === prev) return;
+    const kept = seq > 1 ? await chain.commitBytes(seq - 1) : (under?.bytes ?? null);
+    if (kept && sha256(kept) === prev) return;
+    if (kept) closedFor = replaced(seq - 1, "another one now");
+    else if (await driver.get(STORE_ID)) {
+      const archived = (await chain.highestFloor()) >= seq - 1;
+      closedFor = await chain.badCommit({
+        seq: seq - 1,
+        because: archived ? "no archive segment holds it" : "the file is missing",
+        ...(archived && { file: "archive" }),
+      });
+    } else {
+      closedFor = damaged(
+        "the folder is gone, or another one is in its place. Nothing was changed; restore it, then start again.",
+        { file: STORE_ID },
+      );
+    }
+    throw closedFor;
+  }
+
+  const replaced = (seq: number, what: "gone" | "another one now"): OpsError =>
+    damaged(
+      `${seq > 0 ? `commit ${seq}` : STORE_ID}, which this process had read, is ${what}: its number was given out again, or the folder was replaced by another or an older one. Nothing was changed; put the newest folder back if it was replaced, then start again.`,
+      { seq },
+    );
 
   /**
    * Whether a number that was free had never been taken: compaction frees numbers, and a process that slept finds one of
@@ -409,7 +453,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 
   async function checkpointIfDue(events: readonly Event[]): Promise<void> {
-    const due = saver.due(events.some(({ type }) => OUTCOMES.has(type)));
+    if (closedFor) return;
+    const due = saver.due(events.some(({ type }) => CHECKPOINTED.has(type)));
     stopIdle();
     if (due === "soon") checkpointSoon();
     else if (due === "idle" && !closing) stopIdle = clock.later?.(limits.idleMs, checkpointSoon) ?? stopIdle;
@@ -426,7 +471,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       if (before - (await chain.highestFloor()) >= compactEvery) await compactNow();
     } catch (error) {
       if (!(error instanceof OpsError)) throw error;
-      if (error.code === "state_read_only") unwritable = error;
+      notice(error);
       log("warn", error.message, { code: error.code });
     }
   }
@@ -527,10 +572,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await reload();
     const now = await head();
     if (!closedFor && known && known.seq > 0 && !(await follows(known))) {
-      closedFor = damaged(
-        `commit ${known.seq}, which this process had read, is ${now.seq < known.seq ? "gone" : "another one now"}: the folder was replaced by another or an older one. Nothing was changed; put the newest one back, then start again.`,
-        { seq: known.seq },
-      );
+      closedFor = replaced(known.seq, now.seq < known.seq ? "gone" : "another one now");
     }
     lost = closedFor ? known : null;
     unwritable = closedFor ? null : await driver.probeWritable();
@@ -539,7 +581,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   /** Whether the chain as it is now still leads through a state that this process was in. */
   async function follows({ store, seq, head: hash }: State): Promise<boolean> {
-    const bytes = await chain.commitBytes(seq);
+    const bytes = seq > 0 ? await chain.commitBytes(seq) : ((await driver.get(STORE_ID))?.bytes ?? null);
     return state?.store === store && bytes !== null && sha256(bytes) === hash;
   }
 

@@ -18,7 +18,8 @@ import { dirname, join, sep } from "node:path";
 import { OpsError } from "../../src/core/errors.js";
 import { sha256 } from "../../src/core/json.js";
 import type { Clock, Ids } from "../../src/core/ports.js";
-import { journalKey, type StateDriver } from "../driver.js";
+import { journalKey, type StateDriver, seqOfKey } from "../driver.js";
+import { HEAD } from "../head.js";
 
 /** A file open for writing. */
 export interface FsFile {
@@ -44,6 +45,8 @@ export interface FsPort {
   link(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** Bytes that somebody else wrote. */
+  syncFile(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
   /** Throws unless this process may write there. */
   writable(path: string): Promise<void>;
@@ -51,6 +54,15 @@ export interface FsPort {
 }
 
 const POSIX = sep === "/";
+
+async function syncOpened(path: string, flags: string): Promise<void> {
+  const handle = await open(path, flags);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
 
 /** The file system of this machine. */
 export const nodeFs: FsPort = {
@@ -82,14 +94,9 @@ export const nodeFs: FsPort = {
   link: (from, to) => link(from, to),
   unlink: (path) => rm(path),
   rename: (from, to) => rename(from, to),
-  async syncDirectory(path) {
-    const handle = await open(path, "r");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  },
+  // Windows syncs only what is open for writing, a mount that is read-only only what is not.
+  syncFile: (path) => syncOpened(path, POSIX ? "r" : "r+"),
+  syncDirectory: (path) => syncOpened(path, "r"),
   writable: (path) => access(path, constants.W_OK),
   async freeBytes(path) {
     const found = await statfs(path);
@@ -119,10 +126,23 @@ const FOLDERS = ["journal", "tmp"] as const;
 const LATER_FOLDERS: ReadonlySet<string> = new Set([
   ...["archive", "floor", "lock", "keys", "quarantine", "backups", "exports"],
 ]);
+const FULL = new Set(["ENOSPC", "EDQUOT"]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? "unknown error";
 const missing = (error: unknown): boolean => codeOf(error) === "ENOENT";
+
+/**
+ * The kernel marks pages clean after a failed fsync, so that another one of the same file would succeed without writing:
+ * a failed one is final for its file.
+ */
+class FailedSync extends Error {
+  readonly code: string;
+  constructor(cause: unknown) {
+    super("fsync failed", { cause });
+    this.code = codeOf(cause);
+  }
+}
 
 /** A store in a folder of the local machine. */
 export function fileDriver(
@@ -130,13 +150,20 @@ export function fileDriver(
   { clock, ids, fs = nodeFs }: FileEffects,
 ): StateDriver {
   const at = (key: string): string => join(root, ...key.split("/"));
-  let hardLinks = true;
+  /** Null until the first link tells. */
+  let hardLinks: boolean | null = null;
   let prepared = false;
   /**
    * Folders in which something was seen that this driver did not make durable. Whoever made it may have been killed
    * before it could, and nothing may be built on a name that a power cut can still take.
    */
   const unsure = new Set<string>();
+  /** The same of files: without hard links one is seen before its bytes are synced. */
+  const unsureFiles = new Set<string>();
+  /** The newest commit of this driver, which is durable: the next one looks at it again. */
+  let madeLast = "";
+  /** The failed sync of a file that stays: nothing can be built on it here any more. */
+  let unsynced: FailedSync | null = null;
   const listed = new Map<string, string>();
 
   const unreadable = (cause: unknown, path: string): OpsError =>
@@ -149,8 +176,10 @@ export function fileDriver(
   function unwritable(cause: unknown, path = root): OpsError {
     if (cause instanceof OpsError) return cause;
     const code = codeOf(cause);
-    const [happened, remedy] =
-      code === "ENOSPC" || code === "EDQUOT"
+    const final = cause instanceof FailedSync;
+    const [happened, remedy] = final
+      ? ["what was written there did not reach the disk", "check the disk, then start again"]
+      : FULL.has(code)
         ? ["its disk or quota is full", "free some space there"]
         : code === "EROFS"
           ? ["its file system is read-only", "mount it writable or choose another folder with --state"]
@@ -162,7 +191,7 @@ export function fileDriver(
     return new OpsError(
       "state_read_only",
       `file: the state folder ${root} cannot take a commit because ${happened} (${code}). Nothing is changed in AWS without a record; ${remedy}.`,
-      { details: { path, cause: code }, cause },
+      { details: { path, cause: code, ...(final && { final }) }, cause },
     );
   }
 
@@ -205,13 +234,35 @@ export function fileDriver(
     if (fs.posix) await fs.syncDirectory(path);
   };
 
-  async function settleSeen(): Promise<void> {
+  function saw(key: string): void {
+    unsure.add(dirname(at(key)));
+    // A hard link names synced bytes only. `head` promises nothing.
+    if (hardLinks === true || key === HEAD) return;
+    // Whoever made a commit made the one before it durable first.
+    const seq = seqOfKey(key);
+    if (seq !== null) unsureFiles.delete(at(journalKey(seq - 1)));
+    unsureFiles.add(at(key));
+  }
+
+  async function settleSeen({ files = true } = {}): Promise<void> {
+    if (unsynced) throw unsynced;
+    for (const path of files ? unsureFiles : []) {
+      await fs.syncFile(path).catch((error: unknown) => {
+        if (!missing(error)) throw stays(error);
+      });
+      unsureFiles.delete(path);
+    }
     for (const folder of unsure) {
       await syncDirectory(folder).catch((error: unknown) => {
         if (!missing(error)) throw error;
       });
       unsure.delete(folder);
     }
+  }
+
+  function stays(cause: unknown): FailedSync {
+    unsynced = new FailedSync(cause);
+    return unsynced;
   }
 
   async function makeFolder(path: string): Promise<void> {
@@ -277,16 +328,16 @@ export function fileDriver(
     const file = await fs.create(path);
     try {
       await file.write(bytes);
-      await file.sync();
+      await file.sync().catch((error: unknown) => {
+        // Some file systems find out only here that they are full, which passes.
+        throw FULL.has(codeOf(error)) ? error : new FailedSync(error);
+      });
     } finally {
       await file.close();
     }
   }
 
-  /**
-   * A synced file under tmp/. After a failed fsync the kernel marks the pages clean, so a second fsync of that file
-   * would succeed without writing: the bytes go into a new file, once; a second failure is final.
-   */
+  /** A synced file under tmp/. After a failure the bytes go into a new file, once; a second failed sync is final. */
   async function temporary(bytes: Uint8Array, attemptsLeft = 1): Promise<string> {
     const path = join(root, "tmp", ids.uuid());
     try {
@@ -314,6 +365,7 @@ export function fileDriver(
       if (code === "EEXIST") return "exists";
       if (NO_HARD_LINKS.has(code)) {
         hardLinks = false;
+        await settleSeen();
         return createInPlace(path, bytes);
       }
       // Our temporary file may have been taken for a leftover; with the folder itself gone the next try fails as well.
@@ -324,6 +376,8 @@ export function fileDriver(
       await settle(path);
       return "created";
     }
+    hardLinks = true;
+    unsureFiles.clear();
     await discard(made);
     await settle(path);
     return "created";
@@ -339,12 +393,15 @@ export function fileDriver(
       throw error;
     }
     try {
-      await file.write(bytes);
-      await file.sync();
-    } catch (error) {
-      // The name is ours and its content never became a commit, so nobody can have built on it.
-      await discard(path);
-      throw error;
+      await file.write(bytes).catch(async (error: unknown) => {
+        // Half a file is nobody's to build on. A whole one is visible, and whoever saw it may have.
+        const there = await read(path).catch(() => bytes);
+        if (there && sha256(there) !== sha256(bytes)) await discard(path);
+        throw error;
+      });
+      await file.sync().catch((error: unknown) => {
+        throw stays(error);
+      });
     } finally {
       await file.close();
     }
@@ -353,12 +410,12 @@ export function fileDriver(
   }
 
   async function keepAsPrevious(path: string, bytes: Uint8Array): Promise<void> {
-    const kept = join(root, "tmp", ids.uuid());
+    let kept = join(root, "tmp", ids.uuid());
     try {
       await fs.link(path, kept);
     } catch (error) {
       if (!NO_HARD_LINKS.has(codeOf(error))) throw error;
-      await fill(kept, bytes);
+      kept = await temporary(bytes);
     }
     await fs.rename(kept, `${path}.prev`);
     await settle(path);
@@ -371,8 +428,10 @@ export function fileDriver(
 
     async get(key) {
       const bytes = await read(at(key));
-      if (bytes) unsure.add(dirname(at(key)));
-      return bytes ? { bytes, etag: sha256(bytes) } : null;
+      if (!bytes) return null;
+      const etag = sha256(bytes);
+      if (etag !== madeLast) saw(key);
+      return { bytes, etag };
     },
 
     async putIfAbsent(key, bytes) {
@@ -380,9 +439,11 @@ export function fileDriver(
       try {
         await prepare(key);
         await prepareFolder(key);
-        await settleSeen();
-        const made = await (hardLinks ? createLinked(path, bytes) : createInPlace(path, bytes));
+        // Until a link is tried, nobody knows whether there is a file to be synced: the link comes first.
+        await settleSeen({ files: hardLinks === false });
+        const made = await (hardLinks === false ? createInPlace(path, bytes) : createLinked(path, bytes));
         if (made === "exists") unsure.add(dirname(path));
+        else if (seqOfKey(key) !== null) madeLast = sha256(bytes);
         return made;
       } catch (error) {
         throw unwritable(error, path);
@@ -510,12 +571,15 @@ export function fileDriver(
     async keepReserve() {
       const path = join(root, RESERVE);
       try {
-        if ((await exists(path)) || (await fs.freeBytes(root)) < minFreeBytes) return;
+        if (await exists(path)) return true;
+        if ((await fs.freeBytes(root)) < minFreeBytes) return false;
         // Random bytes: a file system that compresses would set aside nothing for zeros.
         await fs.rename(await temporary(ids.bytes(RESERVE_BYTES)), path);
         await settle(path);
+        return true;
       } catch {
         // Whatever is wrong with the disk, the commit that follows finds it and says it.
+        return false;
       }
     },
 

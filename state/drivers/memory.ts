@@ -35,7 +35,7 @@ export function memoryDriver(kept: Map<string, Uint8Array> = new Map()): StateDr
     probeNext: async (seq) => kept.has(journalKey(seq + 1)),
     inspect: async () => null,
     probeWritable: async () => null,
-    keepReserve: async () => {},
+    keepReserve: async () => false,
     spendReserve: async () => false,
     close: async () => {},
   };

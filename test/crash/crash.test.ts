@@ -1,7 +1,7 @@
 // What a restart finds after every kind of crash: the reduced run, and the same run over ports that are broken on purpose.
 
 import { describe, expect, it } from "vitest";
-import { Disk, withoutFileSync, withoutFolderSync } from "./disk.js";
+import { Disk, withoutFileSync, withoutFolderSync, withoutLinks } from "./disk.js";
 import { broken, type Count, enumerate, total } from "./enumerate.js";
 import { ROOT, scenario } from "./scenario.js";
 
@@ -67,6 +67,37 @@ describe("a crash anywhere in twenty operations", () => {
       againLimits: { subsetOf: 1, prefixOf: 1 },
     });
     expect(broken(count), summary(count)).toBe(0);
+  });
+});
+
+// A commit is visible before its bytes are synced: nothing may be built on it as it is.
+describe("a crash where there are no hard links", () => {
+  const variant = { port: withoutLinks, inPlace: true };
+
+  it("loses nothing that was acknowledged and does nothing twice", async () => {
+    const count = await enumerate({
+      seed: SEED,
+      variant,
+      every: 31,
+      limits: { subsetOf: 3, prefixOf: 3 },
+      againEvery: 0,
+    });
+    expect(broken(count), summary(count)).toBe(0);
+    expect(total(count)).toBeGreaterThan(300);
+  });
+
+  it("nor does a power cut during the recovery from a kill before a sync", async () => {
+    const count = await enumerate({
+      seed: SEED,
+      variant,
+      before: /sync .*(journal|store\.id|archive)/,
+      every: 31,
+      modes: ["kill"],
+      againEvery: 1,
+      againLimits: { subsetOf: 1, prefixOf: 1 },
+    });
+    expect(broken(count), summary(count)).toBe(0);
+    expect(count.worlds.again).toBeGreaterThan(1_000);
   });
 });
 

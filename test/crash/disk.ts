@@ -73,8 +73,8 @@ export class Disk {
   private nextInode = 1;
   /** Called before each call of the port; `changes` tells whether the call can leave another disk behind. */
   beforeCall: (call: string, changes: boolean) => void = () => {};
-  /** Called after a file got a name that nobody had. */
-  afterLink: (path: string, bytes: Uint8Array) => void = () => {};
+  /** Called after a file stood whole under a name that nobody had: linked, or written in place. */
+  afterMade: (path: string, bytes: Uint8Array) => void = () => {};
   calls = 0;
 
   /** @param now clock of the machine, for modification times */
@@ -309,6 +309,11 @@ export class Disk {
       file.modifiedMs = this.now();
       this.pending.push({ kind: "data", inode, bytes: file.bytes });
     };
+    const sync = (inode: number): void => {
+      const file = this.inodes.get(inode)!;
+      file.synced = file.bytes;
+      this.pending = this.pending.filter((one) => one.kind !== "data" || one.inode !== inode);
+    };
     return {
       posix: true,
       readFile: async (path) => {
@@ -343,12 +348,11 @@ export class Disk {
           write: async (bytes) => {
             call(`write ${path}`, true);
             write(inode, bytes);
+            this.afterMade(path, this.inodes.get(inode)!.bytes);
           },
           sync: async () => {
             call(`sync ${path}`, true);
-            const file = this.inodes.get(inode)!;
-            file.synced = file.bytes;
-            this.pending = this.pending.filter((one) => one.kind !== "data" || one.inode !== inode);
+            sync(inode);
           },
           close: async () => call(`close ${path}`, false),
         };
@@ -370,7 +374,7 @@ export class Disk {
         const at = this.place(to);
         if (at.folder.names.has(at.name)) throw fault("EEXIST", to);
         this.did({ kind: "add", folder: at.folderId, name: at.name, inode });
-        this.afterLink(to, this.inodes.get(inode)!.bytes);
+        this.afterMade(to, this.inodes.get(inode)!.bytes);
       },
       unlink: async (path) => {
         call(`unlink ${path}`, true);
@@ -392,6 +396,10 @@ export class Disk {
           inode,
         });
       },
+      syncFile: async (path) => {
+        call(`syncFile ${path}`, true);
+        sync(this.id(path));
+      },
       syncDirectory: async (path) => {
         call(`syncDirectory ${path}`, true);
         this.syncFolder(this.id(path));
@@ -411,7 +419,16 @@ export class Disk {
 /** A port over which no file is ever synced. */
 export const withoutFileSync = (fs: FsPort): FsPort => ({
   ...fs,
+  syncFile: async () => {},
   create: async (path) => ({ ...(await fs.create(path)), sync: async () => {} }),
+});
+
+/** A port over a file system without hard links. */
+export const withoutLinks = (fs: FsPort): FsPort => ({
+  ...fs,
+  link: async (_, to) => {
+    throw fault("EPERM", to);
+  },
 });
 
 /** A port over which no folder is ever synced. */

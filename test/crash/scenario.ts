@@ -88,7 +88,7 @@ export class Recorder {
     for (const [seq, head] of heads) this.heads.set(seq, head);
     disk.beforeCall = (call, changes) => this.moment(call, changes);
     aws.beforeCall = (call) => this.moment(call, true);
-    disk.afterLink = (path, bytes) => {
+    disk.afterMade = (path, bytes) => {
       const seq = seqOfKey(path.slice(ROOT.length + 1));
       if (seq !== null) this.heads.set(seq, sha256(bytes));
     };
@@ -142,6 +142,8 @@ export async function compact(store: Store): Promise<void> {
 export interface Variant {
   readonly limits?: StoreOptions["limits"];
   readonly port?: (fs: FsPort) => FsPort;
+  /** A killed process can leave half a file under its name; then a human says what becomes of it. */
+  readonly inPlace?: boolean;
   readonly clientTokens?: boolean;
 }
 

@@ -18,7 +18,7 @@ it("a commit that was answered from survives a power cut, also where its writer 
   const first = await process(disk, 1);
   await first.commit((_, seq) => [plan(seq).event]);
   let named = false;
-  disk.afterLink = (path) => {
+  disk.afterMade = (path) => {
     named ||= path.includes("journal/");
   };
   disk.beforeCall = () => {

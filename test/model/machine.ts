@@ -94,6 +94,7 @@ const through = (fs: FsPort, effects: Effects): FsPort => {
     link: step(true, fs.link),
     unlink: step(true, fs.unlink),
     rename: step(true, fs.rename),
+    syncFile: step(true, fs.syncFile),
     syncDirectory: step(true, fs.syncDirectory),
     writable: step(false, fs.writable),
     freeBytes: step(false, fs.freeBytes),

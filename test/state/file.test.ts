@@ -9,7 +9,7 @@ import { journalKey } from "../../state/driver.js";
 import { fileDriver } from "../../state/drivers/file.js";
 import { driverSuite } from "./driver-suite.js";
 import { faultyFs, folder } from "./folder.js";
-import { applied, ids, open, plan, START, testClock } from "./helpers.js";
+import { applied, ids, open, owner, plan, START, testClock } from "./helpers.js";
 
 const refusal = async (run: Promise<unknown>): Promise<OpsError> => {
   const error = await run.then(
@@ -199,8 +199,27 @@ describe("a commit on a failing disk", () => {
     expect(new Set(synced).size).toBe(2);
     fail = 2;
     expect((await refusal(store.commit((_, seq) => [plan(seq).event]))).code).toBe("state_read_only");
-    expect(store.readOnly?.code).toBe("state_read_only");
+    const closed = store.readOnly;
+    expect(closed?.code).toBe("state_read_only");
+    expect(closed?.message).toContain("start again");
+    // Two in a row: the disk is not asked a third time by this process, whatever it says now.
+    expect(await refusal(store.commit((_, seq) => [plan(seq).event]))).toBe(closed);
+    await store.reload();
+    expect(store.readOnly).toBe(closed);
     expect((await store.verify()).commits).toBe(2);
+    expect((await (await open(driver())).commit((_, seq) => [plan(seq).event])).seq).toBe(3);
+  });
+
+  it("is not closed for good by a disk that says only with fsync that it is full", async () => {
+    const { driver } = await folder();
+    let full = false;
+    const fs = faultyFs((call) => (full && call === "sync" ? { code: "ENOSPC" } : undefined));
+    const store = await open(driver(fs));
+    await store.commit((_, seq) => [plan(seq).event]);
+    full = true;
+    expect((await refusal(store.commit((_, seq) => [plan(seq).event]))).details.cause).toBe("ENOSPC");
+    full = false;
+    expect((await store.commit((_, seq) => [plan(seq).event])).seq).toBe(2);
   });
 
   it("closes the store when it is in the chain and cannot be made durable", async () => {
@@ -334,7 +353,7 @@ describe("without hard links", () => {
     let full = false;
     const fs = faultyFs((call, path) => {
       if (call === "link") return { code: "EPERM" };
-      return full && call === "sync" && path.includes("journal") ? { code: "ENOSPC" } : undefined;
+      return full && call === "write" && path.includes("journal") ? { code: "ENOSPC" } : undefined;
     });
     const store = await open(driver(fs));
     await store.commit((_, seq) => [plan(seq).event]);
@@ -343,5 +362,49 @@ describe("without hard links", () => {
     full = false;
     expect((await store.commit((_, seq) => [plan(seq).event])).seq).toBe(2);
     expect((await store.verify()).ok).toBe(true);
+  });
+
+  it.each(["sync", "write"] as const)(
+    "a commit that was written whole and whose %s failed stays, because others have built on it",
+    async (failing) => {
+      const { driver } = await folder();
+      const unlinked = (fault: Parameters<typeof faultyFs>[0] = () => undefined) =>
+        faultyFs((call, path) => (call === "link" ? { code: "EPERM" } : fault(call, path)));
+      const other = await open(driver(unlinked()), { owner: owner("s-2", 2) });
+      let met = false;
+      const fs = unlinked(async (call, path) => {
+        if (call === "sync" && failing === "sync" && path.endsWith(journalKey(2)) && !met) {
+          met = true;
+          expect((await other.commit((_, seq) => [plan(seq).event])).seq).toBe(3);
+          return { code: "EIO" };
+        }
+        return call === "write" && failing === "write" && path.endsWith(journalKey(2))
+          ? { code: "EIO", after: true }
+          : undefined;
+      });
+      const store = await open(driver(fs));
+      await store.commit((_, seq) => [plan(seq).event]);
+      const error = await refusal(store.commit((_, seq) => [plan(seq).event]));
+      expect(error.message).toContain("commit 2 was written and could not be made durable");
+      expect((await refusal(store.commit((_, seq) => [plan(seq).event]))).message).toBe(error.message);
+      if (failing === "write") await other.commit((_, seq) => [plan(seq).event]);
+      expect(await (await open(driver())).verify()).toMatchObject({ ok: true, commits: 3, firstBad: null });
+    },
+  );
+
+  it("nothing is built on a file whose sync failed, also where it succeeds the second time", async () => {
+    const { driver, path } = await folder();
+    await (await open(driver())).commit((_, seq) => [plan(seq).event]);
+    let failures = 0;
+    const fs = faultyFs((call, where) => {
+      if (call === "link") return { code: "EPERM" };
+      return call === "syncFile" && where === path(journalKey(1)) && failures++ === 0 ? { code: "EIO" } : undefined;
+    });
+    const store = await open(driver(fs));
+    for (let attempt = 0; attempt < 3; attempt++) {
+      expect((await refusal(store.commit((_, seq) => [plan(seq).event]))).code).toBe("state_read_only");
+    }
+    expect(failures).toBe(1);
+    expect((await (await open(driver())).verify()).commits).toBe(1);
   });
 });

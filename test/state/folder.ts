@@ -66,6 +66,7 @@ export function faultyFs(fault: (call: Call, path: string) => Fault | Promise<Fa
     link: guarded("link", (_, to) => to, nodeFs.link),
     unlink: guarded("unlink", one, nodeFs.unlink),
     rename: guarded("rename", (_, to) => to, nodeFs.rename),
+    syncFile: guarded("syncFile", one, nodeFs.syncFile),
     syncDirectory: guarded("syncDirectory", one, nodeFs.syncDirectory),
     writable: guarded("writable", one, nodeFs.writable),
     freeBytes: guarded("freeBytes", one, nodeFs.freeBytes),

@@ -10,7 +10,7 @@ import { folder } from "./folder.js";
 import { intent, open, plan, result } from "./helpers.js";
 
 /** A file system of a given size: what is written under a name counts until the last name of it is gone. */
-function smallFs(capacity: number): FsPort & { fill(): void; free(): number } {
+function smallFs(capacity: number): FsPort & { fill(): void; empty(): void; free(): number } {
   const full = () => Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
   const BLOCK = 4096;
   let used = 0;
@@ -27,6 +27,9 @@ function smallFs(capacity: number): FsPort & { fill(): void; free(): number } {
     free,
     fill: () => {
       claimed = capacity - used;
+    },
+    empty: () => {
+      claimed = 0;
     },
     // Room for an operation to begin as long as nothing filled the disk.
     freeBytes: async () => free() + (claimed > 0 ? 0 : 4 * 1024 * 1024),
@@ -96,6 +99,23 @@ describe("a full disk", () => {
     await expect(store.commit((_, next) => [plan(next).event])).rejects.toMatchObject({ code: "state_read_only" });
     const checkpoint = await readFile(path("state.json")).catch(() => null);
     if (checkpoint) expect(readCheckpoint(checkpoint).kind).toBe("checkpoint");
+  });
+
+  it("that was full for longer than one commit still gets the space set aside back", async () => {
+    const { driver, path } = await folder();
+    const fs = smallFs(256 * 1024);
+    const store = await open(driver(fs));
+    const made = plan(1);
+    await store.commit(() => [made.event]);
+    await store.commit((_, seq) => [intent(seq, made.id, made.token)]);
+    fs.fill();
+    // The first one takes the space set aside, the next one finds room left in it and none to set aside.
+    await store.commit(() => [{ type: "op.submitted", operationId: operationId(2), requestToken: "r-1" }]);
+    await store.commit(() => [{ type: "op.succeeded", operationId: operationId(2), results: [result(null, {})] }]);
+    await expect(stat(path("reserve"))).rejects.toThrow("ENOENT");
+    fs.empty();
+    await store.commit((_, seq) => [plan(seq).event]);
+    expect((await stat(path("reserve"))).size).toBe(64 * 1024);
   });
 
   it("that has not even the space set aside closes the store with the outcome in hand", async () => {

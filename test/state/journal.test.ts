@@ -2,19 +2,20 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
 import { OpsError } from "../../src/core/errors.js";
 import { type JsonObject, sha256 } from "../../src/core/json.js";
+import { archiveKey, encodeSegment, floorKey } from "../../state/archive.js";
 import { journalKey, type StateDriver } from "../../state/driver.js";
 import { memoryDriver } from "../../state/drivers/memory.js";
 import { driverFor, type Store } from "../../state/index.js";
-import { changeId } from "../../state/tokens.js";
+import { changeId, operationId } from "../../state/tokens.js";
 import { folder } from "./folder.js";
-import { applied, ids, intent, open, owner, plan, result, START, step, testClock } from "./helpers.js";
+import { applied, ids, intent, open, owner, plan, ref, result, START, step, testClock } from "./helpers.js";
 
 describe("a commit", () => {
   it("throws what build returns, and commits nothing for no events", async () => {
@@ -87,6 +88,61 @@ describe("a commit", () => {
     await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
     expect([...kept.keys()]).toEqual(["store.id", "head"]);
     expect(store.readOnly?.code).toBe("state_unreadable");
+  });
+
+  it("does not follow one whose number was given out again", async () => {
+    const { driver, path } = await folder();
+    const running = await open(driver(), { owner: owner("s-2", 2) });
+    for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
+    const third = path(journalKey(3));
+    await writeFile(third, (await readFile(third)).subarray(0, 40));
+    const terminal = await open(driver());
+    await terminal.recover("last_commit");
+    await terminal.commit((_, seq) => [plan(seq).event]);
+    const error = await running.commit((_, seq) => [plan(seq).event]).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "state_unreadable", details: { seq: 3 } });
+    expect((error as OpsError).message).toContain("commit 3, which this process had read, is another one now");
+    expect(running.readOnly).toBe(error);
+    await expect(running.commit((_, seq) => [plan(seq).event])).rejects.toBe(error);
+    expect((await terminal.commit((_, seq) => [plan(seq).event])).seq).toBe(4);
+    expect(await terminal.verify()).toMatchObject({ ok: true, commits: 4, firstBad: null });
+  });
+
+  it("does not call damaged what others committed after a number was given out again", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const running = await open(memoryDriver(kept), { owner: owner("s-2", 2) });
+    for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
+    kept.set(journalKey(3), kept.get(journalKey(3))!.subarray(0, 40));
+    const terminal = await open(memoryDriver(kept));
+    await terminal.recover("last_commit");
+    for (let seq = 3; seq <= 4; seq++) await terminal.commit((_, seq) => [plan(seq).event]);
+    expect((await running.state()).seq).toBe(3);
+    expect(running.readOnly?.message).toContain("commit 3, which this process had read, is another one now");
+  });
+
+  it("does not follow one that the archive holds otherwise", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const running = await open(memoryDriver(kept), { owner: owner("s-2", 2) });
+    for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
+    kept.set(journalKey(3), kept.get(journalKey(3))!.subarray(0, 40));
+    const terminal = await open(memoryDriver(kept));
+    await terminal.recover("last_commit");
+    await terminal.commit((_, seq) => [plan(seq).event]);
+    const numbers = [1, 2, 3].map(journalKey);
+    const origin = { store: (await terminal.state()).store, seq: 0, head: sha256(kept.get("store.id")!) };
+    kept.set(
+      archiveKey({ from: 1, to: 3 }),
+      encodeSegment(
+        origin,
+        numbers.map((key) => kept.get(key)!),
+      ),
+    );
+    kept.set(floorKey(3), new Uint8Array());
+    for (const key of numbers) kept.delete(key);
+    const error = await running.commit((_, seq) => [plan(seq).event]).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "state_unreadable", details: { seq: 3 } });
+    expect(kept.has(journalKey(4))).toBe(false);
+    expect((await (await open(memoryDriver(kept))).commit((_, seq) => [plan(seq).event])).seq).toBe(4);
   });
 
   it("is possible in a store that came into being while this one was being opened", async () => {
@@ -182,6 +238,68 @@ describe("a commit", () => {
     const { state } = await store.commit((_, seq) => [plan(seq, [step({ input })]).event]);
     input.InstanceIds.push("i-2");
     expect(state.changes.get("ch_1")?.steps[0]?.input).toEqual({ InstanceIds: ["i-1"] });
+  });
+});
+
+describe("an outcome", () => {
+  const edit = (bytes: Uint8Array): Uint8Array =>
+    new TextEncoder().encode(Buffer.from(bytes).toString().replace('"version": "1.0"', '"version": "1.1"'));
+
+  it("is recorded where state.json alone was edited, by the process that noticed it and by one that follows others", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    await applied(store);
+    const made = plan(4);
+    await store.commit(() => [made.event]);
+    await store.commit((_, seq) => [intent(seq, made.id, made.token)]);
+    kept.set("state.json", edit(kept.get("state.json")!));
+    await expect(store.checkpoint()).rejects.toMatchObject({ code: "state_unreadable" });
+    const noticed = store.readOnly;
+    expect(noticed?.message).toContain("edited by hand");
+    const edited = kept.get("state.json");
+    const operation = operationId(5);
+    await expect(store.commit((_, seq) => [plan(seq).event])).rejects.toBe(noticed);
+    await store.commit(() => [{ type: "op.submitted", operationId: operation, requestToken: "r-1" }]);
+    const opened = await open(memoryDriver(kept));
+    expect(opened.readOnly?.message).toContain("edited by hand");
+    await store.commit(() => [
+      { type: "op.succeeded", operationId: operation, results: [result({ state: "running" }, { state: "stopped" })] },
+    ]);
+    expect((await opened.state()).operations.get(operation)?.state).toBe("succeeded");
+    await expect(opened.commit((_, seq) => [plan(seq).event])).rejects.toMatchObject({ code: "state_unreadable" });
+    expect(store.readOnly).toBe(noticed);
+    expect(kept.get("state.json")).toBe(edited);
+    await opened.recover("checkpoint");
+    expect(await opened.verify()).toMatchObject({ ok: true, commits: 7, checkpoint: { ok: true, appliedSeq: 7 } });
+  });
+
+  it("is the only thing that is: no import, no accepted drift", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    await applied(store);
+    kept.set("state.json", edit(kept.get("state.json")!));
+    const opened = await open(memoryDriver(kept));
+    await expect(
+      opened.commit(() => [
+        { type: "resource.imported", ref: ref("i-2"), reader: "service", properties: {}, provenance: "test" },
+      ]),
+    ).rejects.toBe(opened.readOnly);
+    expect((await opened.state()).seq).toBe(3);
+  });
+
+  it("is refused where the chain is damaged", async () => {
+    const kept = new Map<string, Uint8Array>();
+    const store = await open(memoryDriver(kept));
+    const made = plan(1);
+    await store.commit(() => [made.event]);
+    await store.commit((_, seq) => [intent(seq, made.id, made.token)]);
+    kept.set("state.json", new TextEncoder().encode("{}"));
+    kept.set(journalKey(2), kept.get(journalKey(2))!.subarray(0, 40));
+    const opened = await open(memoryDriver(kept));
+    await expect(
+      opened.commit(() => [{ type: "op.submitted", operationId: operationId(2), requestToken: "r-1" }]),
+    ).rejects.toMatchObject({ code: "state_unreadable" });
+    expect(kept.has(journalKey(3))).toBe(false);
   });
 });
 
