@@ -129,7 +129,7 @@ export function createSession({
   const keyOf = (seen: Seen): string => `${seen.reader} ${ridOf(seen.ref)}`;
   const seqOf = (seen: Seen, state: State): number => state.resources.get(ridOf(seen.ref))?.revisionSeq ?? 0;
 
-  const moved: MovedSince = (seen, now) => shownAmong(differences(seen.content, now, unordered(seen)), seen, now);
+  const moved: MovedSince = (seen, now) => differences(seen.content, now, unordered(seen));
   /** A member of a list with what other answers showed of the same content. */
   const asShown = (member: Seen): Seen => {
     const record = entries.get(keyOf(member))?.record;
@@ -365,16 +365,19 @@ function cutOffTogether(
 
 type MovedSince = (seen: Seen, now: JsonObject) => Difference[];
 
-/** What of the differences lies in what was shown; of one that spans more, the parts that were. */
-function shownAmong(changes: Difference[], { content, shown }: Seen, now: JsonObject): Difference[] {
-  if (!shown) return changes;
-  return changes.flatMap((change) => {
-    const { path } = change;
-    if (shown.some((part) => path === part || path.startsWith(`${part}/`))) return [change];
-    return shown
-      .filter((part) => part.startsWith(`${path}/`))
-      .flatMap((part) => diff(valueAt(content, part), valueAt(now, part), undefined, part));
-  });
+/**
+ * The values of a notice. Any difference is told, for rows also show counts and extracts of what they leave out; but "you saw"
+ * is said of what was shown alone.
+ */
+function valuesOf(changes: readonly Difference[], { content, shown }: Seen, now: JsonObject) {
+  const within = (path: string): boolean => !shown || shown.some((one) => path === one || path.startsWith(`${one}/`));
+  const parts = (shown ?? []).filter((one) => changes.some(({ path }) => one.startsWith(`${path}/`) && !within(path)));
+  const seen = [
+    ...changes.filter(({ path }) => within(path)),
+    ...parts.flatMap((path) => diff(valueAt(content, path), valueAt(now, path), undefined, path)),
+  ];
+  const all = [...seen, ...changes.filter(({ path }) => !within(path))];
+  return { youSaw: sideOf(seen, "before"), now: sideOf(all, "after") };
 }
 
 /** What the last look for drift found out of who did it: a read asks nobody, and waits for nobody. */
@@ -404,10 +407,11 @@ function contentNotice(old: Entry, now: Seen, readWith: ReadWith, moved: MovedSi
   const changes = moved(old.record, now.content);
   if (changes.length === 0) return null;
   const rid = ridOf(now.ref);
+  const values = valuesOf(changes, old.record, now.content);
   return {
     what: rid,
-    youSaw: { revision: old.record.revision, values: valuesOf(changes, "before") },
-    now: { values: valuesOf(changes, "after"), ...authorsOf(state, rid, changes) },
+    youSaw: { revision: old.record.revision, values: values.youSaw },
+    now: { values: values.now, ...authorsOf(state, rid, changes) },
     since: old.record.observedAt,
     readAgainWith: readWith,
   };
@@ -436,9 +440,7 @@ function listNotice(
   const changed = [...now].flatMap(([key, one]) => {
     const old = before.members.get(key);
     const changes = old ? moved(old, one.content) : [];
-    return changes.length === 0
-      ? []
-      : [{ id: idOf(key), youSaw: valuesOf(changes, "before"), now: valuesOf(changes, "after") }];
+    return old && changes.length > 0 ? [{ id: idOf(key), ...valuesOf(changes, old, one.content) }] : [];
   });
   if (gone.length + added.length + changed.length === 0) return null;
   return {
@@ -455,7 +457,7 @@ function listNotice(
   };
 }
 
-const valuesOf = (changes: readonly Difference[], side: "before" | "after"): JsonObject =>
+const sideOf = (changes: readonly Difference[], side: "before" | "after"): JsonObject =>
   Object.fromEntries(changes.slice(0, MOST_VALUES).map((change) => [change.path, change[side] ?? null]));
 
 const bounded = (notices: StaleNotice[]): StaleNotice[] =>
