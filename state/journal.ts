@@ -392,7 +392,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         closedFor = new OpsError(
           "state_read_only",
           `${driver.name}: commit ${seq} was written and could not be made durable. Nothing more is committed; check the disk of ${driver.location}, then start again.`,
-          { details: { seq, location: driver.location }, cause: error },
+          { details: { seq, location: driver.location, inChain: true }, cause: error },
         );
         throw closedFor;
       }

@@ -726,7 +726,7 @@ async function intend(
   // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
   await deps.store.owners.hold();
   await deps.store.sign(null).catch(unlessFatal);
-  const { events } = await deps.store.commit((state, seq) => {
+  const build: Parameters<typeof deps.store.commit>[0] = (state, seq) => {
     if (unlessTouchedSince !== undefined && touchedAfter(state, change, unlessTouchedSince)) return [];
     const refused = step === 0 ? overBudget(state, change, deps.config, deps.clock.now()) : null;
     if (refused) return refused;
@@ -745,6 +745,15 @@ async function intend(
         ...(alongside && { alongside: true as const }),
       },
     ];
+  };
+  const { events } = await deps.store.commit(build).catch(async (error: unknown) => {
+    if (!(error instanceof OpsError) || error.details.inChain !== true) throw error;
+    // Whoever reads it next takes it for a call of ours, and may carry it out: that none was sent is told with a signature.
+    const message = "The intent could not be made durable, so nothing was sent.";
+    deps.unrecorded.set(id, [
+      { type: "op.failed", operationId: id, error: { code: error.code, message }, nothingWasChanged: true },
+    ]);
+    throw await unrecorded(deps, change, id, error);
   });
   return events.length > 0 ? { id, step, clientToken: sent } : null;
 }

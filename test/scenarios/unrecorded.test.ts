@@ -114,6 +114,30 @@ describe("an outcome that could not be stored", () => {
     expect(world.sent).toHaveLength(1);
   });
 
+  it("is one of an intent too that is written and may not be durable: another process may carry it out", async () => {
+    let unsynced = false;
+    const intents = (driver: StateDriver): StateDriver => ({
+      ...driver,
+      async putIfAbsent(key, bytes) {
+        const answer = await driver.putIfAbsent(key, bytes);
+        if (!unsynced && key.startsWith("journal/") && Buffer.from(bytes).toString().includes('"op.intent"')) {
+          unsynced = true;
+          throw Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO" });
+        }
+        return answer;
+      },
+    });
+    world.now.fillOnSend = false;
+    session = await start({ wrapDriver: intents });
+    const { answer, changeId } = await applied();
+    expect(answer, JSON.stringify(answer)).toMatchObject({ isError: true, code: "outcome_unknown", changeId });
+    expect(answer.nothingWasChanged).not.toBe(true);
+    expect(world.sent).toEqual([]);
+    const after = await session.beside({ wrap: world.wrap, ...NEAR });
+    expect((await after.call("changes_get", { changeId })).change.state).toBe("applied");
+    expect(world.sent).toEqual(["UpdateResource"]);
+  });
+
   it("is recorded by the same process with its next call, as it was read then", async () => {
     const { changeId, token } = await applied();
     world.now.full = false;
