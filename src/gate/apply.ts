@@ -615,8 +615,8 @@ class Halt extends OpsError {}
 function whyStopped(step: ChangeStep, error: OpsError): string {
   if (error instanceof Halt) return error.message;
   const { action, awsMessage } = error.details;
-  const lacks = typeof action === "string" ? `: the identity in use lacks ${action}` : "";
-  const reason = typeof awsMessage === "string" && awsMessage !== "" ? "; AWS's reason is in awsMessage" : "";
+  const lacks = typeof action === "string" ? "; `action` names the permission that is missing" : "";
+  const reason = typeof awsMessage === "string" && awsMessage !== "" ? "; AWS's reason is in `awsMessage`" : "";
   if (error.code === "outcome_unknown") return `What became of ${nameOf(step)} is not known yet.`;
   const how = error.code === "aws_failed" ? "failed in AWS" : "was not carried out";
   return `${nameOf(step)} ${how} (${error.code}${lacks}${reason}).`;
