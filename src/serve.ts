@@ -228,6 +228,7 @@ export async function buildStore(config: Config, host: Host, client: string) {
     log,
     liveness,
     writeOnly: async (type) => (await shippedSchema(type)).writeOnly,
+    backupRetentionDays: config.backupRetentionDays,
     keys: {
       ...statePassphrases(config, host.env),
       ...(config.stateKmsKey && { kms: { keyId: config.stateKmsKey, port: createKms(awsOptions(config, host)) } }),

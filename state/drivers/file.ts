@@ -126,6 +126,8 @@ const FOLDERS = ["journal", "tmp"] as const;
 const LATER_FOLDERS: ReadonlySet<string> = new Set([
   ...["archive", "floor", "lock", "keys", "quarantine", "backups", "exports"],
 ]);
+const HELD_OPEN = new Set(["EPERM", "EACCES", "EBUSY"]);
+const RENAME_TRIES = 6;
 const FULL = new Set(["ENOSPC", "EDQUOT"]);
 const NO_HARD_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"]);
 
@@ -409,15 +411,31 @@ export function fileDriver(
     return "created";
   }
 
+  /** Windows refuses while somebody has the file open, a scanner or a reader: they let go of it soon. */
+  async function rename(from: string, to: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await fs.rename(from, to);
+      } catch (error) {
+        if (fs.posix || tries === RENAME_TRIES || !HELD_OPEN.has(codeOf(error))) {
+          await discard(from);
+          throw error;
+        }
+        await clock.sleep(5 * 2 ** tries);
+      }
+    }
+  }
+
   async function keepAsPrevious(path: string, bytes: Uint8Array): Promise<void> {
-    let kept = join(root, "tmp", ids.uuid());
+    const kept = join(root, "tmp", ids.uuid());
     try {
       await fs.link(path, kept);
+      await rename(kept, `${path}.prev`);
     } catch (error) {
-      if (!NO_HARD_LINKS.has(codeOf(error))) throw error;
-      kept = await temporary(bytes);
+      // No hard links; or the name was as old as its file, and somebody who begins took it for a leftover.
+      if (!NO_HARD_LINKS.has(codeOf(error)) && !missing(error)) throw error;
+      await rename(await temporary(bytes), `${path}.prev`);
     }
-    await fs.rename(kept, `${path}.prev`);
     await settle(path);
   }
 
@@ -461,7 +479,7 @@ export function fileDriver(
         const made = await temporary(bytes);
         try {
           if (current && keepPrevious) await keepAsPrevious(path, current);
-          await fs.rename(made, path);
+          await rename(made, path);
         } catch (error) {
           await discard(made);
           throw error;
@@ -574,7 +592,7 @@ export function fileDriver(
         if (await exists(path)) return true;
         if ((await fs.freeBytes(root)) < minFreeBytes) return false;
         // Random bytes: a file system that compresses would set aside nothing for zeros.
-        await fs.rename(await temporary(ids.bytes(RESERVE_BYTES)), path);
+        await rename(await temporary(ids.bytes(RESERVE_BYTES)), path);
         await settle(path);
         return true;
       } catch {

@@ -308,6 +308,51 @@ describe("a commit on a failing disk", () => {
   });
 });
 
+describe("a checkpoint that is replaced", () => {
+  it("is kept as the previous one, also where its second name was taken for a leftover", async () => {
+    const { driver, path } = await folder();
+    let cleared = 0;
+    const fs = faultyFs(async (call, where) => {
+      if (call !== "rename" || !where.endsWith(".prev") || cleared++ > 0) return undefined;
+      for (const name of await readdir(path("tmp"))) {
+        if ((await readFile(path(join("tmp", name)))).equals(old)) await rm(path(join("tmp", name)));
+      }
+      return undefined;
+    });
+    const store = await open(driver(fs));
+    await store.commit((_, seq) => [plan(seq).event]);
+    await store.checkpoint();
+    const old = await readFile(path("state.json"));
+    await store.commit((_, seq) => [plan(seq).event]);
+    await store.checkpoint();
+    expect(cleared).toBe(2);
+    expect(store.readOnly).toBeNull();
+    expect((await readFile(path("state.json.prev"))).equals(old)).toBe(true);
+    expect(await readdir(path("tmp"))).toEqual([]);
+  });
+
+  it.each(["EPERM", "EACCES", "EBUSY"])(
+    "is replaced once nobody has it open on Windows any more (%s)",
+    async (code) => {
+      const { driver, path } = await folder();
+      let held = 0;
+      const windows = faultyFs((call, where) =>
+        call === "rename" && where.endsWith("state.json") && held-- > 0 ? { code } : undefined,
+      );
+      const store = await open(driver({ ...windows, posix: false }));
+      await store.commit((_, seq) => [plan(seq).event]);
+      held = 3;
+      await store.checkpoint();
+      expect(held).toBe(-1);
+      await store.commit((_, seq) => [plan(seq).event]);
+      held = 1_000;
+      expect((await refusal(store.checkpoint())).details.cause).toBe(code);
+      expect(await readdir(path("tmp"))).toEqual([]);
+      expect(held).toBeGreaterThan(980);
+    },
+  );
+});
+
 driverSuite("file without hard links", async () => {
   const parent = await mkdtemp(join(tmpdir(), "nolink-"));
   const fs = faultyFs((call) => (call === "link" ? { code: "EPERM" } : undefined));
