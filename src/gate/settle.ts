@@ -592,7 +592,7 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
     const ref = { ...step.ref, id };
     work.progress(`reading ${id} back`);
     const after = await settled(deps, work, ref);
-    const unreadable = after instanceof OpsError ? forGood(after) : null;
+    const unreadable = after instanceof OpsError ? forGood(deps, work, after) : null;
     if (unreadable) {
       results.push({ ...notVerified(step, unreadable), ref });
       unsure.push(`AWS reports ${nameOf(step, id)} as done. It could not be read back (${unreadable}): not verified.`);
@@ -618,9 +618,15 @@ const notShown = (step: ChangeStep, id: string): string =>
     ? `AWS says that ${id} is deleted, and shows one of that name all the same: late, or made again by somebody. Read it before you rely on either.`
     : `AWS took ${nameOf(step)}, and ${id} does not show it yet: read it again before you rely on it.`;
 
-/** What no later read will mend by itself: a type that cannot be read, or a right that is missing. Its code, or null. */
-const forGood = ({ code }: OpsError): string | null =>
-  code === "unsupported" || code === "access_denied" ? code : null;
+/**
+ * What no later read will mend: a type that cannot be read, or a right that is missing still once the approval has run
+ * out, for a right may come a moment later. Its code, or null.
+ */
+function forGood(deps: GateDeps, { change }: Work, { code }: OpsError): string | null {
+  if (code === "unsupported") return code;
+  const late = deps.clock.now().toISOString() >= change.expiresAt;
+  return code === "access_denied" && late ? code : null;
+}
 
 /** What AWS reports as done and nobody can look at: recorded as it was asked for, and marked so. */
 const notVerified = ({ reader, before, after, kind }: ChangeStep, code: string): Omit<Result, "ref"> => ({

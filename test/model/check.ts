@@ -65,11 +65,15 @@ function ended(run: Run, plan: Plan, state: State, own: boolean): void {
     fail("a change is recorded as applied that AWS has not carried out", { plan });
   const after = plan.kind === "delete" ? null : contentOf(state.resources.get(rid(plan.key)));
   const known = readBacks(run, plan.key);
-  if (plan.kind !== "delete" && !known.some((one) => same(one, after)))
+  const entry = state.resources.get(rid(plan.key))?.lineage.at(-1);
+  if (entry?.notVerified !== undefined) {
+    // Only what may still not be read when its approval has run out is recorded unseen.
+    if (run.machine.clock.now().getTime() < plan.expiresAt || run.machine.refusedReads === 0)
+      fail("what could be read is called not verified", { plan, entry });
+  } else if (plan.kind !== "delete" && !known.some((one) => same(one, after)))
     fail("what is recorded is not what was read back", { plan, after, known });
   const planned = plan.before;
   const atSend = plan.kind === "create" ? null : plan.read === undefined ? planned : plan.read;
-  const entry = state.resources.get(rid(plan.key))?.lineage.at(-1);
   const recorded = fieldsOf(entry?.before ?? null);
   // Whoever comes next has the plan only; who sent it had looked once more.
   const before = own || same(recorded, atSend) ? atSend : planned;

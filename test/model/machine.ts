@@ -171,6 +171,8 @@ export class Machine {
   };
   /** Moves with every call to AWS and every change outside. */
   moment = 0;
+  /** Reads that AWS did not allow, by anybody. */
+  refusedReads = 0;
   private readonly senders = new Map<string, Process>();
   /** Whose process sent a call first. */
   sentBy = (clientToken: string): Slot | undefined => this.senders.get(clientToken)?.slot;
@@ -266,7 +268,10 @@ export class Machine {
       new OpsError("access_denied", "AWS denied the call.", { details: { awsCode: "AccessDenied" } });
     const looking = async <T>(type: string, id: string, read: () => Promise<T>): Promise<T> => {
       await effects.before(false);
-      if (self().fault === "read denied") throw denied();
+      if (self().fault === "read denied") {
+        this.refusedReads++;
+        throw denied();
+      }
       const content = await read();
       self().reads.set(`${type}/${id}`, { at: this.moment, content: content as JsonObject | null });
       return content;

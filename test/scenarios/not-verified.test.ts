@@ -47,14 +47,21 @@ describe("a create that AWS reports as done", () => {
   async function madeUnseen(what: { type: string }, code: string, drifted: string) {
     const planned = await create(what);
     expect(planned.planned, JSON.stringify(planned)).toBe(true);
-    const applied = await at.call("changes_apply", { executionToken: planned.executionToken });
+    let applied = await at.call("changes_apply", { executionToken: planned.executionToken });
+    if (code === "access_denied") {
+      // The right may come a moment later: only what is still denied when the approval runs out is for good.
+      expect(applied, JSON.stringify(applied)).toMatchObject({ outcome: "in_progress" });
+      at.session.pass(16 * 60_000);
+      await at.call("changes_get", { changeId: planned.change.changeId });
+      applied = await at.call("changes_apply", { executionToken: planned.executionToken });
+    }
     expect(applied, JSON.stringify(applied)).toMatchObject({ ok: true, outcome: "applied" });
     const because = `it could not be read back (${code})`;
     const [made] = applied.resources;
     expect(made).toMatchObject({ type: what.type, notVerified: because });
     expect(made.id).not.toBe("");
     expect(made.revision, "what was not seen is nothing to build on").toBeUndefined();
-    expect(applied.notes.join()).toMatch(/not verified/);
+    if (!applied.repeated) expect(applied.notes.join()).toMatch(/not verified/);
     const { change } = await at.call("changes_get", { changeId: planned.change.changeId });
     expect(change).toMatchObject({ state: "applied", operations: [{ state: "succeeded", because }] });
     const history = await at.call("state_history", { identifier: made.id });
