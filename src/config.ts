@@ -48,7 +48,13 @@ export const ConfigSchema = z.strictObject({
     )
     .optional()
     .describe("KEY of KMS (ARN or alias/NAME) that wraps the keys of the stored secrets"),
-  backupRetentionDays: z.number().int().min(1).max(3_650).default(30).describe("DAYS the daily backups of state.json are kept"),
+  backupRetentionDays: z
+    .number()
+    .int()
+    .min(1)
+    .max(3_650)
+    .default(30)
+    .describe("DAYS the daily backups of state.json are kept"),
   profile: z.string().min(1).optional().describe("NAME of the AWS profile"),
   region: z
     .string()
