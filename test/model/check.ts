@@ -33,7 +33,10 @@ export async function narrow(run: Run, own?: { readonly plan: Plan; readonly slo
   const { model, machine } = run;
   if (run.violation) throw run.violation;
   const state = await (await machine.watcher()).state();
-  for (const plan of model.plans) {
+  // One call may end several: what an earlier one left first, then its own.
+  const endedAt = ({ key, changeId }: Plan): number =>
+    state.resources.get(rid(key))?.lineage.findLast((one) => one.changeId === changeId)?.seq ?? 0;
+  for (const plan of [...model.plans].sort((one, other) => endedAt(one) - endedAt(other))) {
     const change = state.changes.get(plan.changeId);
     if (!change) fail("a plan that was handed out is not in the record", { plan });
     const is = change.state;
@@ -65,7 +68,7 @@ function ended(run: Run, plan: Plan, state: State, own: boolean): void {
     fail("a change is recorded as applied that AWS has not carried out", { plan });
   const after = plan.kind === "delete" ? null : contentOf(state.resources.get(rid(plan.key)));
   const known = readBacks(run, plan.key);
-  const entry = state.resources.get(rid(plan.key))?.lineage.at(-1);
+  const entry = state.resources.get(rid(plan.key))?.lineage.findLast(({ changeId }) => changeId === plan.changeId);
   if (entry?.notVerified !== undefined) {
     // Only what may still not be read when its approval has run out is recorded unseen.
     if (run.machine.clock.now().getTime() < plan.expiresAt || run.machine.refusedReads === 0)

@@ -204,4 +204,14 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "rollback", by: "b", target: 0, to: 0, undoOthers: false, basedOn: "fresh", now: false },
     ],
   },
+  {
+    because: "a deletion that the same call had settled first was taken for the later one",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: {}, now: false },
+      { do: "create", by: "b", name: 0, wish: {}, now: true },
+      { do: "delete", by: "a", target: 0, basedOn: "fresh", now: false },
+      { do: "crash", during: { do: "apply", by: "a", token: 0 }, at: 13, any: false },
+      { do: "apply", by: "a", token: 2 },
+    ],
+  },
 ];
