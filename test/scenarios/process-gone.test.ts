@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { OpsError } from "../../src/core/errors.js";
 import type { Aws } from "../../src/core/ports.js";
+import type { Commit } from "../../state/events.js";
+import type { Store } from "../../state/journal.js";
 import { startAssistant, temporaryFolder } from "../harness.js";
 import { type InMemory, type InMemoryOptions, inMemory } from "../in-memory.js";
 
@@ -30,6 +32,21 @@ function door() {
     },
   };
 }
+
+/** A store after whose commits something happens before anybody goes on. */
+const afterCommits =
+  (then: (events: Commit["events"]) => Promise<void>) =>
+  (store: Store): Store => ({
+    ...store,
+    get readOnly() {
+      return store.readOnly;
+    },
+    commit: async (build, actor) => {
+      const made = await store.commit(build, actor);
+      await then(made.events);
+      return made;
+    },
+  });
 
 interface Stopped {
   readonly first: InMemory;
@@ -77,16 +94,8 @@ async function stopped(
   });
   const first = await inMemory({
     wrap: counting(where === "before the answer"),
-    wrapStore: (store) => ({
-      ...store,
-      get readOnly() {
-        return store.readOnly;
-      },
-      commit: async (build, actor) => {
-        const made = await store.commit(build, actor);
-        if (where === "before the call" && made.events[0]?.type === "op.intent") await still.pass();
-        return made;
-      },
+    wrapStore: afterCommits(async (events) => {
+      if (where === "before the call" && events[0]?.type === "op.intent") await still.pass();
     }),
   });
   const planned = await plan(first);
@@ -160,16 +169,8 @@ describe("a process on another host that stands still", () => {
     let steps = 0;
     const first = await inMemory({
       args: ["--toolsets", "all"],
-      wrapStore: (store) => ({
-        ...store,
-        get readOnly() {
-          return store.readOnly;
-        },
-        commit: async (build, actor) => {
-          const made = await store.commit(build, actor);
-          if (made.events.some(({ type }) => type === "op.succeeded")) await doors[steps++]?.pass();
-          return made;
-        },
+      wrapStore: afterCommits(async (events) => {
+        if (events.some(({ type }) => type === "op.succeeded")) await doors[steps++]?.pass();
       }),
     });
     const instanceId = "i-0aa00000000000001";
