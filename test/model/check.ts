@@ -73,6 +73,7 @@ function ended(run: Run, plan: Plan, state: State, own: boolean): void {
     // Only what may still not be read when its approval has run out is recorded unseen.
     if (run.machine.clock.now().getTime() < plan.expiresAt || run.machine.refusedReads === 0)
       fail("what could be read is called not verified", { plan, entry });
+    model.unseen.add(plan.token);
   } else if (plan.kind !== "delete" && !known.some((one) => same(one, after)))
     fail("what is recorded is not what was read back", { plan, after, known });
   const planned = plan.before;

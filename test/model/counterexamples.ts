@@ -214,4 +214,20 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "apply", by: "a", token: 2 },
     ],
   },
+  {
+    because: "drift of what nobody could read back speaks of what was asked for alone, which the model did not know",
+    steps: [
+      { do: "create", by: "b", name: 0, wish: {}, now: false },
+      { do: "apply", by: "a", token: 0, fault: "poll denied" },
+      { do: "pass", minutes: 16 },
+      {
+        do: "meanwhile",
+        during: { do: "apply", by: "a", token: 0, fault: "read denied" },
+        at: 0,
+        any: false,
+        inner: { do: "update", by: "b", target: 0, wish: { "tag:z": null }, basedOn: "fresh", now: false },
+      },
+      { do: "drift", by: "a" },
+    ],
+  },
 ];

@@ -170,6 +170,8 @@ export interface Rollback {
 }
 
 export class Model {
+  /** Tokens of changes that AWS reports as done and nobody could read back. */
+  readonly unseen = new Set<string>();
   /** What AWS holds, by `type/id`. */
   readonly aws = new Map<string, Fields>();
   readonly managed = new Map<string, Managed>();
@@ -320,7 +322,10 @@ export class Model {
     const counted = moved.filter(
       (field) => live[field] === undefined || live[field] === EMPTY || live[field] !== resource.desired[field],
     );
-    return { status: counted.length > 0 ? "MODIFIED" : "IN_SYNC", fields: counted };
+    // Of what nobody could read back only what was asked for is known.
+    const unseen = this.unseen.has(resource.lineage.at(-1)?.token ?? "");
+    const fields = unseen ? counted.filter((field) => field in resource.desired) : counted;
+    return { status: fields.length > 0 ? "MODIFIED" : "IN_SYNC", fields };
   }
 
   // ── rollback ───────────────────────────────────────────────────────────────────────────────────────────────────
