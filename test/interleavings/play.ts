@@ -30,6 +30,8 @@ interface Planned {
   readonly what: Act["kind"];
   /** What the plan's maker had been shown. */
   readonly shown: ReadAt;
+  /** What the answer that the plan was based on showed. */
+  readonly content?: unknown;
   readonly were: Were;
   /** What must be true of AWS once it is said to be applied; null: nothing is said about it. */
   readonly goal: (now: Elements, before: Elements) => boolean;
@@ -152,6 +154,10 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (last.at < seen) continue;
       // Somebody brought back what the plan's maker had seen: that is what is replaced.
       if (executing.were.has(kindOf(key)) && executing.were.get(kindOf(key))!.get(key) === was.get(key)) continue;
+      // A refusal may have shown it, by a look of its own.
+      const [, kind, name = ""] = key.split("/");
+      const basis = executing.content as Readonly<Record<string, unknown>> | undefined;
+      if (kind === "property" && basis && JSON.stringify(basis[name]) === was.get(key)) continue;
       const { at: taken, readAt: reads, found } = sent;
       const [, ...part] = key.split("/");
       const isOpen = ({ opens, whereAbsent }: Window): boolean => {
@@ -231,7 +237,10 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       if (answer.code === "stale_revision" && basis) judgeRefusal(answer, thing, basis.readAt);
       return;
     }
-    const known = { shown: basis?.readAt ?? new Map(shownAt), were: basis?.were ?? new Map(were) };
+    const known = {
+      ...{ shown: basis?.readAt ?? new Map(shownAt), were: basis?.were ?? new Map(were) },
+      ...(basis && { content: basis.content }),
+    };
     plans.push({ token: answer.executionToken, thing, what: act.kind, ...known, goal, done: false });
   }
 
