@@ -108,25 +108,26 @@ describe("a commit", () => {
     expect(await terminal.verify()).toMatchObject({ ok: true, commits: 4, firstBad: null });
   });
 
-  it("does not call damaged what others committed after a number was given out again", async () => {
+  /** A process that has read commit 3, and a store in which recovery gave that number up. */
+  async function givenOutAgain() {
     const kept = new Map<string, Uint8Array>();
     const running = await open(memoryDriver(kept), { owner: owner("s-2", 2) });
     for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
     kept.set(journalKey(3), kept.get(journalKey(3))!.subarray(0, 40));
     const terminal = await open(memoryDriver(kept));
     await terminal.recover("last_commit");
+    return { kept, running, terminal };
+  }
+
+  it("does not call damaged what others committed after a number was given out again", async () => {
+    const { running, terminal } = await givenOutAgain();
     for (let seq = 3; seq <= 4; seq++) await terminal.commit((_, seq) => [plan(seq).event]);
     expect((await running.state()).seq).toBe(3);
     expect(running.readOnly?.message).toContain("commit 3, which this process had read, is another one now");
   });
 
   it("does not follow one that the archive holds otherwise", async () => {
-    const kept = new Map<string, Uint8Array>();
-    const running = await open(memoryDriver(kept), { owner: owner("s-2", 2) });
-    for (let seq = 1; seq <= 3; seq++) await running.commit((_, seq) => [plan(seq).event]);
-    kept.set(journalKey(3), kept.get(journalKey(3))!.subarray(0, 40));
-    const terminal = await open(memoryDriver(kept));
-    await terminal.recover("last_commit");
+    const { kept, running, terminal } = await givenOutAgain();
     await terminal.commit((_, seq) => [plan(seq).event]);
     const numbers = [1, 2, 3].map(journalKey);
     const origin = { store: (await terminal.state()).store, seq: 0, head: sha256(kept.get("store.id")!) };
