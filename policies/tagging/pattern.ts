@@ -259,21 +259,28 @@ function matches(states: readonly State[], text: readonly string[]): boolean {
   }
 }
 
+const ANCHORS: Readonly<Record<string, string>> = { "\\A": "^", "\\Z": "$(?!\\n)" };
+
 /** Python's spelling of what JavaScript's engine needs for looking around and back. */
 const translated = (source: string): RegExp => {
   const { body, ignoreCase, dotAll } = flagsOf(source);
   const text = body
     .replace(/\(\?P<([A-Za-z_]\w*)>/g, "(?<$1>")
     .replace(/\(\?P=([A-Za-z_]\w*)\)/g, "\\k<$1>")
-    .replace(/\\A/g, "^")
-    .replace(/\\Z/g, "$(?!\\n)");
+    .replace(/\\[\s\S]/g, (sign) => ANCHORS[sign] ?? sign);
   return new RegExp(`^(?:${text})`, `${ignoreCase ? "i" : ""}${dotAll ? "s" : ""}`);
 };
 
+/** A pattern without what escapes and sets stand for, where only references to groups keep their backslash. */
+const syntaxOf = (source: string): string =>
+  source.replace(/\\([1-9])|\\[\s\S]/g, (sign, group) => (group ? sign : "x")).replace(/\[\^?\]?[^\]]*\]/g, "x");
+
+const looksAround = (source: string): boolean => /\(\?(<?[=!]|P=)|\\[1-9]/.test(syntaxOf(source));
+
 /** Without a group under a quantifier, and few loops, backtracking stays within a power of a short value's length. */
 const boundedBacktracking = (source: string): boolean => {
-  const bare = source.replace(/\\./g, "x").replace(/\[[^\]]*\]/g, "x");
-  return !/\)[*+{?]/.test(bare) && (bare.match(/[*+]|\{\d*,\d*\}/g)?.length ?? 0) <= 2;
+  const syntax = syntaxOf(source);
+  return !/\)[*+{?]/.test(syntax) && (syntax.match(/[*+]|\{\d*,\d*\}/g)?.length ?? 0) <= 2;
 };
 
 /**
@@ -286,7 +293,7 @@ export function compilePattern(
   | { readonly pattern: Pattern; readonly because?: undefined }
   | { readonly pattern?: undefined; readonly because: string } {
   try {
-    const test = /\(\?(<?[=!]|P=)|\\[1-9]/.test(source) ? lookingAround(source) : followingAll(source);
+    const test = looksAround(source) ? lookingAround(source) : followingAll(source);
     const known = new Map<string, boolean>();
     return {
       pattern: {

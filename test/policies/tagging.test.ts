@@ -86,6 +86,10 @@ describe("patterns", () => {
     ["[^-\\s][\\w.]*", ["a.b"], ["-a"]],
     ["a{2}|[]]", ["aa", "]"], ["a"]],
     ["\\bdev\\b", ["dev-1"], ["devs"]],
+    // A backslash before a digit and a set with what opens a lookahead refer to nothing.
+    ["(?:.*b|.*c|\\\\1.*a)$", ["b", "\\1a"], ["1a"]],
+    ["[(?=]a*b*c*$", ["?", "=abc"], ["abc"]],
+    ["(?!x)\\\\A$", ["\\A"], ["\\", "A"]],
   ])("%s", (source, good, bad) => {
     const { pattern, because } = compilePattern(source);
     expect(because).toBeUndefined();

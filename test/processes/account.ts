@@ -20,7 +20,7 @@ export interface ScriptedAccount {
   stop(): Promise<void>;
 }
 
-const WRITES = new Set(["CreateResource", "UpdateResource", "DeleteResource"]);
+export const WRITES: ReadonlySet<string> = new Set(["CreateResource", "UpdateResource", "DeleteResource"]);
 
 /** `held`: every call of Cloud Control goes through the proxy. */
 export async function startAccount({ held = false } = {}): Promise<ScriptedAccount> {

@@ -11,7 +11,7 @@ import { seeded } from "../crash/scenario.js";
 import { clientsFor } from "../emulated/clients.js";
 import { type Answer, type Assistant, startAssistant, temporaryFolder } from "../harness.js";
 import { ids, open } from "../state/helpers.js";
-import { type ScriptedAccount, startAccount } from "./account.js";
+import { type ScriptedAccount, startAccount, WRITES } from "./account.js";
 import { killed, startWorker } from "./worker-process.js";
 
 const GROUP = "AWS::EC2::SecurityGroup";
@@ -21,6 +21,8 @@ const TYPES = [GROUP, LOGS, PARAMETER] as const;
 const LONGEST_DELAY_MS = 50;
 /** Answers after which the clock of the kill starts: 0 is the first moment of a server, 5 the second change or so. */
 const MOST_ANSWERS = 6;
+/** Or calls that AWS received from it: however slow the machine is, a share of the kills meets a change on its way. */
+const MOST_CALLS = 3;
 const FLOWS = 2;
 const AFTER_EVERY_APPROVAL_MS = 30 * 60_000;
 
@@ -61,7 +63,7 @@ interface Known {
 export async function episode(seed: number, kills: number, tally: Tally): Promise<void> {
   const next = seeded(seed);
   const below = (limit: number) => next() % limit;
-  const account = await startAccount();
+  const account = await startAccount({ held: true });
   const folder = temporaryFolder("kill-");
   const root = `${folder.path}/state`;
   const known: Known = { applied: new Set(), marks: new Map() };
@@ -80,7 +82,8 @@ export async function episode(seed: number, kills: number, tally: Tally): Promis
       for (let index = 0; index < 4; index++) {
         account.cloudControl.rule({ polls: below(4), retryAfterSeconds: 0 });
       }
-      await oneLife({ start, below, known, tally, wrong, state, life, seed });
+      account.proxy.clear();
+      await oneLife({ start, account, below, known, tally, wrong, state, life, seed });
       tally.kills++;
       state = await checked({ root, account, known, wrong, life });
     }
@@ -92,8 +95,11 @@ export async function episode(seed: number, kills: number, tally: Tally): Promis
   }
 }
 
+const isWrite = ({ operation }: { operation: string }): boolean => WRITES.has(operation);
+
 interface Life {
   readonly start: () => Promise<Assistant>;
+  readonly account: ScriptedAccount;
   readonly below: (limit: number) => number;
   readonly known: Known;
   readonly tally: Tally;
@@ -104,23 +110,26 @@ interface Life {
 }
 
 /** A server that makes random changes, two at a time, until it is killed. */
-async function oneLife({ start, below, known, tally, wrong, state, life, seed }: Life): Promise<void> {
+async function oneLife({ start, account, below, known, tally, wrong, state, life, seed }: Life): Promise<void> {
   const assistant = await start();
-  const after = below(MOST_ANSWERS);
-  const delay = below(LONGEST_DELAY_MS + 1);
+  const byCalls = below(2) === 0;
+  const after = below(byCalls ? MOST_CALLS : MOST_ANSWERS);
+  const delay = below(3) === 0 ? 0 : below(LONGEST_DELAY_MS + 1);
   const choices = seeded(below(2 ** 31));
   let answers = 0;
   let dead = false;
   let gone: Promise<void> = Promise.resolve();
   const fall = new Promise<void>((resolve) => {
-    const count = () => {
-      if (answers++ !== after) return;
-      setTimeout(() => {
-        dead = true;
-        gone = killed(assistant.pid);
-        resolve();
-      }, delay);
+    const kill = () => {
+      dead = true;
+      gone = killed(assistant.pid);
+      resolve();
     };
+    const later = () => void (delay === 0 ? kill() : setTimeout(kill, delay));
+    const count = () => {
+      if (answers++ === after && !byCalls) later();
+    };
+    if (byCalls) account.proxy.arrived({ where: isWrite }, after + 1).then(later);
     const call = async (tool: string, args: Record<string, unknown>): Promise<Answer | null> => {
       if (dead) return null;
       try {
