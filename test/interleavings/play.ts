@@ -1,7 +1,16 @@
 // Plays one schedule and judges it: every outside change is written down, and so is every effect of ours on AWS.
 
 import type { Act, Basis, Schedule, Thing, When } from "./schedule.js";
-import { type Arriving, type Bend, type Elements, inProcess, PEERS, type Stage, type StageWatcher } from "./stage.js";
+import {
+  type Arriving,
+  type Bend,
+  type Elements,
+  inProcess,
+  PEERS,
+  propertyElements,
+  type Stage,
+  type StageWatcher,
+} from "./stage.js";
 import { BETWEEN_CALLS, UNDONE_UNSEEN, WINDOWS, type Window } from "./windows.js";
 
 export interface Verdict {
@@ -30,8 +39,8 @@ interface Planned {
   readonly what: Act["kind"];
   /** What the plan's maker had been shown. */
   readonly shown: ReadAt;
-  /** What the answer that the plan was based on showed. */
-  readonly content?: unknown;
+  /** What the answer that the plan was based on showed, of a resource of Cloud Control. */
+  readonly showed?: Elements;
   readonly were: Were;
   /** What must be true of AWS once it is said to be applied; null: nothing is said about it. */
   readonly goal: (now: Elements, before: Elements) => boolean;
@@ -155,9 +164,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       // Somebody brought back what the plan's maker had seen: that is what is replaced.
       if (executing.were.has(kindOf(key)) && executing.were.get(kindOf(key))!.get(key) === was.get(key)) continue;
       // A refusal may have shown it, by a look of its own.
-      const [, kind, name = ""] = key.split("/");
-      const basis = executing.content as Readonly<Record<string, unknown>> | undefined;
-      if (kind === "property" && basis && JSON.stringify(basis[name]) === was.get(key)) continue;
+      if (executing.showed?.get(key) === was.get(key)) continue;
       const { at: taken, readAt: reads, found } = sent;
       const [, ...part] = key.split("/");
       const isOpen = ({ opens, whereAbsent }: Window): boolean => {
@@ -239,7 +246,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
     }
     const known = {
       ...{ shown: basis?.readAt ?? new Map(shownAt), were: basis?.were ?? new Map(were) },
-      ...(basis && { content: basis.content }),
+      ...(thing && stage.types[thing] && basis && { showed: new Map(propertyElements(thing, basis.content)) }),
     };
     plans.push({ token: answer.executionToken, thing, what: act.kind, ...known, goal, done: false });
   }
@@ -498,9 +505,9 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
   /** Whether somebody deleted what we made before we saw it: AWS may as well show it later, so that is not yet said. */
   function takenAway(plan: Planned, now: Elements): boolean {
     const own = ownChanges.at(-1);
-    if (plan.what !== "create" || !own || !afterEffect) return false;
-    const made = plan.goal(afterEffect.after, afterEffect.before) && !plan.goal(now, afterEffect.before);
-    return made && othersChanges.some(({ thing, at }) => thing === plan.thing && at > own.at);
+    if (!own || !calls.at(-1)?.operation.endsWith("CreateResource")) return false;
+    const isGone = own.keys.every((key) => own.now.has(key) && !now.has(key));
+    return isGone && othersChanges.some(({ thing, at }) => thing === plan.thing && at > own.at);
   }
 
   /** Whether somebody changed what the note names, between our look before the first call and the read after the last. */
