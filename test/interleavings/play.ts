@@ -164,7 +164,7 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       // Somebody brought back what the plan's maker had seen: that is what is replaced.
       if (executing.were.has(kindOf(key)) && executing.were.get(kindOf(key))!.get(key) === was.get(key)) continue;
       // A refusal may have shown it, by a look of its own.
-      if (executing.showed?.get(key) === was.get(key)) continue;
+      if (executing.showed && executing.showed.get(key) === was.get(key)) continue;
       const { at: taken, readAt: reads, found } = sent;
       const [, ...part] = key.split("/");
       const isOpen = ({ opens, whereAbsent }: Window): boolean => {
