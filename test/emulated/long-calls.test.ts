@@ -77,12 +77,14 @@ describe.skipIf(!product)("a long tag scan on moto", () => {
 
   it("is cancelled: AWS is asked nothing more, and nothing of it is kept as a result", async () => {
     const hold = slowRegion();
+    const end = "</DescribeVolumesResponse>";
+    proxy.rule({ ...SLOW, rewrite: (page) => page.replace(end, `<nextToken>more</nextToken>${end}`) });
     const { operationId } = (await assistant.call("tags_check", CHECK)).data;
     await proxy.arrived(SLOW);
     const cancelled = await operation("cancel", { operationId });
     expect(cancelled.data).toMatchObject({ state: "cancelled" });
     hold.open();
-    // What was under way when it was cancelled is answered; nothing follows it.
+    // What was under way when it was cancelled is answered, with more to come; nothing follows it.
     await expect.poll(() => proxy.calls(SLOW), { timeout: 30_000 }).toHaveLength(1);
     const got = await operation("get", { operationId });
     expect(got.data).toMatchObject({ state: "cancelled", error: { code: "call_cancelled" } });
