@@ -53,6 +53,7 @@ function entryOnDisk(entry: LineageEntry): Record<string, unknown> {
     ...optional("desired", entry.desired && sorted(entry.desired)),
     ...optional("rolled_back_to", entry.rolledBackTo),
     ...optional("not_verified", entry.notVerified),
+    ...optional("not_proven", entry.notProven),
     ...optional("error", entry.error && toDisk(entry.error)),
     ...optional("resolved", entry.resolved && toDisk(entry.resolved)),
   };
@@ -79,6 +80,7 @@ function entryFromDisk(disk: JsonObject): LineageEntry {
     ...optional("desired", disk.desired),
     ...optional("rolledBackTo", disk.rolled_back_to),
     ...optional("notVerified", disk.not_verified),
+    ...optional("notProven", disk.not_proven),
     ...optional("error", disk.error === undefined ? undefined : fromDisk(disk.error)),
     ...optional("resolved", disk.resolved),
   });

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { PolicyResults } from "../src/core/change.js";
-import type { JsonObject } from "../src/core/json.js";
+import type { JsonObject, PatchOp } from "../src/core/json.js";
 import { canonicalJson, isObject, type Json, sha256 } from "../src/core/json.js";
 
 const Text = z.string();
@@ -12,6 +12,10 @@ const Hash = z.string().regex(/^[0-9a-f]{64}$/);
 /** Documents of AWS or of the user: kept as they are, key by key. */
 const Doc = z.custom<JsonObject>(isObject, "expected an object");
 const AnyJson = z.custom<Json>((value) => value !== undefined, "expected a JSON value");
+const Patch = z.custom<readonly PatchOp[]>(
+  (value) => Array.isArray(value) && value.every(isObject),
+  "expected a patch",
+);
 const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
 
 const Ref = z.strictObject({ account: Text, region: Text, type: Name, id: Text });
@@ -123,6 +127,7 @@ export const LineageShape = z.strictObject({
   intent: Text,
   rolledBackTo: Text.optional(),
   notVerified: Text.optional(),
+  notProven: Text.optional(),
   error: ErrorShape.optional(),
   resolved: z.strictObject({ choice: Choice, by: Text, reason: Text }).optional(),
   policyResults: AnyJson.optional(),
@@ -181,6 +186,8 @@ const EVENTS = [
     leaseMs: z.number().int().positive().optional(),
     /** It goes out in one call with the step before it, whose outcome is not known yet. */
     alongside: z.literal(true).optional(),
+    /** What is sent in place of the planned patch: the same edits, with the guards as live spelled them. */
+    patch: Patch.optional(),
   }),
   z.strictObject({
     type: z.literal("op.submitted"),
@@ -188,7 +195,13 @@ const EVENTS = [
     requestToken: Text.optional(),
     awsRequestId: Text.optional(),
   }),
-  z.strictObject({ type: z.literal("op.succeeded"), operationId: Name, results: list(ResultShape) }),
+  z.strictObject({
+    type: z.literal("op.succeeded"),
+    operationId: Name,
+    results: list(ResultShape),
+    /** AWS shows what was asked for, and that this call brought it about is not proven. */
+    notProven: Text.optional(),
+  }),
   z.strictObject({
     type: z.literal("op.failed"),
     operationId: Name,

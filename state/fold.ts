@@ -7,6 +7,7 @@ import {
   type ManagedResource,
   type Operation,
   type Owner,
+  patchOf,
   planDigest,
   ridOf,
   type State,
@@ -16,6 +17,7 @@ import { type ErrorCode, OpsError } from "../src/core/errors.js";
 import { claims, dropResource, isRunning, newAlias, putChange, putOperation, putResource, ridsOf } from "./claims.js";
 import type { Commit, Event, EventOf, EventType } from "./events.js";
 import { PATIENCE } from "./leases.js";
+import { sameEdits } from "./patch.js";
 import { doubt, entryOf, NOT_CHECKED, note, settle, stateAfter, succeed } from "./settlement.js";
 import { changeId, clientToken, seqOfChange, seqOfOperation, tokenSha256 } from "./tokens.js";
 import { withKey } from "./versioned-map.js";
@@ -146,7 +148,9 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     if (event.clientToken !== clientToken(begun.token!, event.step)) {
       return broken("A client token follows from the execution token and the step.");
     }
-    const { operationId, step, owner, resendUntil, leaseMs } = event;
+    const { operationId, step, owner, resendUntil, leaseMs, patch } = event;
+    if (patch && !sameEdits(patch, patchOf(change.steps[step]!) ?? []))
+      return broken("A call does what was planned, whatever its guards hold.");
     const operation: Operation = {
       id: operationId,
       changeId: change.id,
@@ -157,6 +161,7 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
       resendUntil,
       state: "open",
       ...(leaseMs !== undefined && { leaseMs }),
+      ...(patch && { patch }),
     };
     return putOperation(
       putChange(state, { ...begun, state: "applying", operationIds: [...change.operationIds, operationId] }),
@@ -174,9 +179,9 @@ const RULES: { readonly [T in EventType]: Rule<T> } = {
     });
   },
 
-  "op.succeeded"(state, { operationId, results }, commit) {
+  "op.succeeded"(state, { operationId, results, notProven }, commit) {
     const operation = running(state, operationId, commit);
-    return operation instanceof OpsError ? operation : succeed(state, operation, results, commit);
+    return operation instanceof OpsError ? operation : succeed(state, operation, results, commit, notProven);
   },
 
   "op.failed"(state, { operationId, error, nothingWasChanged, results = [] }, commit) {

@@ -198,6 +198,26 @@ export function patchFor({
   };
 }
 
+/**
+ * The patch with its guards as `live` spells them: AWS lists what has no order in another order, or writes a document
+ * otherwise, and compares a `test` by the letter. Only for a live that was found to say the same wherever the patch looks.
+ * Undefined where the guards stand as they are.
+ */
+export function guardedAsShown(patch: readonly PatchOp[], live: JsonObject): readonly PatchOp[] | undefined {
+  const guarded = patch.map((op): PatchOp => {
+    const shown = op.op === "test" ? valueAt(live, op.path) : undefined;
+    return op.op !== "test" || shown === undefined || sameJson(shown, op.value) ? op : { ...op, value: shown };
+  });
+  return guarded.some((op, index) => op !== patch[index]) ? guarded : undefined;
+}
+
+/** Whether two patches do the same, whatever their guards hold. */
+export const sameEdits = (a: readonly PatchOp[], b: readonly PatchOp[]): boolean => {
+  const bare = (patch: readonly PatchOp[]) =>
+    patch.map((op) => (op.op === "test" ? { op: op.op, path: op.path } : op)) as unknown as Json;
+  return sameJson(bare(a), bare(b));
+};
+
 /** Whether a pattern names the path, something above it or something below it. */
 const meets = (pattern: string, path: string): boolean => isUnder([pattern], path) || hasBelow([pattern], path);
 

@@ -94,6 +94,7 @@ export function recallFrom(chain: Pick<ChainReader, "segmentOf" | "commitBytes" 
         owner: { ...intent.owner, host, pid, session },
         intentAt: commit.ts,
         resendUntil: intent.resendUntil,
+        ...(intent.patch && { patch: intent.patch }),
         state: outcome.events.some(({ type }) => type === "op.resolved") ? "unknown" : "open",
       },
     };

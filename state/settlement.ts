@@ -6,6 +6,7 @@ import {
   type LineageEntry,
   type ManagedResource,
   type Operation,
+  patchOf,
   type ResourceRef,
   ridOf,
   type State,
@@ -18,13 +19,24 @@ import type { Commit, Result } from "./events.js";
 /** Drift of what was never compared since it was last settled. */
 export const NOT_CHECKED = { status: "NOT_CHECKED", lastChecked: null, severity: null, details: null } as const;
 
-export function succeed(state: State, operation: Operation, results: readonly Result[], commit: Commit): State {
+export function succeed(
+  state: State,
+  operation: Operation,
+  results: readonly Result[],
+  commit: Commit,
+  notProven?: string,
+): State {
   const change = state.changes.get(operation.changeId)!;
   const { resolved } = operation;
-  const entry = { ...entryOf(change, operation, commit), outcome: "succeeded" as const, ...(resolved && { resolved }) };
+  const entry = {
+    ...entryOf(change, operation, commit),
+    outcome: "succeeded" as const,
+    ...(resolved && { resolved }),
+    ...(notProven !== undefined && { notProven }),
+  };
   const settled = results.reduce((at, result) => settle(at, change, operation, result, entry, commit), state);
   const { error: _, because: __, ...clean } = operation;
-  const doubtful = results.find(({ notVerified }) => notVerified !== undefined)?.notVerified;
+  const doubtful = results.find(({ notVerified }) => notVerified !== undefined)?.notVerified ?? notProven;
   const next = putOperation(settled, {
     ...clean,
     ...(doubtful !== undefined && { because: doubtful }),
@@ -54,7 +66,7 @@ type EntryCore = Omit<LineageEntry, "before" | "after">;
 
 export function entryOf(change: Change, operation: Operation, commit: Commit): Omit<EntryCore, "outcome"> {
   const step = change.steps[operation.step]!;
-  const patch = step.input.PatchDocument;
+  const patch = operation.patch ?? patchOf(step);
   return {
     seq: commit.seq,
     executionToken: change.token!,
@@ -66,7 +78,7 @@ export function entryOf(change: Change, operation: Operation, commit: Commit): O
     user: commit.actor.user,
     awsSession: change.caller.arn,
     ...(step.desired && { desired: step.desired }),
-    ...(Array.isArray(patch) && { patch: patch as readonly Json[] }),
+    ...(patch && { patch }),
     explanation: change.explanation,
     intent: change.intent,
     ...(change.policyResults && { policyResults: change.policyResults as unknown as Json }),

@@ -1,6 +1,6 @@
 // The vocabulary of change: what a resource is, what a plan says, what is remembered of it. Plain data, serialisable.
 
-import { diff, digest, type Json, type JsonObject } from "./json.js";
+import { diff, digest, type Json, type JsonObject, type PatchOp } from "./json.js";
 import { canonical } from "./same.js";
 
 /** A resource of one account and region. `type` is the CloudFormation type name. */
@@ -73,6 +73,10 @@ export interface ChangeStep {
   /** What the user declared: the part of `after` that drift calls declared. */
   readonly desired?: JsonObject;
 }
+
+/** The patch of an update through Cloud Control. */
+export const patchOf = ({ input }: Pick<ChangeStep, "input">): readonly PatchOp[] | undefined =>
+  Array.isArray(input.PatchDocument) ? (input.PatchDocument as unknown as readonly PatchOp[]) : undefined;
 
 /** What a plan was judged from: a live content, and the paths of it the judgement rests on. */
 export type Basis = Pick<ChangeStep, "ref" | "reader" | "before" | "touches"> & {
@@ -280,6 +284,8 @@ export interface Operation {
   readonly intentAt: string;
   /** Until when the identical call may be sent again after a crash. */
   readonly resendUntil: string;
+  /** The patch it sends, where live spelled its guards otherwise than the plan did. */
+  readonly patch?: readonly PatchOp[];
   readonly state: OperationState;
   /** Its owner heartbeats, and may be held for gone when no beat came for one and a half of these. Absent: it does not. */
   readonly leaseMs?: number;
@@ -331,6 +337,8 @@ export interface LineageEntry {
   readonly rolledBackTo?: string;
   /** Why `after` is what was asked for and not what was read back. */
   readonly notVerified?: string;
+  /** Why nothing proves that this call brought `after` about: AWS shows what was asked for, and never answered. */
+  readonly notProven?: string;
   readonly error?: OperationError;
   /** Set where nothing proved the outcome and somebody decided it. */
   readonly resolved?: Resolution;

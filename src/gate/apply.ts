@@ -3,6 +3,7 @@
 import { ridsOf } from "../../state/claims.js";
 import type { Store } from "../../state/journal.js";
 import { LEASE_MS } from "../../state/leases.js";
+import { guardedAsShown } from "../../state/patch.js";
 import { changeOfToken, clientToken, operationId, tokenSha256 } from "../../state/tokens.js";
 import type { ApprovalReply } from "../core/call.js";
 import {
@@ -12,13 +13,14 @@ import {
   envelopesOf,
   type Operation,
   type Owner,
+  patchOf,
   planDigest,
   type ResourceRef,
   ridOf,
   type State,
 } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
-import { type Difference, diff, type JsonObject, pathsTouch, propertyOf } from "../core/json.js";
+import { type Difference, diff, type JsonObject, type PatchOp, pathsTouch, propertyOf } from "../core/json.js";
 import { volatileOf } from "../core/own-types.js";
 import type { ApplyReport, AwsReader } from "../core/ports.js";
 import { withinBounds } from "../core/shown.js";
@@ -27,7 +29,7 @@ import { conflict, inWords, moved, touchedBy } from "./conflict.js";
 import { refuseDataLoss } from "./data-kept.js";
 import { type GateDeps, writerAt } from "./deps.js";
 import { checkedAnew, overBudget, refuseForbidden, refuseUnsafe } from "./guards.js";
-import { withMade } from "./made.js";
+import { calledStep } from "./made.js";
 import { withIds } from "./planned.js";
 import { followStep, type StepOutcome, sendStep, sendTogether, type Work } from "./settle.js";
 import { refuseStackOwned } from "./stack-owned.js";
@@ -202,7 +204,7 @@ async function begin(deps: GateDeps, request: ApplyRequest, change: Change, know
   for (let looks = 1; ; looks++) {
     const { live, notes } = await recheck(deps, request, change, state);
     await ensureApproved(deps, change, request.asked, live);
-    const first = await intend(deps, change, 0, request.token, { unlessTouchedSince: state.seq });
+    const first = await intend(deps, change, 0, request.token, live, { unlessTouchedSince: state.seq });
     if (first) return { first, live, notes };
     if (looks === MOST_LOOKS) {
       throw new OpsError(
@@ -313,14 +315,13 @@ async function execute(
       continue;
     }
     const rid = ridOf(step.ref);
-    const before = live.has(rid) ? (live.get(rid) ?? null) : step.before;
     const stops = async (error: unknown): Promise<never> => {
       throw partly(planned, done, step, error, await allFollowed(deps, under, so));
     };
-    if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, { ...step, before }).catch(stops);
+    if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, step, live).catch(stops);
     const operation =
-      index === 0 ? first : await intendNext(deps, planned, index, request.token, under.length > 0).catch(stops);
-    const called = index === 0 ? step : await named(deps, step, planned);
+      index === 0 ? first : await intendNext(deps, planned, index, request.token, live, under.length > 0).catch(stops);
+    const called = await calledNow(deps, operation, planned);
     const rest = planned.steps.slice(index + 1);
     const halfway = rest.some((one) => ridOf(one.ref) === rid);
     const alike = !halfway && rest.every((one) => sameCall(one, step)) && rest.length + under.length > 0;
@@ -329,7 +330,7 @@ async function execute(
     const patience = halfway ? Math.max(deadline, deps.clock.now().getTime() + BETWEEN_STEPS_MS) : deadline;
     const { progress, refusedBefore } = request;
     const work: Work = {
-      ...{ change: planned, operation, step: { ...called, before }, aws: request.aws },
+      ...{ change: planned, operation, step: { ...called, before: shownOf(live, step) }, aws: request.aws },
       ...{ deadline: patience, followedLater, progress, refusedBefore },
     };
     const outcome = await sendStep(deps, work).catch(async (error: unknown) => {
@@ -409,10 +410,10 @@ async function allFollowed(deps: GateDeps, works: readonly Work[], so: SoFar): P
 function succeeded(
   deps: GateDeps,
   step: ChangeStep,
-  { results, state, unsure }: Extract<StepOutcome, { status: "succeeded" }>,
+  { results, state, unsure, notProven }: Extract<StepOutcome, { status: "succeeded" }>,
   { live, done, notes }: SoFar,
 ): void {
-  if (unsure) notes.push(unsure);
+  for (const note of [unsure, notProven]) if (note) notes.push(note);
   for (const result of results) live.set(ridOf(result.ref), result.after);
   deps.session.changed(
     results.flatMap(({ ref, reader, before, after, notVerified }) =>
@@ -435,11 +436,18 @@ interface Failure {
 
 const sameCall = (a: ChangeStep, b: ChangeStep): boolean => a.service === b.service && a.operation === b.operation;
 
-/** A later step with the names of what earlier ones made. */
-async function named(deps: GateDeps, step: ChangeStep, { id }: Change): Promise<ChangeStep> {
-  const state = await deps.store.state();
-  return withMade(step, state.changes.get(id)!, state);
+/** The step as it is sent now. Only a later one can refer to what was made, and has to ask the record for it. */
+async function calledNow({ store }: GateDeps, operation: Intent, planned: Change): Promise<ChangeStep> {
+  if (operation.step === 0) return calledStep(operation, planned);
+  const state = await store.state();
+  return calledStep(operation, state.changes.get(planned.id)!, state);
 }
+
+/** The content a step starts from: as the last look showed it, or our own last call on the resource left it. */
+const shownOf = (live: ReadonlyMap<string, JsonObject | null>, { ref, before }: ChangeStep): JsonObject | null => {
+  const shown = live.get(ridOf(ref));
+  return shown === undefined ? before : shown;
+};
 
 /** The steps from here on that one call can carry, each about another resource. */
 function batchAt(deps: GateDeps, { aws }: ApplyRequest, { steps }: Change, from: number): readonly ChangeStep[] {
@@ -466,25 +474,24 @@ async function applyTogether(
   so: SoFar,
 ): Promise<void> {
   const { live, done } = so;
-  const current = steps.map((step): ChangeStep => {
-    const rid = ridOf(step.ref);
-    return { ...step, before: live.has(rid) ? (live.get(rid) ?? null) : step.before };
-  });
-  for (const step of from > 0 ? current : []) {
-    await stillThere(deps, request, step).catch((error: unknown) => {
+  for (const step of from > 0 ? steps : []) {
+    await stillThere(deps, request, step, live).catch((error: unknown) => {
       throw partly(planned, done, step, error);
     });
   }
+  const current = steps.map((step): ChangeStep => ({ ...step, before: shownOf(live, step) }));
   const works: Work[] = [];
   for (const [index, step] of current.entries()) {
     const operation =
       from + index === 0
         ? first
-        : await intendNext(deps, planned, from + index, request.token, index > 0).catch(async (error: unknown) => {
-            const [work] = works;
-            if (!work || (await neverSent(deps, works, error))) throw partly(planned, done, step, error);
-            throw await unrecorded(deps, planned, work.operation.id, error);
-          });
+        : await intendNext(deps, planned, from + index, request.token, live, index > 0).catch(
+            async (error: unknown) => {
+              const [work] = works;
+              if (!work || (await neverSent(deps, works, error))) throw partly(planned, done, step, error);
+              throw await unrecorded(deps, planned, work.operation.id, error);
+            },
+          );
     works.push({ change: planned, operation, step, aws: request.aws, deadline, progress: request.progress });
   }
   const outcomes = await sendTogether(deps, works).catch(async (error: unknown) => {
@@ -565,14 +572,20 @@ async function neverSent(deps: GateDeps, works: readonly Work[], cause: unknown)
 }
 
 /**
- * Live once more, right before a later step on another resource than the step before: that took time. `step.before` is what was checked at the
- * start, or what our own last step on the resource left.
+ * Live once more, right before a later step on another resource than the step before: that took time. Compared with what
+ * was checked at the start, or what our own last step on the resource left.
  */
-async function stillThere(deps: GateDeps, { aws }: ApplyRequest, step: ChangeStep): Promise<void> {
+async function stillThere(
+  deps: GateDeps,
+  { aws }: ApplyRequest,
+  step: ChangeStep,
+  live: Map<string, JsonObject | null>,
+): Promise<void> {
   if (step.ref.id === "") return;
   const now = await aws.content(step.ref, step.reader);
-  const { overlapping } = moved(deps, step, now);
+  const { overlapping } = moved(deps, { ...step, before: shownOf(live, step) }, now);
   if (overlapping.length > 0) throw elsewhere(step, namesOf(overlapping));
+  live.set(ridOf(step.ref), now);
 }
 
 const meanwhile = ({ ref }: ChangeStep, names: string): string =>
@@ -702,7 +715,7 @@ function lostOwnership(change: Change, operationId: string, cause: OpsError): Op
   );
 }
 
-type Intent = Pick<Operation, "id" | "step" | "clientToken">;
+type Intent = Pick<Operation, "id" | "step" | "clientToken" | "patch">;
 
 interface IntentOptions {
   readonly alongside?: boolean;
@@ -719,9 +732,11 @@ async function intend(
   change: Change,
   step: number,
   token: string,
+  live: ReadonlyMap<string, JsonObject | null>,
   { alongside = false, unlessTouchedSince }: IntentOptions,
 ): Promise<Intent | null> {
   const sent = clientToken(token, step);
+  const patch = patchSent(change.steps[step]!, live);
   let id = "";
   // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
   await deps.store.owners.hold();
@@ -743,6 +758,7 @@ async function intend(
         resendUntil: change.expiresAt,
         leaseMs: LEASE_MS,
         ...(alongside && { alongside: true as const }),
+        ...(patch && { patch }),
       },
     ];
   };
@@ -755,12 +771,24 @@ async function intend(
     ]);
     throw await unrecorded(deps, change, id, error);
   });
-  return events.length > 0 ? { id, step, clientToken: sent } : null;
+  return events.length > 0 ? { id, step, clientToken: sent, ...(patch && { patch }) } : null;
+}
+
+/** A patch whose guards the last look spells otherwise than the plan: what is sent is what was looked at. */
+function patchSent(step: ChangeStep, live: ReadonlyMap<string, JsonObject | null>): readonly PatchOp[] | undefined {
+  const [planned, shown] = [patchOf(step), live.get(ridOf(step.ref))];
+  return planned && shown ? guardedAsShown(planned, shown) : undefined;
 }
 
 /** The intent of a later step: what the change holds, no other change of ours touches. */
-const intendNext = async (deps: GateDeps, change: Change, step: number, token: string, alongside: boolean) =>
-  (await intend(deps, change, step, token, { alongside }))!;
+const intendNext = async (
+  deps: GateDeps,
+  change: Change,
+  step: number,
+  token: string,
+  live: ReadonlyMap<string, JsonObject | null>,
+  alongside: boolean,
+) => (await intend(deps, change, step, token, live, { alongside }))!;
 
 /** Not by the change itself: a token that was spent meanwhile is refused as such. */
 const touchedAfter = ({ changes, resources }: State, change: Change, seq: number): boolean =>

@@ -24,7 +24,7 @@ import type { Attribution } from "../core/trail.js";
 import { type ApplyRequest, applyChange } from "./apply.js";
 import { cancelRequest } from "./cancel.js";
 import type { GateDeps } from "./deps.js";
-import { withMade } from "./made.js";
+import { calledStep } from "./made.js";
 import { type PlanRequest, planChange } from "./plan.js";
 import { resolveOperation } from "./resolve.js";
 import { followStep, reconcile, type Work } from "./settle.js";
@@ -107,7 +107,7 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
     progress: (message: string) => void,
   ) {
     const change = state.changes.get(operation.changeId)!;
-    const step = withMade(change.steps[operation.step]!, change, state);
+    const step = calledStep(operation, change, state);
     const afterwards = recoveryOf(operation, deps.clock.now());
     const deadline = deps.clock.now().getTime() + waitMs;
     const work: Work = { change, operation, step, aws, deadline, afterwards, progress };
@@ -237,7 +237,7 @@ export function createGate(ports: Omit<GateDeps, "who" | "unrecorded">): Gate {
         const running = change.operationIds
           .map((id) => before.operations.get(id))
           .find((operation) => operation && !operation.settledAt);
-        const step = running && withMade(change.steps[running.step]!, change, before);
+        const step = running && calledStep(running, change, before);
         await cancelRequest(deps, change, step && { operation: running, step }, caller, aws);
         // The call that is applying the change sees its end by itself, and another process records its own.
         const ours = running!.owner.session === deps.owner.session;

@@ -1,6 +1,7 @@
-// What an earlier step of a plan makes has no name before it is made: `{ "$made": n }` stands for the id step n's result bears.
+// The call a planned step becomes. What an earlier step makes has no name before it is made: `{ "$made": n }` stands for the
+// id step n's result bears. And a patch goes out with its guards as the look right before the call showed them.
 
-import type { Change, ChangeStep, State } from "../core/change.js";
+import type { Change, ChangeStep, Operation, State } from "../core/change.js";
 import { OpsError } from "../core/errors.js";
 import { isObject, type Json, type JsonObject } from "../core/json.js";
 
@@ -20,10 +21,22 @@ const refers = (value: Json): boolean =>
   (Array.isArray(value) ? value.some(refers) : isObject(value) && Object.values(value).some(refers));
 
 /**
- * The step with the ids in place of the references. Of `desired` nothing may refer: it is recorded as the plan has it.
- * @throws OpsError `internal` where the step it refers to has no result: then nothing may be sent.
+ * The step as it is sent, each time: the same call is sent again under the same token.
+ * @throws OpsError `internal` where it refers to a step without a result: then nothing may be sent.
  */
-export function withMade(step: ChangeStep, change: Change, state: State): ChangeStep {
+export function calledStep(
+  { step: index, patch }: Pick<Operation, "step" | "patch">,
+  change: Change,
+  state?: State,
+): ChangeStep {
+  const step = withMade(change.steps[index]!, change, state);
+  return patch ? { ...step, input: { ...step.input, PatchDocument: patch } } : step;
+}
+
+/**
+ * The step with the ids in place of the references. Of `desired` nothing may refer: it is recorded as the plan has it.
+ */
+function withMade(step: ChangeStep, change: Change, state: State | undefined): ChangeStep {
   if (!refers(step.input) && !(step.after && refers(step.after))) return step;
   const idOf = (number: number): string => {
     const operationId = change.operationIds[number];
@@ -41,8 +54,8 @@ export function withMade(step: ChangeStep, change: Change, state: State): Change
 }
 
 /** What the operation made, by the entry it left in a lineage. */
-function resultOf(state: State, operationId: string): string | undefined {
-  for (const { ref, lineage } of state.resources.values()) {
+function resultOf(state: State | undefined, operationId: string): string | undefined {
+  for (const { ref, lineage } of state?.resources.values() ?? []) {
     if (lineage.some((entry) => entry.operationId === operationId && entry.outcome === "succeeded")) return ref.id;
   }
   return undefined;

@@ -17,7 +17,7 @@ import { diff, digest, isObject, type JsonObject } from "../core/json.js";
 import { isGone } from "../core/own-types.js";
 import type { AwsReader, Decision, Resolved } from "../core/ports.js";
 import { type GateDeps, writerAt } from "./deps.js";
-import { withMade } from "./made.js";
+import { calledStep } from "./made.js";
 import { type OutcomeRecord, openRecord } from "./unrecorded.js";
 
 interface Matter {
@@ -111,7 +111,7 @@ function find(
       { details: { operationId: operation.id, changeId: change.id, state: operation.state }, next: look(change) },
     );
   }
-  return { state, change, operation, step: withMade(change.steps[operation.step]!, change, state), aws, by };
+  return { state, change, operation, step: calledStep(operation, change, state), aws, by };
 }
 
 async function decided(deps: GateDeps, matter: Matter, decision: Decision): Promise<Ending> {
@@ -286,7 +286,8 @@ async function recorded(deps: GateDeps, matter: Matter, record: OutcomeRecord, r
   }
   const why = `${reason} (outcome signed at ${record.at})`;
   const { id: operationId } = operation;
-  const { requestToken } = record;
+  const { requestToken, notProven } = record;
+  const proof = notProven !== undefined && { notProven };
   const handle: Event[] = requestToken && !parked ? [{ type: "op.submitted", operationId, requestToken }] : [];
   if (record.outcome === "submitted" && parked) {
     throw new OpsError(
@@ -303,7 +304,7 @@ async function recorded(deps: GateDeps, matter: Matter, record: OutcomeRecord, r
             { type: "op.resolved", operationId, choice: "import", by, reason: why, results },
             ...restNeverSent(change, operation),
           ]
-        : [{ type: "op.succeeded", operationId, results }, ...restNeverSent(change, operation)],
+        : [{ type: "op.succeeded", operationId, results, ...proof }, ...restNeverSent(change, operation)],
     failed: () =>
       parked
         ? [{ type: "op.resolved", operationId, choice: "clear", by, reason: why }]

@@ -1,6 +1,7 @@
 // One step from its durable intent to its durable outcome: send, follow, read back, commit. Also after a crash.
 
 import type { Event, EventOf, Result } from "../../state/events.js";
+import { guardedAsShown } from "../../state/patch.js";
 import { type Recovery, reached, verdictOn } from "../../state/recover.js";
 import { isUnder } from "../../state/schema-paths.js";
 import { refusedForNow } from "../aws/control.js";
@@ -11,6 +12,7 @@ import {
   envelopesOf,
   type Operation,
   type OperationError,
+  patchOf,
   type ResourceRef,
   ridOf,
   type State,
@@ -40,6 +42,8 @@ export interface Work {
   readonly refusedBefore?: (rid: string) => boolean;
   /** Set where a process settles what was left open: what it may do, where the caller of the change no longer waits. */
   readonly afterwards?: Recovery;
+  /** Set where the look alone says that it was done: why nothing proves that the call did it. */
+  readonly notProven?: string;
   /** Set where the same call on other resources is sent first: AWS's work on this one is followed once all are sent. */
   readonly followedLater?: boolean;
   progress(message: string): void;
@@ -52,6 +56,7 @@ export type StepOutcome =
       readonly state: State;
       /** In a sentence: AWS took the call, and what it changed was not seen yet, or cannot be. */
       readonly unsure?: string;
+      readonly notProven?: string;
     }
   | { readonly status: "failed"; readonly error: OpsError; readonly state: State }
   | { readonly status: "unknown"; readonly error: OpsError; readonly state: State }
@@ -282,12 +287,15 @@ async function guardFailure(deps: GateDeps, work: Work): Promise<OpsError | null
   const live = guarded ? await readOrNull(aws, step.ref, step) : undefined;
   if (live === undefined) return null;
   const { overlapping } = moved(deps, step, live);
-  if (overlapping.length === 0) return null;
+  // The same in another spelling: a guard is compared by the letter.
+  const respelled = live !== null && guardedAsShown(patchOf(step) ?? [], live) !== undefined;
+  if (overlapping.length === 0 && !respelled) return null;
   // Nobody is told who comes upon it afterwards: nothing may count as shown, and who did it can be asked for later.
-  if (work.afterwards !== undefined) {
+  if (work.afterwards !== undefined || overlapping.length === 0) {
+    const how = overlapping.length > 0 ? "it changed" : "AWS came to list the same content in another order";
     return new OpsError(
       "live_guard_failed",
-      `AWS refused the update of ${step.ref.id} because it changed during the call; nothing was changed by it.`,
+      `AWS refused the update of ${step.ref.id} because ${how} during the call; nothing was changed by it. Plan it again.`,
       { details: { rid: ridOf(step.ref) }, next: [readerOf(step)] },
     );
   }
@@ -454,10 +462,10 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   const live = read instanceof OpsError ? undefined : read;
   // A create overwrites nothing: under its own token AWS answers what became of it, or that somebody else was first.
   const asks = step.kind === "create" && idempotency === "token";
-  // Nothing else was as asked when the intent was recorded: what is now was brought about by the call whose answer was lost.
-  // What bears the name of a create may be somebody else's: its mark alone tells.
+  // It was not as asked when the intent was recorded, so the call is taken for carried out; that it was is not proven. What
+  // bears the name of a create may be somebody else's altogether: its mark alone tells.
   const telling = step.kind !== "create" && (idempotency !== "none" || step.kind === "delete");
-  if (telling && live !== undefined && reached(step, live)) return taken(deps, work, [step.ref.id]);
+  if (telling && live !== undefined && reached(step, live)) return taken(deps, byLook(work), [step.ref.id]);
   const unmoved =
     step.ref.id === "" || asks
       ? step.kind === "create"
@@ -470,7 +478,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   }
   if (may === "settle") {
     const verdict = verdictOn(step, { live, made, natural: idempotency === "natural", unmoved });
-    if (verdict === "carried_out") return taken(deps, work, [step.ref.id]);
+    if (verdict === "carried_out") return taken(deps, byLook(work), [step.ref.id]);
     // What a request in progress has yet to do shows nowhere.
     if (verdict === "not_carried_out" && !atWork) return giveUp(deps, work, why, made ?? null, live);
     const failures = [found, read].filter((one) => one instanceof OpsError);
@@ -546,9 +554,15 @@ async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<
       return made && made.length > 0 ? taken(deps, work, made) : null;
     }
     const live = await readOrNull(work.aws, step.ref, step);
-    return live !== undefined && reached(step, live) ? taken(deps, work, [step.ref.id]) : null;
+    return live !== undefined && reached(step, live) ? taken(deps, byLook(work), [step.ref.id]) : null;
   }
 }
+
+/** Whoever wanted the same may have been first, and AWS does not say whose work it shows. */
+const byLook = (work: Work): Work => ({
+  ...work,
+  notProven: `The answer to ${nameOf(work.step, work.step.ref.id)} was lost. AWS shows what was asked for; that this call brought it about, and nobody else, is not proven.`,
+});
 
 /**
  * Ends an operation that nothing has proved until its approval ran out: what AWS shows now is recorded as what is true,
@@ -607,8 +621,9 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
     results.push({ ref, reader: step.reader, before: step.before, after: gone ? null : after });
     if (after !== null && (gone || (await isNotShown(deps, work, after)))) unsure.push(notShown(step, id));
   }
-  const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results });
-  return { status: "succeeded", results, state, ...(unsure.length > 0 && { unsure: unsure.join(" ") }) };
+  const proof = work.notProven !== undefined && { notProven: work.notProven };
+  const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results, ...proof });
+  return { status: "succeeded", results, state, ...(unsure.length > 0 && { unsure: unsure.join(" ") }), ...proof };
 }
 
 const nameOf = ({ service, operation }: ChangeStep, id = ""): string => `${service}.${operation} ${id}`.trim();

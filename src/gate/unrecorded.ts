@@ -17,6 +17,7 @@ export interface OutcomeRecord {
   readonly requestToken?: string;
   readonly error?: { readonly code: string; readonly message: string; readonly awsCode?: string };
   readonly nothingWasChanged?: boolean;
+  readonly notProven?: string;
   /** Resources of the operation's step as read back; `after` is the digest of the content, null where it was gone. */
   readonly results: readonly { readonly id: string; readonly after: string | null }[];
 }
@@ -42,6 +43,8 @@ export async function signedOutcome(deps: GateDeps, change: Change, operationId:
     if (event.type !== "op.succeeded" && event.type !== "op.failed") continue;
     const results = (event.results ?? []).map(({ ref, after }) => ({ id: ref.id, after: after && digest(after) }));
     record = { ...record, outcome: event.type === "op.succeeded" ? "succeeded" : "failed", results };
+    if (event.type === "op.succeeded" && event.notProven !== undefined)
+      record = { ...record, notProven: event.notProven };
     if (event.type !== "op.failed") continue;
     const { nothingWasChanged, error } = event;
     record = { ...record, nothingWasChanged, error: { ...error, message: error.message.slice(0, MOST_MESSAGE) } };

@@ -404,6 +404,88 @@ describe("a request in progress that nobody can follow", () => {
   });
 });
 
+describe("a patch whose guards AWS lists in another order than the plan", () => {
+  const Tags = ["x", "y", "z"].map((Key) => ({ Key, Value: "1" }));
+  const patches = () => aws.writes().map(({ params }) => String(params.PatchDocument));
+  const planned = async () => {
+    await start();
+    aws.cloudControl.world.put(GROUP, "/app", { LogGroupName: "/app", Tags });
+    const plan = await update(GROUP, "/app", { Tags: [{ Key: "z", Value: null }] });
+    aws.cloudControl.world.relist(GROUP, "/app");
+    return plan;
+  };
+  const left = () => aws.cloudControl.world.get(GROUP, "/app")!.Tags;
+
+  it("goes out with them as the look before the call showed them, and the lineage says so", async () => {
+    const plan = await planned();
+    const shown = (await aws.call("resources_get", { type: GROUP, identifier: "/app" })).properties.Tags;
+    expect(await apply(plan)).toMatchObject({ outcome: "applied" });
+    const [test] = JSON.parse(patches()[0]!);
+    expect(test).toEqual({ op: "test", path: "/Tags", value: shown });
+    expect(left()).toHaveLength(2);
+    const { lineage } = await aws.call("state_history", { type: GROUP, identifier: "/app" });
+    expect(lineage.at(-1).patch).toEqual(JSON.parse(patches()[0]!));
+  });
+
+  it("is sent again as it was sent, whoever sends it again", async () => {
+    const plan = await planned();
+    aws.cloudControl.rule({ operation: "UpdateResource", polls: 10_000 });
+    aws.cloudControl.rule({ operation: "UpdateResource", loseReply: true, times: 2 });
+    const lost = await apply(plan);
+    expect(lost).toMatchObject({ code: "outcome_unknown" });
+    aws.cloudControl.world.relist(GROUP, "/app");
+    const look = async () => (await aws.call("changes_get", { changeId: lost.changeId })).change;
+    expect(await look()).toMatchObject({ operations: [{ requestToken: expect.any(String) }] });
+    expect(patches()).toHaveLength(3);
+    expect(new Set(patches()).size).toBe(1);
+    expect(new Set(aws.writes().map(({ token }) => token)).size).toBe(1);
+    aws.cloudControl.settle();
+    expect(await look()).toMatchObject({ state: "applied" });
+    expect(left()).toHaveLength(2);
+  });
+});
+
+describe("an answer that is lost, where AWS shows what was asked for", () => {
+  const doubt = expect.stringContaining("is not proven");
+  const planned = async () => {
+    await start();
+    aws.cloudControl.world.put(GROUP, "/app", { LogGroupName: "/app" });
+    return update(GROUP, "/app", { RetentionInDays: 7 });
+  };
+  const entry = async () => {
+    const { lineage } = await aws.call("state_history", { type: GROUP, identifier: "/app" });
+    return lineage.at(-1);
+  };
+
+  it("is applied, and answer, change and history say that nothing proves whose work it is", async () => {
+    const plan = await planned();
+    aws.cloudControl.rule({ operation: "UpdateResource", polls: 0 });
+    aws.cloudControl.rule({ operation: "UpdateResource", loseReply: true });
+    const applied = await apply(plan);
+    expect(applied).toMatchObject({ outcome: "applied", notes: [doubt] });
+    expect(await entry()).toMatchObject({ outcome: "succeeded", notProven: doubt });
+    const { change } = await aws.call("changes_get", { changeId: applied.changeId });
+    expect(change.operations[0]).toMatchObject({ state: "succeeded", because: doubt });
+  });
+
+  it("also where it is somebody else's: AWS never got the call", async () => {
+    const plan = await planned();
+    aws.cloudControl.rule({ operation: "UpdateResource", loseRequest: true, times: 2 });
+    const { changeId } = await apply(plan);
+    aws.cloudControl.world.put(GROUP, "/app", { LogGroupName: "/app", RetentionInDays: 7 });
+    const { change } = await aws.call("changes_get", { changeId });
+    expect(change).toMatchObject({ state: "applied", operations: [{ because: doubt }] });
+    expect(await entry()).toMatchObject({ outcome: "succeeded", notProven: doubt });
+  });
+
+  it("and an answer that came is proof", async () => {
+    const applied = await apply(await planned());
+    expect(applied).toMatchObject({ outcome: "applied" });
+    expect(applied).not.toHaveProperty("notes");
+    expect(await entry()).not.toHaveProperty("notProven");
+  });
+});
+
 describe("a request that AWS gives up while nobody waits", () => {
   const given = async (errorCode: "Throttling" | "InternalFailure") => {
     await start();

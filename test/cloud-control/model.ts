@@ -33,12 +33,13 @@ export function birthAt(place: Place, serial: number): Birth {
   return { ...place, id: (hex) => digits.slice(0, hex) };
 }
 
-/** What a read handler returns: no write-only values, arrays in the service's order. */
-export function visible(facts: TypeFacts, properties: Properties): Properties {
+/** What a read handler returns: no write-only values, arrays in the service's order, or the other way round. */
+export function visible(facts: TypeFacts, properties: Properties, backwards = false): Properties {
   const shown = structuredClone(properties);
   for (const path of facts.writeOnly) for (const { set } of at(shown, path)) set(undefined);
   for (const path of facts.unordered) {
-    for (const { value, set } of at(shown, path)) if (Array.isArray(value)) set(shuffled(value));
+    for (const { value, set } of at(shown, path))
+      if (Array.isArray(value)) set(backwards ? shuffled(value).reverse() : shuffled(value));
   }
   return shown;
 }

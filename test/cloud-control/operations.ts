@@ -117,7 +117,7 @@ function update(input: Input, place: Place, { world, polls }: Account): Prepared
   if (!Array.isArray(patch) || patch.length === 0) throw invalid("PatchDocument must hold at least one operation.");
   const stored = world.read(typeName, identifier, place);
   if (!stored) throw absent(typeName, identifier);
-  const before = visible(facts, stored);
+  const before = visible(facts, stored, world.isBackwards(typeName, identifier, place));
   const desired = applied(before, patch);
   checkUpdate(facts, before, desired);
   return (rules) => ({
@@ -152,7 +152,7 @@ function getResource(input: Input, place: Place, { world }: Account): object {
   const identifier = needed(input, "Identifier");
   const found = world.read(input.TypeName!, identifier, place);
   if (!found) throw absent(input.TypeName!, identifier);
-  const Properties = JSON.stringify(visible(facts, found));
+  const Properties = JSON.stringify(visible(facts, found, world.isBackwards(input.TypeName!, identifier, place)));
   return { TypeName: input.TypeName, ResourceDescription: { Identifier: identifier, Properties } };
 }
 

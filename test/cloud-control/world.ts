@@ -11,6 +11,8 @@ interface Resource {
 
 export class World {
   readonly #shelves = new Map<string, Map<string, Resource>>();
+  /** What the service has come to list the other way round: resources by their place, type and identifier. */
+  readonly #backwards = new Set<string>();
   #serial = 0;
 
   constructor(private readonly home: Place) {}
@@ -49,6 +51,16 @@ export class World {
     return structuredClone(found.properties);
   }
 
+  /** The service lists what has no order the other way round from now on. */
+  relist(type: string, identifier: string, place: Partial<Place> = {}): void {
+    const key = this.#key(type, place, identifier);
+    if (!this.#backwards.delete(key)) this.#backwards.add(key);
+  }
+
+  isBackwards(type: string, identifier: string, place: Partial<Place> = {}): boolean {
+    return this.#backwards.has(this.#key(type, place, identifier));
+  }
+
   /** The service's own hand: exactly these properties. */
   store(type: string, properties: Properties, place: Place, hidden = 0): void {
     this.#shelf(type, place).set(identifierOf(factsOf(type), properties), { properties, hidden });
@@ -61,12 +73,17 @@ export class World {
 
   clear(): void {
     this.#shelves.clear();
+    this.#backwards.clear();
     this.#serial = 0;
   }
 
-  #shelf(type: string, place: Partial<Place>): Map<string, Resource> {
+  #key(type: string, place: Partial<Place>, identifier = ""): string {
     const { account, region } = { ...this.home, ...place };
-    const key = `${account}/${region}/${type}`;
+    return `${account}/${region}/${type}/${identifier}`;
+  }
+
+  #shelf(type: string, place: Partial<Place>): Map<string, Resource> {
+    const key = this.#key(type, place);
     const shelf = this.#shelves.get(key) ?? new Map<string, Resource>();
     this.#shelves.set(key, shelf);
     return shelf;

@@ -39,6 +39,7 @@ describe.skipIf(!product)("a long tag scan on moto", () => {
     }
     assistant = await product!.start({
       args: ["--wait-seconds", "1"],
+      fetches: false,
       env: { ALLOWED_REGIONS: REGIONS.join(","), TOOL_EXECUTION_TIMEOUT_SECONDS: "5" },
     });
   });

@@ -26,11 +26,24 @@ export interface Product {
   readonly outsider: ReturnType<typeof clientsFor>;
   readonly ledger: Ledger;
   readonly stateDir: string;
-  /** A server process on this account and state folder, and a client on it. */
-  start(options?: ServerOptions): Promise<Assistant>;
+  /**
+   * A server process on this account and state folder, and a client on it. `fetches`: what is handed over for taking long
+   * is fetched (the default), so that a slow machine gives the same answers.
+   */
+  start(options?: ServerOptions & { readonly fetches?: boolean }): Promise<Assistant>;
   /** What AWS saw of an operation. */
   calls(service: string, operation: string): ReturnType<FaultProxy["calls"]>;
   close(): Promise<void>;
+}
+
+/** The answer of a call that may have been handed over, as an honest client comes to it. */
+async function fetched(assistant: Assistant, first: Answer): Promise<Answer> {
+  if (first.data?.next?.tool !== "operations_get") return first;
+  for (;;) {
+    const { data } = await assistant.call("operations_get", first.data.next.arguments);
+    if (data.state !== "running")
+      return { ...first, isError: data.state !== "complete", data: data.result ?? data.error };
+  }
 }
 
 /**
@@ -73,7 +86,7 @@ export async function startProduct(
     ledger,
     stateDir: `${folder.path}/state`,
     calls: (service, operation) => proxy.calls({ service, operation }),
-    async start({ args = [], env = {}, ...rest } = {}) {
+    async start({ args = [], env = {}, fetches = true, ...rest } = {}) {
       const assistant = await startAssistant({
         ...rest,
         // A look beside a call would be booked on whichever tool it stands beside, more of them on a slow machine.
@@ -89,8 +102,9 @@ export async function startProduct(
         async call(tool, given, onProgress): Promise<Answer> {
           const asked = tool === "tools_run" ? String(given?.tool) : tool;
           const name = catalogue.find(asked)?.name;
-          const answer = await assistant.call(tool, given, onProgress);
-          const id = answer.meta[CORRELATION];
+          const first = await assistant.call(tool, given, onProgress);
+          const answer = fetches ? await fetched(assistant, first) : first;
+          const id = first.meta[CORRELATION];
           if (name !== undefined && typeof id === "string") ledger.book(name, id, proxy);
           return answer;
         },

@@ -91,6 +91,8 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
   /** Who wrote an element last. */
   const writer = new Map<string, { readonly by: "outside" | "us"; readonly at: number }>();
   const moves: { readonly thing: Thing; readonly at: number; readonly names: readonly string[] }[] = [];
+  /** When AWS came to list the same in another order. */
+  const relisted: { readonly thing: Thing; readonly at: number }[] = [];
   const ours: { readonly thing: Thing | undefined; readonly at: number }[] = [];
   const plans: Planned[] = [];
   const shown = new Map<Thing, Shown[]>();
@@ -125,6 +127,10 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
     const at = ++seq;
     const touch = await stage.outside(move, at);
     if (!touch) return;
+    if (move.kind === "relist") {
+      relisted.push({ thing: touch.thing, at });
+      return;
+    }
     counts.outside++;
     moves.push({ ...touch, at });
     const now = await stage.elements();
@@ -441,7 +447,8 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
     if (answer.isError) {
       counts.refused[answer.code] = (counts.refused[answer.code] ?? 0) + 1;
       if (effects > 0 && answer.nothingWasChanged === true) fail(`${answer.code} says nothing was changed, and it was`);
-      const late = moves.some(({ thing, at }) => thing === plan.thing && at > lastRead(plan.thing));
+      const isLate = ({ thing, at }: { thing: Thing; at: number }) => thing === plan.thing && at > lastRead(plan.thing);
+      const late = moves.some(isLate);
       if (AWS_SAID_NO.test(answer.code) && !late && effects === 0 && !REFUSALS_OF_APPLIES.test(answer.code)) {
         fail(`AWS refused ${plan.what} (${answer.code}) and nobody was in the way: ${JSON.stringify(answer)}`);
       } else if (answer.code === "outcome_unknown" && undoneUnseen(plan, answer)) {
@@ -449,7 +456,9 @@ export async function playOn(schedule: Schedule, makeStage: StageMaker): Promise
       } else if (!AWS_SAID_NO.test(answer.code) && !REFUSALS_OF_APPLIES.test(answer.code)) {
         fail(`apply of ${plan.what} ended as ${answer.code}: ${answer.message}`);
       }
-      if (/^(stale_revision|live_guard_failed)$/.test(answer.code) && effects === 0) {
+      // A guard is compared by the letter: another order between our look and AWS's own is a refusal, named as what it is.
+      const reordered = answer.code === "live_guard_failed" && answer.now === undefined && relisted.some(isLate);
+      if (/^(stale_revision|live_guard_failed)$/.test(answer.code) && effects === 0 && !reordered) {
         judgeRefusal(answer, plan.thing, plan.shown);
       }
       if (effects > 0) plan.done = true;

@@ -15,7 +15,9 @@ export type Move =
   | { readonly kind: "terminate" | "stop"; readonly thing: "first" | "second" }
   | { readonly kind: "set"; readonly thing: "bucket" | "log" }
   | { readonly kind: "retain"; readonly thing: "database" }
-  | { readonly kind: "delete" | "make"; readonly thing: "bucket" | "log" };
+  | { readonly kind: "delete" | "make"; readonly thing: "bucket" | "log" }
+  /** No change at all: AWS lists the same tags in another order. */
+  | { readonly kind: "relist"; readonly thing: "bucket" | "log" };
 
 /** Before the n-th call to AWS of a turn; right before its write; before the first question after how a write is doing. */
 export type When = number | "write" | "progress";
@@ -98,6 +100,7 @@ export function schedulesOf(things: readonly Thing[]): fc.Arbitrary<Schedule> {
       weight: 1,
       arbitrary: fc.record({ kind: fc.constantFrom("delete" as const, "make" as const), thing: store }),
     },
+    store && { weight: 2, arbitrary: fc.record({ kind: fc.constant("relist" as const), thing: store }) },
   );
 
   const when: fc.Arbitrary<When> = fc.oneof(

@@ -228,6 +228,9 @@ export function editResource(control: World, move: Move, mark: number): Touch | 
       control.put(TYPES[thing], IDS[thing], { ...properties, ...own });
       return { thing, names: thing === "bucket" ? [`o${mark}`] : [`${1_000 + mark}`] };
     }
+    case "relist":
+      control.relist(TYPES[thing], IDS[thing]);
+      return { thing, names: [] };
     case "delete":
       return control.remove(TYPES[thing], IDS[thing]) ? { thing, names: ['"exists":false', '"now":null'] } : null;
     case "make":

@@ -64,11 +64,12 @@ const contentOf = (resource: ManagedResource | undefined): Fields | null => fiel
 function ended(run: Run, plan: Plan, state: State, own: boolean): void {
   const { model } = run;
   const absent = !model.aws.has(plan.key);
-  if (plan.effects === 0 && !(plan.kind === "delete" && absent))
+  const entry = state.resources.get(rid(plan.key))?.lineage.findLast(({ changeId }) => changeId === plan.changeId);
+  // Somebody else may have done the same meanwhile: then the record says that nothing proves whose work it is.
+  if (plan.effects === 0 && entry?.notProven === undefined && !(plan.kind === "delete" && absent))
     fail("a change is recorded as applied that AWS has not carried out", { plan });
   const after = plan.kind === "delete" ? null : contentOf(state.resources.get(rid(plan.key)));
   const known = readBacks(run, plan.key);
-  const entry = state.resources.get(rid(plan.key))?.lineage.findLast(({ changeId }) => changeId === plan.changeId);
   if (entry?.notVerified !== undefined) {
     // Only what may still not be read when its approval has run out is recorded unseen.
     if (run.machine.clock.now().getTime() < plan.expiresAt || run.machine.refusedReads === 0)

@@ -230,4 +230,35 @@ export const COUNTEREXAMPLES: readonly Counterexample[] = [
       { do: "drift", by: "a" },
     ],
   },
+  {
+    because: "tags that AWS lists in another order than the plan had them were refused by a test of the patch",
+    steps: [
+      { do: "outsider creates", name: 0, wish: { "tag:x": "2" } },
+      {
+        do: "update",
+        by: "a",
+        target: 0,
+        wish: { versioning: "Enabled", "tag:z": "1" },
+        basedOn: "fresh",
+        now: true,
+      },
+      { do: "update", by: "b", target: 0, wish: { "tag:z": null }, basedOn: "fresh", now: false },
+      { do: "outside", target: 0, wish: { "tag:x": null } },
+      { do: "outside", target: 0, wish: { "tag:x": "2" } },
+      { do: "register", by: "a", version: 0, now: false },
+      { do: "apply", by: "b", token: 1 },
+    ],
+  },
+  {
+    because: "what somebody else had done was recorded as proven to be the work of a call that AWS never got",
+    steps: [
+      { do: "outsider creates", name: 0, wish: {} },
+      { do: "import", by: "a", target: 0 },
+      { do: "update", by: "b", target: 0, wish: { "tag:y": "1" }, basedOn: "fresh", now: false },
+      { do: "accept", by: "a", target: 0 },
+      { do: "crash", during: { do: "apply", by: "a", token: 0 }, at: 57, any: true },
+      { do: "outside", target: 0, wish: { "tag:y": "1" } },
+      { do: "rollback", by: "a", target: 0, to: 0, undoOthers: false, basedOn: "fresh", now: false },
+    ],
+  },
 ];

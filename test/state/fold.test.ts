@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type ChangeStep, ridOf } from "../../src/core/change.js";
 import { OpsError } from "../../src/core/errors.js";
-import { canonicalJson, type JsonObject } from "../../src/core/json.js";
+import { canonicalJson, type JsonObject, type PatchOp } from "../../src/core/json.js";
 import { checkpointDocument, checkpointText, readCheckpoint } from "../../state/checkpoint.js";
 import type { Event } from "../../state/events.js";
 import { claims, emptyState, fold } from "../../state/fold.js";
@@ -197,6 +197,21 @@ describe("a claim", () => {
     expect(tries()).toBe("resource_busy");
     log.add([{ type: "op.resolved", operationId: op, choice: "clear", by: "bob" }]);
     expect(tries()).toBe("accepted");
+  });
+
+  it("takes the planned patch with other guards, and no other edits", () => {
+    const log = chain();
+    const edit = { op: "add" as const, path: "/Tags", value: [] };
+    const guard = (value: string) => ({ op: "test" as const, path: "/Tags", value: [value] });
+    const PatchDocument = [guard("planned"), edit];
+    const made = plan(1, [step({ kind: "update", reader: "cloudcontrol", input: { PatchDocument } })]);
+    log.add([made.event]);
+    const begun = (patch: readonly PatchOp[]) => log.add([{ ...intent(2, made.id, made.token), patch }]);
+    expect(code(begun([guard("shown"), { ...edit, value: ["more"] }]))).toBe("internal");
+    expect(code(begun([edit]))).toBe("internal");
+    expect(code(begun([guard("shown"), edit]))).toBe("accepted");
+    log.add([{ type: "op.succeeded", operationId: operationId(2), results: [result({}, {})] }]);
+    expect(log.state.resources.get(rid)?.lineage[0]?.patch).toEqual([guard("shown"), edit]);
   });
 
   it("lets two creates of one type go on at the same time", () => {

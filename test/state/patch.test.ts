@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { applyPatch, canonicalJson, type Json, type JsonObject, sameJson, valueAt } from "../../src/core/json.js";
-import { mergeDesired, type PatchRequest, patchFor } from "../../state/patch.js";
+import { guardedAsShown, mergeDesired, type PatchRequest, patchFor, sameEdits } from "../../state/patch.js";
 import { schema } from "./schemas.js";
 
 const asked = (live: JsonObject, desired: JsonObject, more: Partial<PatchRequest> = {}) =>
@@ -431,4 +431,38 @@ describe("for any two documents", () => {
       }),
     );
   });
+});
+
+describe("guardedAsShown", () => {
+  const tag = fc.record({ Key: fc.string(), Value: fc.string() });
+  const tags = fc.uniqueArray(tag, { selector: ({ Key }) => Key, minLength: 1 });
+
+  it("makes a patch hold on what says the same in another order, and leaves what it does", () => {
+    fc.assert(
+      fc.property(
+        tags.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }), tag)),
+        ([Tags, shown, { Key, Value }]) => {
+          const { patch, noChange } = asked({ Tags }, { Tags: [{ Key, Value }] }, { schema: schema({}) });
+          fc.pre(!noChange);
+          const live = { Tags: shown };
+          const sent = guardedAsShown(patch, live);
+          expect(sent === undefined).toBe(sameJson(Tags, shown));
+          expect(sameEdits(sent ?? patch, patch)).toBe(true);
+          expect(applyPatch(live, sent ?? patch)).toEqual(applyPatch({ Tags }, patch));
+        },
+      ),
+    );
+  });
+
+  it("takes nothing in place of a guard whose part is gone", () => {
+    const { patch } = asked({ a: { b: 1 } }, { a: { b: 2 } });
+    expect(guardedAsShown(patch, {})).toBeUndefined();
+  });
+});
+
+it("two patches that do otherwise are not the same, whatever their guards hold", () => {
+  const { patch } = asked({ a: 1 }, { a: 2 });
+  expect(sameEdits(patch, asked({ a: 0 }, { a: 2 }).patch)).toBe(true);
+  expect(sameEdits(patch, asked({ a: 1 }, { a: 3 }).patch)).toBe(false);
+  expect(sameEdits(patch, patch.slice(1))).toBe(false);
 });
