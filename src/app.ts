@@ -3,7 +3,7 @@
 import { needsHuman } from "../policies/approval.js";
 import { matchGlob } from "../policies/glob.js";
 import { budgetStatus } from "../policies/guardrails.js";
-import { lintPolicies, type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
+import { type StateSyncConfig, StateSyncLayer } from "../policies/state-sync/index.js";
 import { policyTable } from "../policies/table.js";
 import { nextRun } from "../policies/tagging/schedule.js";
 import type { Store } from "../state/journal.js";
@@ -97,6 +97,20 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** The tools of a catalogue as the policies see them, and who makes what of them stale, by the names that a client sees. */
+export function policiesOf(catalogue: Catalogue, dotted: boolean) {
+  const tools = catalogue.entries.map(({ name, tool }) => ({
+    name,
+    kind: kindOf(tool),
+    description: tool.description,
+  }));
+  const names = {
+    toWire: (name: string): string => (dotted ? name : wireName(name)),
+    toCanonical: (name: string): string => catalogue.find(name)?.name ?? name,
+  };
+  return { tools, names, table: policyTable(tools) };
+}
+
 /** @example const app = createApp({ config, version, aws, store, clock, ids, log, owner }) */
 export function createApp(ports: AppPorts): App {
   const { config, clock, version } = ports;
@@ -107,21 +121,16 @@ export function createApp(ports: AppPorts): App {
     accounts: ports.aws.accounts.allowed.length > 0,
   });
   const canonical = catalogue.entries.map((entry) => entry.name);
-  const spell = (name: string): string => (dotted ? name : wireName(name));
-  const lintable = catalogue.entries.map((entry) => ({
-    name: entry.name,
-    kind: kindOf(entry.tool),
-    description: entry.tool.description,
-  }));
+  const { table, names } = policiesOf(catalogue, dotted);
+  const spell = names.toWire;
   const sync: StateSyncConfig = {
-    ...policyTable(lintable),
+    ...table,
+    names,
     signal: { text: config.signalText === "off" ? false : config.signalText, placement: config.signalPlacement },
-    names: { toWire: spell, toCanonical: (name) => catalogue.find(name)?.name ?? name },
     onInvalidation: (event) => ports.log("info", "invalidated", { ...event }),
     onError: (error, where) => ports.log("error", "StateSync failed", { error, where }),
     clock: () => clock.now(),
   };
-  lintPolicies({ ...sync, strict: true }, lintable);
   const layer = new StateSyncLayer(sync);
   const madeStaleBy = (tool: string) => layer.engine.resolve(tool)?.invalidates ?? [];
   const cache = createCache({

@@ -333,30 +333,51 @@ const DOCUMENTS = new Set([
   "patch",
   "policyResults",
 ]);
-const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+interface Spelled {
+  readonly key: string;
+  readonly holdsDocument: boolean;
+}
+type Spelling = (key: string) => Spelled;
+
+/** The keys of all formats together are a few hundred; what is damaged or later may bear any others. */
+const MOST_REMEMBERED = 1_000;
+
+/** Every commit and checkpoint bears the same few keys: each is spelled once. */
+function spelling(spell: (key: string) => string): Spelling {
+  const known = new Map<string, Spelled>();
+  return (key) => {
+    const found = known.get(key);
+    if (found) return found;
+    const spelled = { key: spell(key), holdsDocument: DOCUMENTS.has(camel(key)) };
+    if (known.size < MOST_REMEMBERED) known.set(key, spelled);
+    return spelled;
+  };
+}
+
 const camel = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+const snakeCase = spelling((key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+const camelCase = spelling((key) => {
+  if (/[A-Z]/.test(key)) throw new TypeError(`unknown field "${key}"`);
+  return camel(key);
+});
 
 /** snake_case for the disk; documents stay as they are. */
-export const toDisk = (value: unknown): Json => respell(value, snake);
+export const toDisk = (value: unknown): Json => respell(value, snakeCase);
 
 /** camelCase for the code. @throws TypeError on a key that is not snake_case, because two keys could become one. */
-export const fromDisk = (value: unknown): Json =>
-  respell(value, (key) => {
-    if (/[A-Z]/.test(key)) throw new TypeError(`unknown field "${key}"`);
-    return camel(key);
-  });
+export const fromDisk = (value: unknown): Json => respell(value, camelCase);
 
-function respell(value: unknown, spell: (key: string) => string): Json {
+function respell(value: unknown, spell: Spelling): Json {
   if (Array.isArray(value)) return value.map((item) => respell(item, spell));
   if (!isObject(value)) return value as Json;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, member]) => member !== undefined)
-      .map(([key, member]) => {
-        const spelled = spell(key);
-        return [spelled, DOCUMENTS.has(camel(key)) ? member : respell(member, spell)];
-      }),
-  );
+  const members: [string, Json][] = [];
+  for (const [name, member] of Object.entries(value)) {
+    if (member === undefined) continue;
+    const { key, holdsDocument } = spell(name);
+    members.push([key, holdsDocument ? member : respell(member, spell)]);
+  }
+  return Object.fromEntries(members);
 }
 
 const SUM = /^(\{.*),"sum":"([0-9a-f]{64})"\}\n$/s;

@@ -2,6 +2,9 @@
 import { describe, expect, it, test } from "vitest";
 import { covers, lintPolicies, PolicyEngine, StateSyncLayer } from "../../policies/state-sync/index.js";
 import { fallbackRows, ourRows, policyTable, seedRows, type TableTool } from "../../policies/table.js";
+import { policiesOf } from "../../src/app.js";
+import { createCatalogue } from "../../src/catalogue.js";
+import { domains } from "../../tools/index.js";
 
 const NO_STORE = { cacheControl: "no-store" } as const;
 
@@ -311,5 +314,16 @@ describe("fallbackRows", () => {
       { name: "regions.enable", kind: "plan" },
     ];
     expect(() => lintPolicies({ ...policyTable(tools), strict: true }, tools)).toThrow("mutator_without_policy");
+  });
+});
+
+describe("the tools as they are served", () => {
+  const choices = [true, false].flatMap((allowWrites) =>
+    [true, false].flatMap((accounts) => [true, false].map((dotted) => ({ allowWrites, accounts, dotted }))),
+  );
+  test.each(choices)("leave nothing to mend: %j", ({ dotted, ...options }) => {
+    const { tools, names, table } = policiesOf(createCatalogue(domains, options), dotted);
+    expect(tools.length).toBeGreaterThan(50);
+    lintPolicies({ ...table, names, strict: true }, tools);
   });
 });
