@@ -289,7 +289,8 @@ const COMMA = encoder.encode(",");
 
 /**
  * Makes the bytes of one checkpoint after another, in slices between which `breathe` is awaited. What is said of a thing
- * is made once and kept for as long as the thing is: most do not change between two checkpoints.
+ * is made once and kept for as long as the thing is: most do not change between two checkpoints. Null, as soon as that
+ * shows, where they would be more than `most`.
  */
 export function checkpointWriter(serverVersion: string) {
   const kept: Kept = { resources: new Map(), changes: new Map(), operations: new Map() };
@@ -298,7 +299,8 @@ export function checkpointWriter(serverVersion: string) {
     state: State,
     segments: readonly string[],
     breathe: () => Promise<void>,
-  ): Promise<Uint8Array> {
+    most: number,
+  ): Promise<Uint8Array | null> {
     const { head, resources, journal, changes, operations, leases } = outlineOf(state, serverVersion, segments);
     const chunks: Uint8Array[] = [];
     let length = 0;
@@ -313,7 +315,7 @@ export function checkpointWriter(serverVersion: string) {
     };
 
     /** Adds an object of the document, a member a part; answers the digests of its members. */
-    async function members(parts: readonly Part[], section: keyof Kept, indent: string): Promise<JsonObject> {
+    async function members(parts: readonly Part[], section: keyof Kept, indent: string): Promise<JsonObject | null> {
       const before = kept[section];
       const now = new Map<string, Written>();
       const byOwnName = new Map(parts.map((part) => [part.name, part]));
@@ -339,6 +341,7 @@ export function checkpointWriter(serverVersion: string) {
         now.set(name, made);
         if (index > 0) add(COMMA);
         add(made.bytes);
+        if (length > most) return null;
       }
       kept[section] = now;
       say(names.length > 0 ? `${indent.slice(0, -2)}}` : "}");
@@ -350,12 +353,15 @@ export function checkpointWriter(serverVersion: string) {
 
     say(`{${inner(head, "\n")},\n  "resources": `);
     const resourceSums = await members(resources, "resources", "\n    ");
+    if (!resourceSums) return null;
     await pause();
     say(`,\n  "stacks": {},\n  "journal": {${inner(journal, "\n  ")},\n    "changes": `);
     const changeSums = await members(changes, "changes", "\n      ");
+    if (!changeSums) return null;
     await pause();
     say(',\n    "operations": ');
     const operationSums = await members(operations, "operations", "\n      ");
+    if (!operationSums) return null;
     await pause();
     say(`${Object.keys(leases).length > 0 ? `,${inner(leases, "\n  ")}` : ""}\n  }`);
     const sum = digest({

@@ -96,13 +96,13 @@ export function checkpointer(around: Around): Checkpointer {
   /** The bytes of a checkpoint, and the state they say. */
   async function made(state: State, pause = breathe): Promise<{ bytes: Uint8Array; said: State }> {
     const archive = await segments();
+    const isLarge = size > limits.inlineBytes;
     const said = await slim(state);
-    const bytes = await bytesOf(said, archive, pause);
-    if (bytes.length <= limits.inlineBytes || size > limits.inlineBytes) return { bytes, said };
+    const bytes = await bytesOf(said, archive, pause, isLarge ? Number.POSITIVE_INFINITY : limits.inlineBytes);
+    if (bytes) return { bytes, said };
     // The first that is too large; every later one is known to be.
-    size = bytes.length;
-    const less = await slim(state);
-    return { bytes: await bytesOf(less, archive, pause), said: less };
+    size = limits.inlineBytes + 1;
+    return made(state, pause);
   }
 
   function wrote(current: State, bytes: Uint8Array, tag: string): void {

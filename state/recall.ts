@@ -10,8 +10,9 @@ import { emptyState, fold } from "./fold.js";
 import { seqsIn } from "./spill.js";
 import { changeId, seqOfChange, seqOfOperation } from "./tokens.js";
 
-/** Segments kept while one question is answered: a plan, its intent and its outcome stand close together. */
+/** Segments and commits kept while one question is answered: a plan, its intent and its outcome stand close together. */
 const SEGMENTS = 2;
+const COMMITS = 3;
 
 export interface Recall {
   /** The whole lineage of a resource, oldest entry first. */
@@ -26,6 +27,7 @@ export function recallFrom(chain: Pick<ChainReader, "segmentOf" | "commitBytes" 
   async function look(state: State) {
     const floor = await chain.highestFloor();
     let segments: readonly Segment[] = [];
+    let commits: readonly Commit[] = [];
 
     async function bytesOf(seq: number): Promise<Uint8Array> {
       let found: Uint8Array | null = null;
@@ -43,11 +45,14 @@ export function recallFrom(chain: Pick<ChainReader, "segmentOf" | "commitBytes" 
     }
 
     async function commitAt(seq: number): Promise<Commit> {
+      const known = commits.find((one) => one.seq === seq);
+      if (known) return known;
       const bytes = await bytesOf(seq);
       // It was part of the chain when it was folded; what it follows is looked at by verify.
       const prev = /"prev":"([0-9a-f]{64})"/.exec(textOf(bytes) ?? "")?.[1] ?? "";
       const commit = decodeCommit(bytes, { store: state.store, seq: seq - 1, head: prev });
       if (typeof commit === "string") throw missing(seq, commit);
+      commits = [commit, ...commits].slice(0, COMMITS);
       return commit;
     }
 

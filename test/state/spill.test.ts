@@ -401,7 +401,7 @@ describe("for any history", () => {
         }
         expect(checkpointDocument(spill(state, at(late)), "")).toEqual(checkpointDocument(spill(full, at(late)), ""));
         const said = spill(full, at(late));
-        const bytes = await checkpointWriter("1")(said, ["a"], async () => {});
+        const bytes = (await checkpointWriter("1")(said, ["a"], async () => {}, Number.POSITIVE_INFINITY))!;
         const { integrity, ...body } = checkpointDocument(said, "1", ["a"]);
         const { bytes: sum } = JSON.parse(Buffer.from(bytes).toString()).integrity as { bytes: string };
         const document = { ...body, integrity: { ...(integrity as JsonObject), bytes: sum } };
