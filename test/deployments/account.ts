@@ -83,7 +83,7 @@ export class DeploymentAccount {
           userAgent: one.by.agent,
           resources: [{ name: one.resource }],
           request: { service: one.resource },
-          response: null,
+          response: one.response,
         }),
       )
       .reverse(),

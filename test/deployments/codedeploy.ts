@@ -69,11 +69,12 @@ export class ScriptedCodeDeploy {
       throw refusal("DeploymentLimitExceededException", "The Deployment Group already has an active Deployment");
     }
     const name = group.deploymentGroupName;
+    const deploymentId = `d-${String(this.deployments.length + 1).padStart(9, "0")}`;
     if (by === "codeDeployRollback") this.script.pass(1);
-    else this.script.record("codedeploy.amazonaws.com", "CreateDeployment", name, by);
+    else this.script.record("codedeploy.amazonaws.com", "CreateDeployment", name, by, { deploymentId });
     const at = this.script.now();
     const made: Made = {
-      deploymentId: `d-${String(this.deployments.length + 1).padStart(9, "0")}`,
+      deploymentId,
       applicationName: group.applicationName,
       deploymentGroupName: name,
       revision,

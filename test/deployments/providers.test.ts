@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type InMemory, inMemory } from "../in-memory.js";
 import { DeploymentAccount } from "./account.js";
-import { PIPELINE } from "./party.js";
+import { ALICE, PIPELINE } from "./party.js";
 
 const open: InMemory[] = [];
 afterEach(async () => {
@@ -281,5 +281,32 @@ describe("what is asked wrongly", () => {
       services: [{ service: "workers" }],
       notLookedAt: [{ provider: "ecs", code: "access_denied" }],
     });
+  });
+});
+
+describe("who began a deployment", () => {
+  it("is not the one before, where CloudTrail has yet to hear of it", async () => {
+    const { account, codedeploy, call, web } = await story();
+    codedeploy.deploy(web, s3("three"), PIPELINE);
+    account.script.pass(20);
+    codedeploy.deploy(web, s3("four"), ALICE);
+    const { deployments: both } = await call("get", { service: "web/production" });
+    expect(both).toMatchObject([{ by: { principal: ALICE.arn } }, { by: { principal: PIPELINE.arn } }, {}, {}]);
+    account.script.trail.pop();
+    const { deployments } = await call("get", { service: "web/production" });
+    expect(deployments).toMatchObject([{ by: { status: "pending" } }, { by: { principal: PIPELINE.arn } }, {}, {}]);
+  });
+
+  it("is one call for one deployment where the call names none", async () => {
+    const { account, ecs, call } = await story();
+    ecs.define("api", { web: "registry.example/api:7" });
+    ecs.serve("prod", "api", "api:1", PIPELINE);
+    ecs.deploy("prod", "api", ecs.define("api", { web: "registry.example/api:8" }), PIPELINE);
+    account.script.pass(20);
+    ecs.deploy("prod", "api", ecs.define("api", { web: "registry.example/api:9" }), ALICE);
+    account.script.trail.pop();
+    const { deployments } = await call("get", { service: "prod/api" });
+    expect(deployments[0]).toMatchObject({ by: { status: "pending" } });
+    expect(deployments[1]).toMatchObject({ by: { principal: PIPELINE.arn } });
   });
 });

@@ -49,10 +49,13 @@ export class ScriptedRefreshes {
         "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.",
       );
     }
-    const StartTime = this.script.record("autoscaling.amazonaws.com", "StartInstanceRefresh", group.name, by);
     this.#count++;
+    const InstanceRefreshId = `refresh-${String(this.#count).padStart(4, "0")}`;
+    const StartTime = this.script.record("autoscaling.amazonaws.com", "StartInstanceRefresh", group.name, by, {
+      instanceRefreshId: InstanceRefreshId,
+    });
     const made: Refresh = {
-      InstanceRefreshId: `refresh-${String(this.#count).padStart(4, "0")}`,
+      InstanceRefreshId,
       StartTime,
       Version,
       before: group.version,

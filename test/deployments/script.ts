@@ -20,6 +20,8 @@ export interface Recorded {
   readonly name: string;
   readonly resource: string;
   readonly by: Party;
+  /** What AWS answered the call, as far as CloudTrail tells it. */
+  readonly response: { readonly [member: string]: string } | null;
 }
 
 /** AWS's own clock: it stands still between calls and moves on with each change. */
@@ -46,10 +48,10 @@ export class Script {
   }
 
   /** A change: time moves on, and CloudTrail has it. */
-  record(source: string, name: string, resource: string, by: Party): Date {
+  record(source: string, name: string, resource: string, by: Party, response: Recorded["response"] = null): Date {
     this.pass(1);
     const at = this.now();
-    this.trail.push({ at, source, name, resource, by });
+    this.trail.push({ at, source, name, resource, by, response });
     return at;
   }
 }

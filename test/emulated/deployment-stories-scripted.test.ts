@@ -148,12 +148,13 @@ describe.skipIf(!product)("deployment stories, scripted", () => {
     const known = all.slice(told);
     told = all.length;
     trail.record(
-      ...known.map(({ name, source, resource, at }) => ({
+      ...known.map(({ name, source, resource, at, response }) => ({
         eventName: name,
         eventSource: source,
         session: "release-2024",
         resource: { ResourceType: "a deployment", ResourceName: resource },
         requestParameters: { name: resource },
+        ...(response && { responseElements: response }),
         at,
       })),
     );

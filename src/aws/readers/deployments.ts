@@ -13,8 +13,9 @@ import type {
 } from "../../core/content/deployments.js";
 import { PROVIDERS, type Provider } from "../../core/deploying.js";
 import { OpsError } from "../../core/errors.js";
+import { isObject, type Json } from "../../core/json.js";
 import type { Page } from "../../core/page.js";
-import type { TrailPage, TrailQuery } from "../../core/trail.js";
+import type { TrailEvent, TrailPage, TrailQuery } from "../../core/trail.js";
 import type { Api } from "../api.js";
 import { groupDeployments, groupForService, groupIdOf, groupsNamed, groupsPage } from "./codedeploy.js";
 import { lastOf, serviceDeployments, servicesNamed, servicesPage } from "./ecs.js";
@@ -72,7 +73,41 @@ const traceNameOf = ({ provider, content }: DeployTarget): string =>
 const NEAR_MS = 120_000;
 const LATE_MS = 15 * 60_000;
 
-/** One lookup for all of them: each deployment's author is the call that is nearest in time. */
+const textIn = (value: Json, member: string): string | undefined => {
+  const found = isObject(value) ? value[member] : undefined;
+  return typeof found === "string" ? found : undefined;
+};
+
+/** Whether a call can have begun a deployment: by the id that AWS answered it, by the version it asked for, and by the time. */
+function mayHaveBegun(
+  { request, response, at }: TrailEvent,
+  { deploymentId, version, createdAt }: Deployment,
+): boolean {
+  const id = textIn(response, "deploymentId") ?? textIn(response, "instanceRefreshId");
+  if (id !== undefined) return id === deploymentId;
+  const asked = textIn(request, "taskDefinition")?.split("/").at(-1);
+  const other = asked !== undefined && version !== asked && !version?.startsWith(`${asked}:`);
+  return !other && Math.abs(Date.parse(at) - Date.parse(createdAt)) <= NEAR_MS;
+}
+
+/** One call begins one deployment: of those that can have, the nearest in time. By the index of the deployment. */
+function begunBy(deployments: readonly Deployment[], events: readonly TrailEvent[]): ReadonlyMap<number, TrailEvent> {
+  const pairs = deployments.flatMap((one, index) =>
+    events
+      .filter((event) => mayHaveBegun(event, one))
+      .map((event) => ({ index, event, apart: Math.abs(Date.parse(event.at) - Date.parse(one.createdAt)) })),
+  );
+  const found = new Map<number, TrailEvent>();
+  const taken = new Set<TrailEvent>();
+  for (const { index, event } of pairs.sort((a, b) => a.apart - b.apart)) {
+    if (found.has(index) || taken.has(event)) continue;
+    found.set(index, event);
+    taken.add(event);
+  }
+  return found;
+}
+
+/** One lookup for all of them. */
 async function startedBy(
   trail: (query: TrailQuery) => Promise<TrailPage>,
   now: Date,
@@ -94,11 +129,10 @@ async function startedBy(
     const because = `cloudtrail:LookupEvents did not answer (${found.code})`;
     return deployments.map(() => ({ status: found.code === "throttled" ? "pending" : "unknown", because }));
   }
-  return deployments.map(({ createdAt }): StartedBy => {
-    const apart = (at: string): number => Math.abs(Date.parse(at) - Date.parse(createdAt));
-    const [event] = found.events
-      .filter(({ name, failed, at }) => !failed && TRACES[target.provider].includes(name) && apart(at) <= NEAR_MS)
-      .sort((a, b) => apart(a.at) - apart(b.at));
+  const begins = found.events.filter(({ name, failed }) => !failed && TRACES[target.provider].includes(name));
+  const authors = begunBy(deployments, begins);
+  return deployments.map(({ createdAt }, index): StartedBy => {
+    const event = authors.get(index);
     if (event) {
       return present<Extract<StartedBy, { status: "known" }>>({
         status: "known",
