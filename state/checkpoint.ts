@@ -373,7 +373,9 @@ export function checkpointWriter(serverVersion: string) {
     say(`,\n  "integrity": {\n    "sum": "${sum}"`);
     await pause();
     const end = (checksum: string): Uint8Array => encoder.encode(`${BYTES}${checksum}"\n  }\n}\n`);
-    const whole = Buffer.allocUnsafe(length + end("0".repeat(64)).length);
+    const size = length + end("0".repeat(64)).length;
+    if (size > most) return null;
+    const whole = Buffer.allocUnsafe(size);
     let at = 0;
     for (const chunk of chunks) {
       whole.set(chunk, at);

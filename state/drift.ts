@@ -6,6 +6,7 @@ import type { ResourceSchema } from "../src/core/content.js";
 import {
   canonicalJson,
   escapePointer,
+  identityField,
   isObject,
   isSecretMark,
   isSequence,
@@ -210,15 +211,6 @@ const declaresRule = (desired: JsonObject, { before, after }: NonNullable<Raw["r
 
 // ── documents ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const IDENTITIES = ["Key", "Id", "id", "Name", "name", "Sid", "AttributeName", "IndexName"];
-
-function identityOf(items: readonly Json[]): string | undefined {
-  return IDENTITIES.find((field) => {
-    const names = items.map((item) => (isObject(item) ? item[field] : undefined));
-    return names.every((name) => typeof name === "string") && new Set(names).size === names.length;
-  });
-}
-
 const isEmpty = (value: Json | undefined): boolean =>
   value === undefined || value === null || (typeof value === "object" && Object.keys(value).length === 0);
 
@@ -245,8 +237,8 @@ function contentDifferences(before: Json, after: Json, desired: JsonObject, sche
   };
 
   const lists = (was: readonly Json[], is: readonly Json[], path: string, shape: string): Raw[] => {
-    const field = identityOf(was.length > 0 ? was : is);
-    if (field && field === identityOf(is.length > 0 ? is : was)) {
+    const field = identityField(was.length > 0 ? was : is);
+    if (field && field === identityField(is.length > 0 ? is : was)) {
       if (isSequence(nameOf(path)) && reordered(was, is, field)) {
         return [{ path, kind: "NOT_EQUAL", before: was, after: is }];
       }
@@ -330,7 +322,7 @@ function lookup(document: JsonObject, path: string): Json | undefined {
   let here: Json | undefined = document;
   for (const segment of pointerSegments(path)) {
     if (Array.isArray(here)) {
-      const field = identityOf(here);
+      const field = identityField(here);
       here = field
         ? here.find((item) => (item as JsonObject)[field] === segment)
         : (here[segment === "-" ? -1 : Number(segment)] as Json | undefined);

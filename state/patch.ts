@@ -6,6 +6,7 @@ import {
   canonicalJson,
   escapePointer,
   holdsSecretMark,
+  IDENTITY_FIELDS,
   isObject,
   isSecretMark,
   isSequence,
@@ -17,6 +18,7 @@ import {
   sameJson,
   valueAt,
 } from "../src/core/json.js";
+import { canonical } from "../src/core/same.js";
 import { hasBelow, isAt, isUnder } from "./schema-paths.js";
 
 export { mergeDesired } from "./desired.js";
@@ -200,15 +202,35 @@ export function patchFor({
 
 /**
  * The patch with its guards as `live` spells them: AWS lists what has no order in another order, or writes a document
- * otherwise, and compares a `test` by the letter. Only for a live that was found to say the same wherever the patch looks.
- * Undefined where the guards stand as they are.
+ * otherwise, and compares a `test` by the letter. A guard stays where live does not say the same at its very path: that is
+ * for AWS to refuse. Undefined where all of them stay.
+ * @param unordered pointers of lists without an order, `*` for any element
  */
-export function guardedAsShown(patch: readonly PatchOp[], live: JsonObject): readonly PatchOp[] | undefined {
+export function guardedAsShown(
+  patch: readonly PatchOp[],
+  live: JsonObject,
+  unordered: readonly string[],
+): readonly PatchOp[] | undefined {
   const guarded = patch.map((op): PatchOp => {
     const shown = op.op === "test" ? valueAt(live, op.path) : undefined;
-    return op.op !== "test" || shown === undefined || sameJson(shown, op.value) ? op : { ...op, value: shown };
+    if (op.op !== "test" || shown === undefined || sameJson(shown, op.value)) return op;
+    const pattern = patternOf(live, op.path);
+    const form = (value: Json): Json => canonical(value, unordered, pattern, nameOf(pattern.replace(/(\/\*)+$/, "")));
+    return sameJson(form(shown), form(op.value)) ? { ...op, value: shown } : op;
   });
   return guarded.some((op, index) => op !== patch[index]) ? guarded : undefined;
+}
+
+/** A pointer with `*` in place of each position in a list. */
+function patternOf(document: JsonObject, pointer: string): string {
+  let path = "";
+  let pattern = "";
+  for (const segment of pointerSegments(pointer)) {
+    const isPosition = Array.isArray(valueAt(document, path));
+    path += `/${escapePointer(segment)}`;
+    pattern += isPosition ? "/*" : `/${escapePointer(segment)}`;
+  }
+  return pattern;
 }
 
 /** Whether two patches do the same, whatever their guards hold. */
@@ -305,7 +327,7 @@ function expanded(pattern: string, document: Json): string[] {
 
 /** The list as it is live with our write-only values put back; null where it is not certain which element is which. */
 function refilled(now: readonly Json[], ours: readonly Json[], below: readonly string[]): Json | null {
-  const name = IDENTITIES.find((field) =>
+  const name = IDENTITY_FIELDS.find((field) =>
     [...now, ...ours].every((item) => isObject(item) && typeof item[field] === "string"),
   );
   if (name === undefined && now.length !== ours.length) return null;
@@ -357,8 +379,6 @@ function parsed(value: Json): Json {
   }
 }
 
-const IDENTITIES = ["Key", "Id", "id", "Name", "name", "Sid", "AttributeName", "IndexName"];
-
 /** Elements with names of their own are a set, whatever the schema leaves unsaid. */
 const identified = (items: readonly Json[]): boolean =>
-  IDENTITIES.some((field) => items.every((item) => isObject(item) && typeof item[field] === "string"));
+  IDENTITY_FIELDS.some((field) => items.every((item) => isObject(item) && typeof item[field] === "string"));

@@ -101,6 +101,7 @@ const apply = gate({
           region: resource.ref.region,
           outcome: resource.outcome,
           ...(resource.notVerified !== undefined && { notVerified: resource.notVerified }),
+          ...(resource.notProven !== undefined && { notProven: resource.notProven }),
           // What is repeated is history: it proves nothing about now, so it carries no revision.
           ...(Object.keys(resource.content).length > 0
             ? report.repeated

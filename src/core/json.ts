@@ -99,7 +99,18 @@ export function propertyOf(path: string): string {
   return /^[A-Za-z][A-Za-z0-9]{0,63}$/.test(top) ? top : "a property";
 }
 
-const IDENTITY_FIELDS = ["Key", "Id", "id", "ruleId", "Name", "name", "Sid", "AttributeName", "IndexName"] as const;
+/** Fields by which the elements of a list may be named. */
+export const IDENTITY_FIELDS = [
+  "Key",
+  "Id",
+  "id",
+  "ruleId",
+  "Name",
+  "name",
+  "Sid",
+  "AttributeName",
+  "IndexName",
+] as const;
 
 /** The field by which every element of a list is named, each by another name. */
 export function identityField(items: readonly Json[]): string | undefined {

@@ -534,7 +534,7 @@ export interface ApplyReport {
   /** True when the token had been spent before: nothing was sent now. */
   readonly repeated: boolean;
   readonly notes: readonly string[];
-  readonly resources: readonly (Seen & { readonly outcome: string; readonly notVerified?: string })[];
+  readonly resources: readonly (Seen & Pick<LineageEntry, "outcome" | "notVerified" | "notProven">)[];
 }
 
 export type SqlValue = string | number | null;

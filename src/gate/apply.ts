@@ -176,10 +176,12 @@ function resourcesOf(change: Change, state: State): ApplyReport["resources"] {
     const entry = resource.lineage.findLast((one) => one.changeId === change.id);
     if (!entry) return [];
     const { ref, reader } = resource;
-    const { outcome, before, after, notVerified } = entry;
+    const { outcome, before, after, notVerified, notProven } = entry;
+    const doubt = notProven !== undefined && { notProven };
     // Nobody has seen it: what was asked for is no content to build on.
-    if (notVerified !== undefined) return [{ ref, reader, content: {}, outcome, notVerified }];
-    return [{ ...withinBounds({ ref, reader, content: after ?? {} }, changedPaths(before, after)), outcome }];
+    if (notVerified !== undefined) return [{ ref, reader, content: {}, outcome, notVerified, ...doubt }];
+    const shown = withinBounds({ ref, reader, content: after ?? {} }, changedPaths(before, after));
+    return [{ ...shown, outcome, ...doubt }];
   });
 }
 
@@ -204,7 +206,7 @@ async function begin(deps: GateDeps, request: ApplyRequest, change: Change, know
   for (let looks = 1; ; looks++) {
     const { live, notes } = await recheck(deps, request, change, state);
     await ensureApproved(deps, change, request.asked, live);
-    const first = await intend(deps, change, 0, request.token, live, { unlessTouchedSince: state.seq });
+    const first = await intend(deps, change, 0, request.token, { live, unlessTouchedSince: state.seq });
     if (first) return { first, live, notes };
     if (looks === MOST_LOOKS) {
       throw new OpsError(
@@ -320,7 +322,9 @@ async function execute(
     };
     if (index > 0 && !justRead.has(rid)) await stillThere(deps, request, step, live).catch(stops);
     const operation =
-      index === 0 ? first : await intendNext(deps, planned, index, request.token, live, under.length > 0).catch(stops);
+      index === 0
+        ? first
+        : await intendNext(deps, planned, index, request.token, { live, alongside: under.length > 0 }).catch(stops);
     const called = await calledNow(deps, operation, planned);
     const rest = planned.steps.slice(index + 1);
     const halfway = rest.some((one) => ridOf(one.ref) === rid);
@@ -342,7 +346,7 @@ async function execute(
       throw await unrecorded(deps, planned, operation.id, deps.store.readOnly ?? full);
     }
     if (outcome.status === "running" && followedLater) {
-      under.push(work);
+      under.push({ ...work, ...(outcome.notProven !== undefined && { notProven: outcome.notProven }) });
       continue;
     }
     if (outcome.status !== "succeeded") {
@@ -410,10 +414,10 @@ async function allFollowed(deps: GateDeps, works: readonly Work[], so: SoFar): P
 function succeeded(
   deps: GateDeps,
   step: ChangeStep,
-  { results, state, unsure, notProven }: Extract<StepOutcome, { status: "succeeded" }>,
+  { results, state, unsure }: Extract<StepOutcome, { status: "succeeded" }>,
   { live, done, notes }: SoFar,
 ): void {
-  for (const note of [unsure, notProven]) if (note) notes.push(note);
+  if (unsure) notes.push(unsure);
   for (const result of results) live.set(ridOf(result.ref), result.after);
   deps.session.changed(
     results.flatMap(({ ref, reader, before, after, notVerified }) =>
@@ -485,14 +489,15 @@ async function applyTogether(
     const operation =
       from + index === 0
         ? first
-        : await intendNext(deps, planned, from + index, request.token, live, index > 0).catch(
+        : await intendNext(deps, planned, from + index, request.token, { live, alongside: index > 0 }).catch(
             async (error: unknown) => {
               const [work] = works;
               if (!work || (await neverSent(deps, works, error))) throw partly(planned, done, step, error);
               throw await unrecorded(deps, planned, work.operation.id, error);
             },
           );
-    works.push({ change: planned, operation, step, aws: request.aws, deadline, progress: request.progress });
+    const called = { ...calledStep(operation, planned), before: step.before };
+    works.push({ change: planned, operation, step: called, aws: request.aws, deadline, progress: request.progress });
   }
   const outcomes = await sendTogether(deps, works).catch(async (error: unknown) => {
     const { operation } = works.find((one) => deps.unrecorded.has(one.operation.id)) ?? works[0]!;
@@ -573,7 +578,7 @@ async function neverSent(deps: GateDeps, works: readonly Work[], cause: unknown)
 
 /**
  * Live once more, right before a later step on another resource than the step before: that took time. Compared with what
- * was checked at the start, or what our own last step on the resource left.
+ * was checked at the start, or what our own last step on the resource left; from here on it is what was looked at last.
  */
 async function stillThere(
   deps: GateDeps,
@@ -718,6 +723,8 @@ function lostOwnership(change: Change, operationId: string, cause: OpsError): Op
 type Intent = Pick<Operation, "id" | "step" | "clientToken" | "patch">;
 
 interface IntentOptions {
+  /** What the last look at each resource showed. */
+  readonly live: ReadonlyMap<string, JsonObject | null>;
   readonly alongside?: boolean;
   /** The number of the commit after which the resources of the plan were looked at. */
   readonly unlessTouchedSince?: number;
@@ -732,11 +739,10 @@ async function intend(
   change: Change,
   step: number,
   token: string,
-  live: ReadonlyMap<string, JsonObject | null>,
-  { alongside = false, unlessTouchedSince }: IntentOptions,
+  { live, alongside = false, unlessTouchedSince }: IntentOptions,
 ): Promise<Intent | null> {
   const sent = clientToken(token, step);
-  const patch = patchSent(change.steps[step]!, live);
+  const patch = patchSent(deps, change.steps[step]!, live);
   let id = "";
   // Others see that this process lives, and a full disk later on finds the key its outcome is signed with.
   await deps.store.owners.hold();
@@ -771,13 +777,20 @@ async function intend(
     ]);
     throw await unrecorded(deps, change, id, error);
   });
-  return events.length > 0 ? { id, step, clientToken: sent, ...(patch && { patch }) } : null;
+  // As the record has it, to the letter: whoever sends the call again sends what the record says.
+  const [intent] = events;
+  if (intent?.type !== "op.intent") return null;
+  return { id, step, clientToken: sent, ...(intent.patch && { patch: intent.patch }) };
 }
 
 /** A patch whose guards the last look spells otherwise than the plan: what is sent is what was looked at. */
-function patchSent(step: ChangeStep, live: ReadonlyMap<string, JsonObject | null>): readonly PatchOp[] | undefined {
+function patchSent(
+  { unordered }: GateDeps,
+  step: ChangeStep,
+  live: IntentOptions["live"],
+): readonly PatchOp[] | undefined {
   const [planned, shown] = [patchOf(step), live.get(ridOf(step.ref))];
-  return planned && shown ? guardedAsShown(planned, shown) : undefined;
+  return planned && shown ? guardedAsShown(planned, shown, unordered(step)) : undefined;
 }
 
 /** The intent of a later step: what the change holds, no other change of ours touches. */
@@ -786,9 +799,8 @@ const intendNext = async (
   change: Change,
   step: number,
   token: string,
-  live: ReadonlyMap<string, JsonObject | null>,
-  alongside: boolean,
-) => (await intend(deps, change, step, token, live, { alongside }))!;
+  options: Omit<IntentOptions, "unlessTouchedSince">,
+) => (await intend(deps, change, step, token, options))!;
 
 /** Not by the change itself: a token that was spent meanwhile is refused as such. */
 const touchedAfter = ({ changes, resources }: State, change: Change, seq: number): boolean =>

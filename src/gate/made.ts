@@ -29,8 +29,8 @@ export function calledStep(
   change: Change,
   state?: State,
 ): ChangeStep {
-  const step = withMade(change.steps[index]!, change, state);
-  return patch ? { ...step, input: { ...step.input, PatchDocument: patch } } : step;
+  const step = change.steps[index]!;
+  return withMade(patch ? { ...step, input: { ...step.input, PatchDocument: patch } } : step, change, state);
 }
 
 /**

@@ -284,7 +284,7 @@ async function recorded(deps: GateDeps, matter: Matter, record: OutcomeRecord, r
     if (left !== now && (!left || digest(left) !== after)) continue;
     results.push({ ref, reader: step.reader, before: step.before, after: left });
   }
-  const why = `${reason} (outcome signed at ${record.at})`;
+  const why = `${reason} (outcome signed at ${record.at}${record.notProven === undefined ? "" : `; ${record.notProven}`})`;
   const { id: operationId } = operation;
   const { requestToken, notProven } = record;
   const proof = notProven !== undefined && { notProven };

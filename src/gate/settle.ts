@@ -56,11 +56,11 @@ export type StepOutcome =
       readonly state: State;
       /** In a sentence: AWS took the call, and what it changed was not seen yet, or cannot be. */
       readonly unsure?: string;
-      readonly notProven?: string;
     }
   | { readonly status: "failed"; readonly error: OpsError; readonly state: State }
   | { readonly status: "unknown"; readonly error: OpsError; readonly state: State }
-  | { readonly status: "running"; readonly state: State };
+  /** `notProven`: what is under way may be somebody else's, see `Work`. */
+  | { readonly status: "running"; readonly state: State; readonly notProven?: string };
 
 /** Characters of AWS's reason that the record keeps. */
 const MOST_REASON = 500;
@@ -91,11 +91,12 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
     if (error.code === "outcome_unknown") return reconcile(deps, work, error);
     // Gone between our look and the call: that is what was asked for.
     const gone = step.kind === "delete" && error.code === "not_found";
-    if (gone && (await readOrNull(work.aws, step.ref, step)) === null) return readBack(deps, work, [step.ref.id]);
+    if (gone && (await readOrNull(work.aws, step.ref, step)) === null)
+      return readBack(deps, byLook(work, GONE), [step.ref.id]);
     const anew = refusedForNow(error, step.kind) ? await makeAnew(deps, work, "refused") : null;
     if (anew) return anew;
     const doubt = work.attempt && work.afterwards ? await sentBefore(deps, work, error) : null;
-    return doubt ?? fail(deps, work, (await guardFailure(deps, work)) ?? error);
+    return doubt ?? fail(deps, work, (await guardFailure(deps, work, error)) ?? error);
   }
   if (sent.requestToken || sent.awsRequestId) {
     await submitted(deps, {
@@ -113,7 +114,9 @@ export async function sendStep(deps: GateDeps, work: Work): Promise<StepOutcome>
 /** AWS has taken the call: what it was to do is done, or has begun and is followed to its end. */
 async function taken(deps: GateDeps, work: Work, identifiers: readonly string[]): Promise<StepOutcome> {
   if (!writerAt(deps, work.aws).follows(work.step)) return readBack(deps, work, identifiers);
-  return work.followedLater ? { status: "running", state: await deps.store.state() } : followStep(deps, work);
+  if (!work.followedLater) return followStep(deps, work);
+  const { notProven } = work;
+  return { status: "running", state: await deps.store.state(), ...(notProven !== undefined && { notProven }) };
 }
 
 async function send(deps: GateDeps, work: Work): Promise<Sent> {
@@ -236,7 +239,8 @@ async function overdue(deps: GateDeps, work: Work): Promise<StepOutcome | null> 
   const made = await writerAt(deps, work.aws).find(step, operation).catch(unlessFatal);
   if (made && made.length > 0) return readBack(deps, work, made);
   const live = step.ref.id ? await readOrNull(work.aws, step.ref, step) : undefined;
-  if (live !== undefined && step.kind !== "create" && reached(step, live)) return readBack(deps, work, [step.ref.id]);
+  if (live !== undefined && step.kind !== "create" && reached(step, live))
+    return readBack(deps, byLook(work, STILL_CALLED_IN_PROGRESS), [step.ref.id]);
   const because = `AWS has called it in progress for longer than the ${allowed} minutes it allows itself.`;
   const error = new OpsError(
     "outcome_unknown",
@@ -280,22 +284,34 @@ async function makeAnew(
 /**
  * Whether AWS refused an update because a `test` of its patch failed: how Cloud Control spells that is not documented,
  * so a fresh read tells it apart.
+ * @param refusal of the request itself: another code than that of a request that is wrong says by itself what it is
  */
-async function guardFailure(deps: GateDeps, work: Work): Promise<OpsError | null> {
+async function guardFailure(
+  deps: GateDeps,
+  work: Work,
+  refusal: Pick<OpsError, "code" | "details">,
+): Promise<OpsError | null> {
   const { step, aws, change } = work;
   const guarded = step.service === "cloudcontrol" && step.kind === "update";
   const live = guarded ? await readOrNull(aws, step.ref, step) : undefined;
   if (live === undefined) return null;
   const { overlapping } = moved(deps, step, live);
-  // The same in another spelling: a guard is compared by the letter.
-  const respelled = live !== null && guardedAsShown(patchOf(step) ?? [], live) !== undefined;
-  if (overlapping.length === 0 && !respelled) return null;
-  // Nobody is told who comes upon it afterwards: nothing may count as shown, and who did it can be asked for later.
-  if (work.afterwards !== undefined || overlapping.length === 0) {
-    const how = overlapping.length > 0 ? "it changed" : "AWS came to list the same content in another order";
+  if (overlapping.length === 0) {
+    // A guard is compared by the letter.
+    const respelled = live !== null && guardedAsShown(patchOf(step) ?? [], live, deps.unordered(step)) !== undefined;
+    if (!respelled || refusal.code !== "aws_rejected") return null;
+    const { awsCode, awsMessage } = refusal.details;
     return new OpsError(
       "live_guard_failed",
-      `AWS refused the update of ${step.ref.id} because ${how} during the call; nothing was changed by it. Plan it again.`,
+      `AWS refused the update of ${step.ref.id} and changed nothing. It lists the same content in another order than right before the call, so a guard may have failed by that: plan it again. If it is refused again, \`awsMessage\` has AWS's reason.`,
+      { details: { rid: ridOf(step.ref), awsCode, awsMessage }, next: [readerOf(step)] },
+    );
+  }
+  // Nobody is told who comes upon it afterwards: nothing may count as shown, and who did it can be asked for later.
+  if (work.afterwards !== undefined) {
+    return new OpsError(
+      "live_guard_failed",
+      `AWS refused the update of ${step.ref.id} because it changed during the call; nothing was changed by it.`,
       { details: { rid: ridOf(step.ref) }, next: [readerOf(step)] },
     );
   }
@@ -320,9 +336,10 @@ async function guardFailure(deps: GateDeps, work: Work): Promise<OpsError | null
 
 async function failedInAws(deps: GateDeps, work: Work, answer: Progress): Promise<StepOutcome> {
   const { step } = work;
-  if (step.kind === "delete" && answer.awsCode === "NotFound") return readBack(deps, work, [step.ref.id]);
+  if (step.kind === "delete" && answer.awsCode === "NotFound") return readBack(deps, byLook(work, GONE), [step.ref.id]);
   // Only a patch that was refused changed nothing: any other failure may have left half of our own update behind.
-  const guard = answer.awsCode === "InvalidRequest" ? await guardFailure(deps, work) : null;
+  const refusal = { code: "aws_rejected", details: { awsCode: answer.awsCode, awsMessage: answer.message } } as const;
+  const guard = answer.awsCode === "InvalidRequest" ? await guardFailure(deps, work, refusal) : null;
   if (guard) return fail(deps, work, guard);
   const anew = answer.again ? await makeAnew(deps, work, answer.again) : null;
   if (anew) return anew;
@@ -465,7 +482,8 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   // It was not as asked when the intent was recorded, so the call is taken for carried out; that it was is not proven. What
   // bears the name of a create may be somebody else's altogether: its mark alone tells.
   const telling = step.kind !== "create" && (idempotency !== "none" || step.kind === "delete");
-  if (telling && live !== undefined && reached(step, live)) return taken(deps, byLook(work), [step.ref.id]);
+  if (telling && live !== undefined && reached(step, live))
+    return taken(deps, byLook(work, ANSWER_LOST), [step.ref.id]);
   const unmoved =
     step.ref.id === "" || asks
       ? step.kind === "create"
@@ -478,7 +496,7 @@ export async function reconcile(deps: GateDeps, work: Work, why: OpsError): Prom
   }
   if (may === "settle") {
     const verdict = verdictOn(step, { live, made, natural: idempotency === "natural", unmoved });
-    if (verdict === "carried_out") return taken(deps, byLook(work), [step.ref.id]);
+    if (verdict === "carried_out") return taken(deps, byLook(work, ANSWER_LOST), [step.ref.id]);
     // What a request in progress has yet to do shows nowhere.
     if (verdict === "not_carried_out" && !atWork) return giveUp(deps, work, why, made ?? null, live);
     const failures = [found, read].filter((one) => one instanceof OpsError);
@@ -554,14 +572,18 @@ async function sendAgain(deps: GateDeps, work: Work, natural: boolean): Promise<
       return made && made.length > 0 ? taken(deps, work, made) : null;
     }
     const live = await readOrNull(work.aws, step.ref, step);
-    return live !== undefined && reached(step, live) ? taken(deps, byLook(work), [step.ref.id]) : null;
+    return live !== undefined && reached(step, live) ? taken(deps, byLook(work, ANSWER_LOST), [step.ref.id]) : null;
   }
 }
 
+const ANSWER_LOST = "Its answer was lost";
+const GONE = "The resource was gone when the call arrived";
+const STILL_CALLED_IN_PROGRESS = "AWS calls it in progress for longer than it allows itself";
+
 /** Whoever wanted the same may have been first, and AWS does not say whose work it shows. */
-const byLook = (work: Work): Work => ({
+const byLook = (work: Work, why: string): Work => ({
   ...work,
-  notProven: `The answer to ${nameOf(work.step, work.step.ref.id)} was lost. AWS shows what was asked for; that this call brought it about, and nobody else, is not proven.`,
+  notProven: `${nameOf(work.step, work.step.ref.id)}: ${why}. AWS shows what was asked for; that this call brought it about, and nobody else, is not proven.`,
 });
 
 /**
@@ -623,7 +645,7 @@ async function readBack(deps: GateDeps, work: Work, identifiers: readonly string
   }
   const proof = work.notProven !== undefined && { notProven: work.notProven };
   const state = await record(deps, { type: "op.succeeded", operationId: work.operation.id, results, ...proof });
-  return { status: "succeeded", results, state, ...(unsure.length > 0 && { unsure: unsure.join(" ") }), ...proof };
+  return { status: "succeeded", results, state, ...(unsure.length > 0 && { unsure: unsure.join(" ") }) };
 }
 
 const nameOf = ({ service, operation }: ChangeStep, id = ""): string => `${service}.${operation} ${id}`.trim();

@@ -56,7 +56,7 @@ export interface FsPort {
 
 const POSIX = sep === "/";
 
-/** Nothing depends on when a file is let go of whose bytes are where they belong: nobody waits for it. */
+/** For what nobody unlinks or renames, and whose bytes are where they belong: nothing depends on when it is closed. */
 const letGo = (handle: FileHandle): void => void handle.close().catch(() => {});
 
 async function syncOpened(path: string, flags: string): Promise<void> {
@@ -64,7 +64,7 @@ async function syncOpened(path: string, flags: string): Promise<void> {
   try {
     await handle.sync();
   } finally {
-    letGo(handle);
+    await handle.close();
   }
 }
 
@@ -100,7 +100,14 @@ export const nodeFs: FsPort = {
   rename: (from, to) => rename(from, to),
   // Windows syncs only what is open for writing, a mount that is read-only only what is not.
   syncFile: (path) => syncOpened(path, POSIX ? "r" : "r+"),
-  syncDirectory: (path) => syncOpened(path, "r"),
+  async syncDirectory(path) {
+    const handle = await open(path, "r");
+    try {
+      await handle.sync();
+    } finally {
+      letGo(handle);
+    }
+  },
   writable: (path) => access(path, constants.W_OK),
   async freeBytes(path) {
     const found = await statfs(path);

@@ -82,7 +82,7 @@ export class DeploymentAccount {
           principal: one.by.arn,
           userAgent: one.by.agent,
           resources: [{ name: one.resource }],
-          request: { service: one.resource },
+          request: { service: one.resource, ...one.request },
           response: one.response,
         }),
       )

@@ -71,7 +71,7 @@ export class ScriptedCodeDeploy {
     const name = group.deploymentGroupName;
     const deploymentId = `d-${String(this.deployments.length + 1).padStart(9, "0")}`;
     if (by === "codeDeployRollback") this.script.pass(1);
-    else this.script.record("codedeploy.amazonaws.com", "CreateDeployment", name, by, { deploymentId });
+    else this.script.record("codedeploy.amazonaws.com", "CreateDeployment", name, by, { response: { deploymentId } });
     const at = this.script.now();
     const made: Made = {
       deploymentId,

@@ -297,6 +297,39 @@ describe("who began a deployment", () => {
     expect(deployments).toMatchObject([{ by: { status: "pending" } }, { by: { principal: PIPELINE.arn } }, {}, {}]);
   });
 
+  it("is not whoever stopped or rolled back, however long after", async () => {
+    const { account, codedeploy, refreshes, call, web, workers } = await story();
+    const made = codedeploy.deploy(web, s3("three"), PIPELINE);
+    refreshes.deploy(workers, "5", PIPELINE);
+    const { deploymentId } = made;
+    const instanceRefreshId = workers.refreshes[0]!.InstanceRefreshId;
+    account.script.trail.length = 0;
+    const { script } = account;
+    script.record("codedeploy.amazonaws.com", "StopDeployment", "production", ALICE, { request: { deploymentId } });
+    script.record("autoscaling.amazonaws.com", "RollbackInstanceRefresh", "workers", ALICE, {
+      response: { instanceRefreshId },
+    });
+    for (const service of ["web/production", "workers"]) {
+      const { deployments } = await call("get", { service });
+      expect(deployments[0].by, service).toMatchObject({ status: "pending" });
+    }
+  });
+
+  it("is a call that asked for its version", async () => {
+    const { account, ecs, call } = await story();
+    ecs.define("api", { web: "registry.example/api:7" });
+    ecs.serve("prod", "api", "api:1", PIPELINE);
+    ecs.deploy("prod", "api", ecs.define("api", { web: "registry.example/api:8" }), PIPELINE);
+    account.script.trail.length = 0;
+    const asked = (taskDefinition: string) =>
+      account.script.record("ecs.amazonaws.com", "UpdateService", "api", ALICE, { request: { taskDefinition } });
+    asked("api:1");
+    const by = async () => (await call("get", { service: "prod/api" })).deployments[0].by;
+    expect(await by()).toMatchObject({ status: "pending" });
+    asked("api:2");
+    expect(await by()).toMatchObject({ principal: ALICE.arn });
+  });
+
   it("is one call for one deployment where the call names none", async () => {
     const { account, ecs, call } = await story();
     ecs.define("api", { web: "registry.example/api:7" });

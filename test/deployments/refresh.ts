@@ -52,7 +52,7 @@ export class ScriptedRefreshes {
     this.#count++;
     const InstanceRefreshId = `refresh-${String(this.#count).padStart(4, "0")}`;
     const StartTime = this.script.record("autoscaling.amazonaws.com", "StartInstanceRefresh", group.name, by, {
-      instanceRefreshId: InstanceRefreshId,
+      response: { instanceRefreshId: InstanceRefreshId },
     });
     const made: Refresh = {
       InstanceRefreshId,

@@ -22,6 +22,7 @@ export interface Recorded {
   readonly by: Party;
   /** What AWS answered the call, as far as CloudTrail tells it. */
   readonly response: { readonly [member: string]: string } | null;
+  readonly request: { readonly [member: string]: string };
 }
 
 /** AWS's own clock: it stands still between calls and moves on with each change. */
@@ -48,10 +49,16 @@ export class Script {
   }
 
   /** A change: time moves on, and CloudTrail has it. */
-  record(source: string, name: string, resource: string, by: Party, response: Recorded["response"] = null): Date {
+  record(
+    source: string,
+    name: string,
+    resource: string,
+    by: Party,
+    { response = null, request = {} }: Partial<Pick<Recorded, "response" | "request">> = {},
+  ): Date {
     this.pass(1);
     const at = this.now();
-    this.trail.push({ at, source, name, resource, by, response });
+    this.trail.push({ at, source, name, resource, by, response, request });
     return at;
   }
 }

@@ -116,6 +116,21 @@ describe.skipIf(!product)("instances, Auto Scaling and load balancers on moto", 
     expect((await apply(rebooted)).data, JSON.stringify(rebooted.data)).toMatchObject({ outcome: "applied" });
   });
 
+  it("stops several, and says of which nothing proves whose work it is: its answer was lost", async () => {
+    const ids = await launched(2);
+    const basedOn = await Promise.all(ids.map(revisionOf));
+    const stop = await assistant.call("instances_stop", { instanceIds: ids, basedOn, intent });
+    expect(stop.isError, JSON.stringify(stop.data)).toBe(false);
+    proxy.rule({ operation: "StopInstances", dropReply: true });
+    const { resources } = (await apply(stop)).data;
+    expect(resources).toMatchObject(ids.map((id) => ({ id, outcome: "succeeded" })));
+    expect(resources.map((one: { notProven?: string }) => one.notProven)).toEqual([
+      expect.stringContaining("is not proven"),
+      undefined,
+    ]);
+    expect(calls("ec2", "StopInstances").filter(({ params }) => String(params.DryRun) !== "true")).toHaveLength(2);
+  });
+
   it("resizes by stop, change and start, and says how far it came when AWS refuses the change", async () => {
     const [id] = (await launched(1)) as [string];
     const plan = async (instanceType: string) =>

@@ -40,9 +40,10 @@ export interface Product {
 async function fetched(assistant: Assistant, first: Answer): Promise<Answer> {
   if (first.data?.next?.tool !== "operations_get") return first;
   for (;;) {
-    const { data } = await assistant.call("operations_get", first.data.next.arguments);
-    if (data.state !== "running")
-      return { ...first, isError: data.state !== "complete", data: data.result ?? data.error };
+    const answer = await assistant.call("operations_get", first.data.next.arguments);
+    if (answer.isError) return answer;
+    const { state, result, error } = answer.data;
+    if (state !== "running") return { ...first, isError: state !== "complete", data: result ?? error };
   }
 }
 

@@ -16,6 +16,14 @@ function fail(what: string, facts: unknown): never {
   throw new Violation(`${what} ${JSON.stringify(facts, (_, value) => (value instanceof Set ? [...value] : value))}`);
 }
 
+/** The call that has just been answered. */
+interface Own {
+  readonly plan: Plan;
+  readonly slot: Slot;
+  /** Nothing went wrong on its way to AWS and back. */
+  readonly answered: boolean;
+}
+
 /** What a resource may have been read back as: now, or when somebody last looked. */
 function readBacks({ model, machine }: Run, key: string): (Fields | null)[] {
   const reads = (["a", "b", "mallory"] as const).flatMap((slot) => {
@@ -29,7 +37,7 @@ function readBacks({ model, machine }: Run, key: string): (Fields | null)[] {
  * Brings the model to the end of every call whose end it could not know: interrupted, in doubt, or still under way. What
  * the record says is taken over where AWS itself, which the model watches, does not speak against it.
  */
-export async function narrow(run: Run, own?: { readonly plan: Plan; readonly slot: Slot }): Promise<void> {
+export async function narrow(run: Run, own?: Own): Promise<void> {
   const { model, machine } = run;
   if (run.violation) throw run.violation;
   const state = await (await machine.watcher()).state();
@@ -54,20 +62,27 @@ export async function narrow(run: Run, own?: { readonly plan: Plan; readonly slo
     } else if (is === "applying") plan.state = "open";
     else if (is === "unknown") {
       if (plan.state !== "unknown") model.doubted(plan);
-    } else if (is === "applied") ended(run, plan, state, own?.plan === plan);
+    } else if (is === "applied") ended(run, plan, state, own?.plan === plan ? own : undefined);
     else gaveUp(run, plan, state);
   }
 }
 
 const contentOf = (resource: ManagedResource | undefined): Fields | null => fieldsOf(resource?.properties ?? null);
 
-function ended(run: Run, plan: Plan, state: State, own: boolean): void {
+function ended(run: Run, plan: Plan, state: State, own: Own | undefined): void {
   const { model } = run;
   const absent = !model.aws.has(plan.key);
   const entry = state.resources.get(rid(plan.key))?.lineage.findLast(({ changeId }) => changeId === plan.changeId);
-  // Somebody else may have done the same meanwhile: then the record says that nothing proves whose work it is.
   if (plan.effects === 0 && entry?.notProven === undefined && !(plan.kind === "delete" && absent))
     fail("a change is recorded as applied that AWS has not carried out", { plan });
+  // Somebody else may have done the same meanwhile: then the record says that nothing proves whose work it is.
+  const shown = fieldsOf(entry?.after ?? null);
+  const asAsked = sameButEmpty(shown, model.madeBy(plan, shown));
+  if (entry?.notProven !== undefined && plan.kind === "update" && !run.loose && !asAsked)
+    fail("what was not asked for is called applied and not proven", { plan, entry });
+  if (entry?.notProven !== undefined && plan.kind === "create") fail("a create is taken for ours by a look", { plan });
+  if (entry?.notProven !== undefined && own?.answered && plan.kind !== "delete")
+    fail("a call that was answered is called not proven", { plan, entry });
   const after = plan.kind === "delete" ? null : contentOf(state.resources.get(rid(plan.key)));
   const known = readBacks(run, plan.key);
   if (entry?.notVerified !== undefined) {

@@ -445,7 +445,7 @@ describe("guardedAsShown", () => {
           const { patch, noChange } = asked({ Tags }, { Tags: [{ Key, Value }] }, { schema: schema({}) });
           fc.pre(!noChange);
           const live = { Tags: shown };
-          const sent = guardedAsShown(patch, live);
+          const sent = guardedAsShown(patch, live, schema({}).unordered);
           expect(sent === undefined).toBe(sameJson(Tags, shown));
           expect(sameEdits(sent ?? patch, patch)).toBe(true);
           expect(applyPatch(live, sent ?? patch)).toEqual(applyPatch({ Tags }, patch));
@@ -456,7 +456,38 @@ describe("guardedAsShown", () => {
 
   it("takes nothing in place of a guard whose part is gone", () => {
     const { patch } = asked({ a: { b: 1 } }, { a: { b: 2 } });
-    expect(guardedAsShown(patch, {})).toBeUndefined();
+    expect(guardedAsShown(patch, {}, [])).toBeUndefined();
+  });
+
+  it("leaves a guard of one position alone, whatever stands there now", () => {
+    const { patch } = asked({ Ids: ["a", "b", "c"] }, { Ids: ["a", "b"] });
+    expect(patch).toEqual([
+      { op: "test", path: "/Ids/2", value: "c" },
+      { op: "remove", path: "/Ids/2" },
+    ]);
+    expect(guardedAsShown(patch, { Ids: ["c", "a", "b"] }, ["/Ids"])).toBeUndefined();
+  });
+
+  it("respells what has no order inside of what has", () => {
+    const rule = (...Ports: number[]) => ({ Ports });
+    const { patch } = asked({ Rules: [rule(1, 2), rule(3)] }, { Rules: [rule(9), rule(3)] });
+    expect(patch[0]).toEqual({ op: "test", path: "/Rules/0", value: rule(1, 2) });
+    const live = { Rules: [rule(2, 1), rule(3)] };
+    expect(guardedAsShown(patch, live, ["/Rules/*/Ports"])?.[0]).toMatchObject({ value: rule(2, 1) });
+    expect(guardedAsShown(patch, live, [])).toBeUndefined();
+  });
+
+  it("takes a document that says the same, and no other text", () => {
+    const policy = (Action: string | string[]) => ({
+      Policy: JSON.stringify({ Statement: [{ Action, Effect: "Allow" }] }),
+    });
+    const { patch } = asked(policy("s3:Get*"), policy("s3:Put*"));
+    expect(guardedAsShown(patch, policy(["s3:Get*"]), [])?.[0]).toEqual({
+      op: "test",
+      path: "/Policy",
+      value: policy(["s3:Get*"]).Policy,
+    });
+    expect(guardedAsShown(patch, policy("s3:List*"), [])).toBeUndefined();
   });
 });
 

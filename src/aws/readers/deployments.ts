@@ -60,7 +60,7 @@ const MAY_BE: Readonly<Record<Provider, (name: string) => boolean>> = {
 const TRACES: Readonly<Record<Provider, readonly string[]>> = {
   ecs: ["UpdateService", "CreateService", "CreateDeployment", "StopServiceDeployment"],
   codedeploy: ["CreateDeployment", "StopDeployment"],
-  "instance-refresh": ["StartInstanceRefresh", "RollbackInstanceRefresh"],
+  "instance-refresh": ["StartInstanceRefresh"],
 };
 const traceNameOf = ({ provider, content }: DeployTarget): string =>
   provider === "ecs"
@@ -78,28 +78,35 @@ const textIn = (value: Json, member: string): string | undefined => {
   return typeof found === "string" ? found : undefined;
 };
 
-/** Whether a call can have begun a deployment: by the id that AWS answered it, by the version it asked for, and by the time. */
-function mayHaveBegun(
-  { request, response, at }: TrailEvent,
-  { deploymentId, version, createdAt }: Deployment,
-): boolean {
-  const id = textIn(response, "deploymentId") ?? textIn(response, "instanceRefreshId");
-  if (id !== undefined) return id === deploymentId;
+const apart = ({ at }: TrailEvent, { createdAt }: Deployment): number => {
+  const ms = Math.abs(Date.parse(at) - Date.parse(createdAt));
+  return Number.isNaN(ms) ? Number.POSITIVE_INFINITY : ms;
+};
+
+/**
+ * Whether a call can have begun a deployment: by the id that AWS answered it, else by the version it asked for and by the
+ * time. A call that stops a deployment may begin the one that goes back, never the one it stops.
+ */
+function mayHaveBegun(event: TrailEvent, deployment: Deployment): boolean {
+  const { request, response } = event;
+  const { deploymentId, version } = deployment;
+  const made = textIn(response, "deploymentId") ?? textIn(response, "instanceRefreshId");
+  if (made !== undefined) return made === deploymentId;
+  const stopped = textIn(request, "deploymentId") ?? textIn(request, "serviceDeploymentArn");
+  if (stopped?.split("/").at(-1) === deploymentId.split("/").at(-1)) return false;
   const asked = textIn(request, "taskDefinition")?.split("/").at(-1);
-  const other = asked !== undefined && version !== asked && !version?.startsWith(`${asked}:`);
-  return !other && Math.abs(Date.parse(at) - Date.parse(createdAt)) <= NEAR_MS;
+  if (asked !== undefined && version !== asked && !version.startsWith(`${asked}:`)) return false;
+  return apart(event, deployment) <= NEAR_MS;
 }
 
 /** One call begins one deployment: of those that can have, the nearest in time. By the index of the deployment. */
 function begunBy(deployments: readonly Deployment[], events: readonly TrailEvent[]): ReadonlyMap<number, TrailEvent> {
   const pairs = deployments.flatMap((one, index) =>
-    events
-      .filter((event) => mayHaveBegun(event, one))
-      .map((event) => ({ index, event, apart: Math.abs(Date.parse(event.at) - Date.parse(one.createdAt)) })),
+    events.filter((event) => mayHaveBegun(event, one)).map((event) => ({ index, event, ms: apart(event, one) })),
   );
   const found = new Map<number, TrailEvent>();
   const taken = new Set<TrailEvent>();
-  for (const { index, event } of pairs.sort((a, b) => a.apart - b.apart)) {
+  for (const { index, event } of pairs.sort((a, b) => (a.ms === b.ms ? 0 : a.ms - b.ms))) {
     if (found.has(index) || taken.has(event)) continue;
     found.set(index, event);
     taken.add(event);
