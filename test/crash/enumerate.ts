@@ -254,8 +254,8 @@ async function restart(
   if (sent.size > 0) broken("call without a durable intent", `${sent.size} calls of ${before.writes.length}`);
 
   try {
-    for (const { owner, generation } of variant.inPlace ? await store.leases.list() : []) {
-      if (!owner) await store.leases.break(generation, "alice", "half a file");
+    for (const { owner, generation, released } of variant.inPlace ? await store.leases.list() : []) {
+      if (!owner && !released) await store.leases.break(generation, "alice", "half a file");
     }
     if (style === "saves first") await store.checkpoint();
     if (style === "compacts first") await compact(store);
