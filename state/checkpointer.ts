@@ -8,9 +8,13 @@ import { backUp } from "./backups.js";
 import { CHECKPOINT, type ChainReader, type Loaded } from "./chain.js";
 import { checkpointExtent, checkpointWriter, readCheckpoint } from "./checkpoint.js";
 import type { StateDriver } from "./driver.js";
-import { spill } from "./spill.js";
+import { spill, spillChanges } from "./spill.js";
 
 const MiB = 1024 * 1024;
+/** Bytes in state.json: a change has more, also without a step. */
+const LEAST_OF_A_CHANGE = 800;
+/** Commits whose changes are left to the archive before others have their turn. */
+const SPILLED_AT_ONCE = 20_000;
 
 /** From which sizes on a checkpoint is treated otherwise. */
 export interface CheckpointLimits {
@@ -80,14 +84,19 @@ export function checkpointer(around: Around): Checkpointer {
   const breathe = (): Promise<void> => clock.sleep(0);
 
   /** The state as a checkpoint holds it now: once that is large, without what the archive holds. */
-  async function slim(state: State): Promise<State> {
+  async function slim(state: State, pause: () => Promise<void>): Promise<State> {
     const { to, before } = state.spilled ?? { to: 0, before: "" };
     if (size <= limits.inlineBytes) return spill(state, state.spilled);
     const recent = new Date(Date.parse(state.updated) - limits.recentMs).toISOString();
-    return spill(state, {
-      to: Math.max(to, await chain.highestFloor()),
-      before: recent > before ? recent : before,
-    });
+    const point = { to: Math.max(to, await chain.highestFloor()), before: recent > before ? recent : before };
+    let said = state;
+    for (let next = to + SPILLED_AT_ONCE; next < point.to; next += SPILLED_AT_ONCE) {
+      said = spillChanges(said, { ...point, to: next });
+      await pause();
+    }
+    said = spill(said, point);
+    await pause();
+    return said;
   }
 
   const segments = async (): Promise<readonly string[]> =>
@@ -96,8 +105,10 @@ export function checkpointer(around: Around): Checkpointer {
   /** The bytes of a checkpoint, and the state they say. */
   async function made(state: State, pause = breathe): Promise<{ bytes: Uint8Array; said: State }> {
     const archive = await segments();
+    // Of what was never written it shows by the number of its changes, or as soon as the bytes are too many.
+    if (state.changes.size * LEAST_OF_A_CHANGE > limits.inlineBytes) size = Math.max(size, limits.inlineBytes + 1);
     const isLarge = size > limits.inlineBytes;
-    const said = await slim(state);
+    const said = await slim(state, pause);
     const bytes = await bytesOf(said, archive, pause, isLarge ? Number.POSITIVE_INFINITY : limits.inlineBytes);
     if (bytes) return { bytes, said };
     // The first that is too large; every later one is known to be.

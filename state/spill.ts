@@ -24,12 +24,19 @@ export function spill(state: State, point: SpillPoint | undefined): State {
     other ||= slim !== resource;
     resources.set(rid, slim);
   }
-  const ended = [...state.changes.values()].filter((change) => hasEnded(state, change, { to, before }));
+  return spillChanges(other ? { ...state, resources } : state, { to, before });
+}
+
+/** The part of it that concerns changes: what `spill` with a later point leaves is the same with this before it. */
+export function spillChanges(state: State, { to, before }: SpillPoint): State {
+  const ended: Change[] = [];
+  state.changes.forEach((change) => {
+    if (hasEnded(state, change, { to, before })) ended.push(change);
+  });
   const gone = { changes: ended.length, operations: ended.reduce((sum, one) => sum + one.operationIds.length, 0) };
   const { changes = 0, operations = 0 } = state.spilled ?? {};
   return {
     ...state,
-    ...(other && { resources }),
     ...(ended.length > 0 && {
       changes: without(state.changes, new Set(ended.map(({ id }) => id))),
       tokens: without(state.tokens, new Set(ended.map(({ tokenSha256 }) => tokenSha256))),
@@ -49,8 +56,13 @@ function hasEnded(state: State, change: Change, { to, before }: SpillPoint): boo
   );
 }
 
-const without = <V>(map: ReadonlyMap<string, V>, keys: ReadonlySet<string>): ReadonlyMap<string, V> =>
-  new Map([...map].filter(([key]) => !keys.has(key)));
+function without<V>(map: ReadonlyMap<string, V>, keys: ReadonlySet<string>): ReadonlyMap<string, V> {
+  const left = new Map<string, V>();
+  map.forEach((value, key) => {
+    if (!keys.has(key)) left.set(key, value);
+  });
+  return left;
+}
 
 /** The last one made of each: what did not change between two checkpoints stays the same object, and so its text. */
 const known = new WeakMap<ManagedResource, { readonly to: number; readonly slim: ManagedResource }>();

@@ -60,8 +60,15 @@ class VersionedMap<V> implements ReadonlyMap<string, V> {
     for (const [, value] of this.entries()) yield value;
   }
 
+  /** Without a pair made for each entry: what looks at all of a large map uses this. */
   forEach(each: (value: V, key: string, map: ReadonlyMap<string, V>) => void): void {
-    for (const [key, value] of this.entries()) each(value, key, this);
+    this.base.forEach((value, key) => {
+      const now = this.recent.has(key) ? this.recent.get(key) : value;
+      if (now !== undefined) each(now, key, this);
+    });
+    this.recent.forEach((value, key) => {
+      if (value !== undefined && !this.base.has(key)) each(value, key, this);
+    });
   }
 
   [Symbol.iterator](): MapIterator<[string, V]> {

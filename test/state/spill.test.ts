@@ -14,7 +14,7 @@ import { decodeCommit, type Event } from "../../state/events.js";
 import { fold } from "../../state/fold.js";
 import type { Store } from "../../state/journal.js";
 import { rollbackTo } from "../../state/rollback.js";
-import { seqsIn, spill } from "../../state/spill.js";
+import { seqsIn, spill, spillChanges } from "../../state/spill.js";
 import { operationId } from "../../state/tokens.js";
 import { applied, intent, open, owner, plan, ref, result, START, step, testClock } from "./helpers.js";
 
@@ -401,6 +401,8 @@ describe("for any history", () => {
         }
         expect(checkpointDocument(spill(state, at(late)), "")).toEqual(checkpointDocument(spill(full, at(late)), ""));
         const said = spill(full, at(late));
+        const inSteps = spill(spillChanges(full, at(Math.max(1, early))), at(late));
+        if (late >= Math.max(1, early)) expect(checkpointDocument(inSteps, "")).toEqual(checkpointDocument(said, ""));
         const bytes = (await checkpointWriter("1")(said, ["a"], async () => {}, Number.POSITIVE_INFINITY))!;
         const { integrity, ...body } = checkpointDocument(said, "1", ["a"]);
         const { bytes: sum } = JSON.parse(Buffer.from(bytes).toString()).integrity as { bytes: string };
