@@ -13,8 +13,6 @@ import { spill, spillChanges } from "./spill.js";
 const MiB = 1024 * 1024;
 /** Bytes in state.json: a change has more, also without a step. */
 const LEAST_OF_A_CHANGE = 800;
-/** Commits whose changes are left to the archive before others have their turn. */
-const SPILLED_AT_ONCE = 20_000;
 
 /** From which sizes on a checkpoint is treated otherwise. */
 export interface CheckpointLimits {
@@ -30,6 +28,8 @@ export interface CheckpointLimits {
   readonly inlineBytes: number;
   /** But changes that ended less than so long ago stay. */
   readonly recentMs: number;
+  /** Commits whose changes are left to it before others have their turn. */
+  readonly spilledAtOnce: number;
 }
 
 export const LIMITS: CheckpointLimits = {
@@ -39,6 +39,7 @@ export const LIMITS: CheckpointLimits = {
   idleMs: 30_000,
   inlineBytes: 16 * MiB,
   recentMs: 24 * 3_600_000,
+  spilledAtOnce: 20_000,
 };
 
 interface Around {
@@ -90,7 +91,7 @@ export function checkpointer(around: Around): Checkpointer {
     const recent = new Date(Date.parse(state.updated) - limits.recentMs).toISOString();
     const point = { to: Math.max(to, await chain.highestFloor()), before: recent > before ? recent : before };
     let said = state;
-    for (let next = to + SPILLED_AT_ONCE; next < point.to; next += SPILLED_AT_ONCE) {
+    for (let next = to + limits.spilledAtOnce; next < point.to; next += limits.spilledAtOnce) {
       said = spillChanges(said, { ...point, to: next });
       await pause();
     }

@@ -3,7 +3,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ManagedResource, State } from "../../src/core/change.js";
 import { canonicalJson } from "../../src/core/json.js";
-import type { Slot } from "./machine.js";
 import { BUCKET, type Fields, fieldsOf, type Plan, same, sameButEmpty, TASK } from "./model.js";
 import type { Run } from "./steps.js";
 
@@ -19,7 +18,6 @@ function fail(what: string, facts: unknown): never {
 /** The call that has just been answered. */
 interface Own {
   readonly plan: Plan;
-  readonly slot: Slot;
   /** Nothing went wrong on its way to AWS and back. */
   readonly answered: boolean;
 }

@@ -290,7 +290,7 @@ async function applied(run: Run, slot: Slot, plan: Plan, fault: Fault | null = n
   const answer = await machine.call(slot, "changes.apply", { executionToken: plan.token, region: REGION }, fault);
   if (answer?.outcome === "applied") plan.acknowledged = true;
   if (answer === null || run.dying) return;
-  await narrow(run, { plan, slot, answered: fault === null && was === "live" });
+  await narrow(run, { plan, answered: fault === null && was === "live" });
   const said: string = answer.isError ? answer.code : answer.outcome;
   const facts = { said, answer, plan, was, fault };
 

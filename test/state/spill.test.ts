@@ -19,7 +19,7 @@ import { operationId } from "../../state/tokens.js";
 import { applied, intent, open, owner, plan, ref, result, START, step, testClock } from "./helpers.js";
 
 type Files = Map<string, Uint8Array>;
-const TINY = { limits: { inlineBytes: 1, recentMs: 0 } } as const;
+const TINY = { limits: { inlineBytes: 1, recentMs: 0, spilledAtOnce: 2 } } as const;
 const at = (to: number) => ({ to, before: START });
 const error = { code: "aws_failed", message: "no" };
 
@@ -409,6 +409,10 @@ describe("for any history", () => {
         const document = { ...body, integrity: { ...(integrity as JsonObject), bytes: sum } };
         expect(Buffer.from(bytes).toString()).toBe(checkpointText(document));
         expect(readCheckpoint(Buffer.from(JSON.stringify(document))).kind).toBe("checkpoint");
+        // Given up for its size, a writer begins again with nothing of it left behind.
+        const writer = checkpointWriter("1");
+        expect(await writer(said, ["a"], async () => {}, first % bytes.length)).toBeNull();
+        expect(await writer(said, ["a"], async () => {}, bytes.length)).toEqual(bytes);
       }),
       { numRuns: 30 },
     );
